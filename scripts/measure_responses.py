@@ -1,0 +1,50 @@
+"""Measure the standard deviation of each 3x3 layer's response over the test images (section 4.2, Fig. 7)."""
+
+import argparse
+from pathlib import Path
+
+import torch
+import yaml
+
+from resnet.architectures import CifarNet
+from resnet.data.batches import EvaluationBatches, pixel_mean
+from resnet.data.cifar10 import read_description, read_split, shrink, split_training
+from resnet.errors import UserError, run_program
+from resnet.files import write_rows
+from resnet.responses import response_deviations
+
+BATCH = 250
+
+
+def main() -> None:
+    """Load the trained network and write one row per layer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json the network was trained on")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--output", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    recipe = yaml.safe_load((arguments.run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
+    description = read_description(arguments.data)
+    net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes)).to(device)
+    try:
+        net.load_state_dict(torch.load(arguments.run / "weights.pt", map_location=device, weights_only=True))
+    except RuntimeError as error:
+        raise UserError(f"{arguments.run / 'weights.pt'} does not fit its config.yaml: {error}") from None
+    training, _ = split_training(
+        read_split(description.path, "train"), recipe["validation_fraction"], recipe["split_seed"]
+    )
+    size = recipe["image_size"]
+    test = shrink(read_split(description.path, "test"), size)
+    batches = EvaluationBatches(test, pixel_mean(shrink(training, size)), BATCH, device)
+    rows = [
+        {"layer": index, "name": name, "std": deviation}
+        for index, (name, deviation) in enumerate(response_deviations(net, batches), start=1)
+    ]
+    write_rows(arguments.output, ("layer", "name", "std"), rows)
+
+
+if __name__ == "__main__":
+    run_program(main)

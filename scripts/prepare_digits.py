@@ -1,0 +1,24 @@
+"""Write scikit-learn's handwritten digits in CIFAR-10's binary layout: the embedded data of the demo scale."""
+
+import argparse
+from pathlib import Path
+
+from resnet.data.cifar10 import FOLDER, describe, write_dataset, write_description
+from resnet.data.digits import CLASSES, load_pictures
+from resnet.errors import run_program
+
+
+def main() -> None:
+    """Write the pictures, read them back and describe them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the pictures go beside it")
+    arguments = parser.parse_args()
+    folder = arguments.output.parent / FOLDER
+    training, test = load_pictures()
+    write_dataset(folder, training, test, CLASSES)
+    # A mirrored 2 is no digit, so the augmentation must not flip.
+    write_description(arguments.output, describe("digits", folder, horizontal_flip=False))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,126 @@
+"""From config.yaml and a scale file to the settings of every run, with errors that name the key."""
+
+import copy
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from resnet.errors import UserError
+from resnet.settings import Hardware, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The settings of a workflow, checked.
+
+    Attributes:
+        scale: name of the scale.
+        dataset: name of the CIFAR-10 part's data set.
+        seeds: the seeds of every model.
+        hardware: where to train.
+        cifar10: where the real data come from (folder, url, md5).
+    """
+
+    scale: str
+    dataset: str
+    seeds: dict[str, list[int]]
+    hardware: Hardware
+    cifar10: dict[str, Any]
+    _recipe: dict[str, Any]
+    _exceptions: dict[str, dict[str, Any]]
+
+    def recipe(self, model: str, seed: int) -> Recipe:
+        """Return the recipe of one run."""
+        values = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
+        return Recipe(**{**values, "lr_drops": tuple(values["lr_drops"])})
+
+
+def load(config: dict[str, Any], workflow: Path) -> Config:
+    """Check a configuration, read its scale from the ``workflow`` folder and combine the two.
+
+    Raises:
+        UserError: a key is unknown, missing or has a wrong value; the message names file, key and fix.
+    """
+    check(config, workflow / "schemas/config.schema.yaml", "config.yaml")
+    scale_file = workflow / f"scales/{config['scale']}.yaml"
+    scale = yaml.safe_load(scale_file.read_text(encoding="utf-8"))
+    schema = workflow / "schemas/scale.schema.yaml"
+    check(scale, schema, str(scale_file))
+    check({"cifar10": config["cifar10"]}, schema, "config.yaml")
+    cifar10 = merge(scale["cifar10"], config["cifar10"])
+    hardware = Hardware(**{key: _switch(value) for key, value in config["hardware"].items()})
+    seeds = cifar10["seeds"]
+    loaded = Config(
+        config["scale"],
+        cifar10["dataset"],
+        seeds,
+        hardware,
+        config["data"]["cifar10"],
+        cifar10["recipe"],
+        cifar10["exceptions"],
+    )
+    for model in [*seeds, *cifar10["exceptions"]]:
+        try:
+            loaded.recipe(model, 0)
+        except UserError as error:
+            raise UserError(f"cifar10, {model}: {error} ({scale_file} or config.yaml)") from None
+    return loaded
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``changes`` laid over it, key by key."""
+    merged = copy.deepcopy(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def check(value: Any, schema_file: Path, name: str) -> None:
+    """Check ``value``, the content of the file ``name``, against a JSON schema.
+
+    Raises:
+        UserError: it does not fit; the message has a line for each key that is wrong.
+    """
+    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    lines = []
+    for error in Draft202012Validator(schema).iter_errors(value):
+        lines += [f"{name}: {line}" for line in _explain(error)]
+    if lines:
+        raise UserError("\n".join(lines))
+
+
+def _switch(value: Any) -> Any:
+    """Return YAML's true and false as the words of the command line."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _explain(error: ValidationError) -> list[str]:
+    """Say what is wrong with which key, and what was probably meant."""
+    path = ".".join(map(str, error.absolute_path))
+    if error.validator == "additionalProperties" and error.schema.get("additionalProperties") is False:
+        known = error.schema["properties"]
+        lines = []
+        for key in (key for key in error.instance if key not in known):
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+            lines.append(f"unknown key {_join(path, key)}; {hint}")
+        return lines
+    if error.validator == "required":
+        return [f"missing key {_join(path, key)}" for key in error.validator_value if key not in error.instance]
+    if error.validator == "enum":
+        allowed = ", ".join(map(str, error.validator_value))
+        return [f"{path} is {error.instance!r}; it must be one of {allowed}"]
+    if error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return [f"{path} is {error.instance!r}; it must be of type {' or '.join(wanted)}"]
+    return [f"{path or 'the file'}: {error.message}"]
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)

@@ -1,0 +1,114 @@
+"""Batches from a data set that lies as one tensor on the training device; no per-image Python, no loading time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from resnet.data.cifar10 import Images
+
+
+def pixel_mean(images: Images) -> Tensor:
+    """Return the per-pixel mean (3, S, S) of the pictures, on the scale from 0 to 1."""
+    return torch.from_numpy(images.pixels.mean(0, dtype=np.float64) / 255).float()
+
+
+class TrainingBatches:
+    """Augmented training batches (section 4.2): zero padding, random crop, random mirroring, mean subtracted.
+
+    The batch of an iteration is a pure function of the seed and the iteration, so a run that is resumed anywhere
+    sees the batches it would have seen, on any device. Images are shuffled anew in every epoch, and a batch may span
+    two epochs.
+
+    Args:
+        images: the training part.
+        mean: per-pixel mean (3, S, S).
+        padding: pixels of zeros on each side; there are (2 * padding + 1)² crops.
+        horizontal_flip: mirror every second picture, at random.
+        batch_size: images per batch.
+        seed: seeds order and augmentation.
+        device: where the pictures lie and the batches are made.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        mean: Tensor,
+        *,
+        padding: int,
+        horizontal_flip: bool,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.batch_size, self.seed, self.device = batch_size, seed, device
+        self.horizontal_flip, self.offsets = horizontal_flip, 2 * padding + 1
+        self.labels = torch.from_numpy(images.labels).to(device)
+        # Views, not copies: windows[image, :, y, x] is the crop at offset (y, x) of a padded picture.
+        self.windows = _windows(torch.from_numpy(images.pixels).to(device), padding)
+        # The mean is padded with zeros too, so that the padding is zero after it has been subtracted.
+        self.mean_windows = _windows(mean.to(device)[None], padding)[0].permute(1, 2, 0, 3, 4)
+        self._plans: dict[int, Tensor] = {}
+
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) float32 and labels (B,) of the update number ``iteration``."""
+        image, y, x, flip = self._draws(iteration * self.batch_size)
+        pixels = self.windows[image, :, y, x].float().div_(255).sub_(self.mean_windows[y, x])
+        if self.horizontal_flip:
+            pixels = torch.where(flip.bool()[:, None, None, None], pixels.flip(3), pixels)
+        return pixels, self.labels[image]
+
+    def _draws(self, start: int) -> Tensor:
+        """Return (4, B): image, vertical and horizontal offset, mirrored or not, of the stream's images from start."""
+        pieces, stop, images = [], start + self.batch_size, len(self.labels)
+        while start < stop:
+            epoch, first = divmod(start, images)
+            pieces.append(self._plan(epoch)[:, first : first + stop - start])
+            start += pieces[-1].shape[1]
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
+
+    def _plan(self, epoch: int) -> Tensor:
+        """Return the draws (4, N) of a whole epoch, on the device."""
+        if epoch not in self._plans:
+            state = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)[0]
+            generator = torch.Generator().manual_seed(int(state) % 2**63)
+            count = len(self.labels)
+            plan = torch.stack(
+                [
+                    torch.randperm(count, generator=generator),
+                    torch.randint(self.offsets, (count,), generator=generator),
+                    torch.randint(self.offsets, (count,), generator=generator),
+                    torch.randint(2, (count,), generator=generator),
+                ]
+            )
+            self._plans = {key: value for key, value in self._plans.items() if key == epoch - 1}
+            self._plans[epoch] = plan.to(self.device)
+        return self._plans[epoch]
+
+
+class EvaluationBatches:
+    """Whole pictures, mean subtracted, in order: the single view of section 4.2."""
+
+    def __init__(self, images: Images, mean: Tensor, batch_size: int, device: torch.device) -> None:
+        self.pixels = torch.from_numpy(images.pixels).to(device)
+        self.labels = torch.from_numpy(images.labels).to(device)
+        self.mean, self.batch_size = mean.to(device), batch_size
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (B, 3, S, S) float32 and labels (B,); the last batch may be smaller."""
+        for pixels, labels in zip(
+            self.pixels.split(self.batch_size), self.labels.split(self.batch_size), strict=True
+        ):
+            yield pixels.float().div_(255).sub_(self.mean), labels
+
+
+def _windows(pictures: Tensor, padding: int) -> Tensor:
+    """View (N, C, S, S), zero-padded, as all its crops (N, C, 2p+1, 2p+1, S, S)."""
+    size = pictures.shape[-1]
+    return F.pad(pictures, (padding,) * 4).unfold(2, size, 1).unfold(3, size, 1)

@@ -1,0 +1,85 @@
+"""Downloads that resume, show their progress, and count only when their checksum is right."""
+
+import time
+from pathlib import Path
+
+import requests
+
+from resnet.errors import UserError
+from resnet.files import checksum
+from resnet.progress import Progress
+
+PIECE_BYTES = 1 << 18
+ATTEMPTS = 5
+TIMEOUT_SECONDS = 30
+
+
+def download(url: str, target: Path, md5: str, pause_seconds: float = 2.0) -> None:
+    """Download ``url`` to ``target``; an interrupted download goes on where it stopped.
+
+    What has arrived is kept in ``<target>.part`` until it is complete and its md5 is right; only then it gets its name.
+
+    Args:
+        url: where the file is.
+        target: where it goes.
+        md5: the checksum that its publisher gives.
+        pause_seconds: pause after a broken connection, doubled each time.
+
+    Raises:
+        UserError: the server refuses, the connection keeps breaking, or the checksum is wrong.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _fetch(url, part)
+            break
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            have = part.stat().st_size if part.exists() else 0
+            if attempt == ATTEMPTS:
+                raise UserError(
+                    f"cannot download {url}: the connection broke {ATTEMPTS} times ({_reason(error)}); {have} bytes are "
+                    f"kept in {part} and the next start goes on from there"
+                ) from None
+            pause = pause_seconds * 2 ** (attempt - 1)
+            print(f"connection broke after {have} bytes ({_reason(error)}); again in {pause:.0f} s", flush=True)
+            time.sleep(pause)
+    if (found := checksum(part, "md5")) != md5:
+        size = part.stat().st_size
+        part.unlink()
+        raise UserError(
+            f"{url} has the wrong content: md5 {found} ({size} bytes), expected {md5}; the download was discarded. "
+            "Check data.cifar10.url and data.cifar10.md5 in config.yaml"
+        )
+    part.replace(target)
+
+
+def _fetch(url: str, part: Path) -> None:
+    """Append what is missing to ``part``."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            # The part is whole already, or not a part of this file: the checksum tells.
+            return
+        if not response.ok:
+            raise UserError(f"cannot download {url}: the server says {response.status_code} {response.reason}")
+        if have and response.status_code != requests.codes.partial_content:
+            have = 0  # The server ignores ranges and sends the whole file.
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        progress = Progress(
+            total, title=part.name.removesuffix(".part"), unit="B", speed_unit="MB", scale=1e-6, done=have
+        )
+        with part.open("r+b" if have else "wb") as file:
+            file.seek(have)
+            for piece in response.iter_content(PIECE_BYTES):
+                file.write(piece)
+                progress.step(len(piece))
+        progress.close()
+    if total is not None and part.stat().st_size < total:
+        raise requests.ConnectionError(f"{part.stat().st_size} of {total} bytes arrived")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).split("(Caused by")[0][:200]

@@ -1,0 +1,264 @@
+"""The figures of the paper in the paper's own look, drawn from CSV files; no torch.
+
+seaborn takes over a second to import, so it is imported where something is drawn.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from resnet.errors import UserError
+from resnet.files import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "olive": "#b3a600",
+    "red": "#e8000b",
+    "cyan": "#00b8e6",
+    "green": "#1a9850",
+    "black": "#000000",
+    "magenta": "#d400d4",
+}
+STYLES = {"solid": "-", "dashed": (0, (4, 2))}
+SPLIT_NAMES = {"train": "training", "test": "test"}
+THEME = {
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": "black",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "legend.fancybox": False,
+    "legend.edgecolor": "black",
+    "legend.framealpha": 1,
+    "legend.fontsize": 8,
+    "legend.borderpad": 0.3,
+    "legend.handlelength": 1.8,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+}
+
+
+def model_of(path: Path) -> str:
+    """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
+    return path.parent.parent.name
+
+
+def read_runs(paths: Iterable[Path], columns: set[str]) -> dict[str, "pd.DataFrame"]:
+    """Read one CSV per model.
+
+    Raises:
+        UserError: a file is missing, or has no such columns or no rows.
+    """
+    import pandas as pd
+
+    runs = {}
+    for path in paths:
+        try:
+            table = pd.read_csv(path)
+        except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+            raise UserError(f"cannot read {path}: {error}") from None
+        if missing := columns - set(table):
+            raise UserError(f"{path} has no column {', '.join(sorted(missing))}")
+        if table.empty:
+            raise UserError(f"{path} has no rows")
+        runs[model_of(path)] = table
+    return runs
+
+
+def read_drawing(path: Path, models: Iterable[str]) -> dict[str, Any]:
+    """Read how a figure is drawn in the paper, and check that ``models`` are those it shows.
+
+    Raises:
+        UserError: a curve's model has no data.
+    """
+    drawing = yaml.safe_load(path.read_text(encoding="utf-8"))
+    curves = drawing.get("curves") or [curve for panel in drawing["panels"] for curve in panel["curves"]]
+    if missing := {curve["model"] for curve in curves} - set(models):
+        raise UserError(f"{path} shows {', '.join(sorted(missing))}, but no such run is given")
+    return drawing
+
+
+def save(figure: "Figure", outputs: Iterable[Path]) -> None:
+    """Write a figure in the formats that the file names end with; the same data give the same bytes."""
+    for output in outputs:
+        form = output.suffix.removeprefix(".")
+        with atomic_path(output) as temporary:
+            figure.savefig(temporary, format=form, metadata={"CreationDate": None} if form == "pdf" else None)
+
+
+def new_figure(size: tuple[float, float], rows: int, columns: int, **options: Any) -> tuple["Figure", list["Axes"]]:
+    """Return a figure and its panels, row by row, in the paper's look."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    mpl.use("Agg")
+    sns.set_theme(style="ticks", rc=THEME)
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", gridspec_kw=options)
+    return figure, list(axes.flat)
+
+
+def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: str, digitised: bool) -> "Figure":
+    """Draw error against iterations: Figs. 1 and 6.
+
+    Args:
+        drawing: how the paper draws it (``workflow/paper/fig*.yaml``).
+        runs: per model, rows of iteration, split, top1_error.
+        note: a line under the figure, such as the scale; empty for none.
+        digitised: mark the paper's end values, read off its picture, as ticks at the right edge.
+    """
+    panels = drawing["panels"]
+    figure, axes = new_figure(
+        drawing["size_inches"], 1, len(panels), width_ratios=[panel.get("width_ratio", 1) for panel in panels]
+    )
+    top = _error_range(drawing, runs)
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw_error_panel(axis, panel, drawing, runs, top)
+        if digitised:
+            _mark_ends(axis, panel["curves"])
+    _write_note(figure, note)
+    return figure
+
+
+def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: str) -> "Figure":
+    """Draw the standard deviation of each layer's response, in layer order (top) and sorted (bottom): Fig. 7.
+
+    Args:
+        drawing: how the paper draws it (``workflow/paper/fig7.yaml``).
+        runs: per model, rows of layer and std.
+        note: a line under the figure, such as the scale; empty for none.
+    """
+    import seaborn as sns
+
+    figure, axes = new_figure(drawing["size_inches"], 2, 1)
+    low, high = drawing["ylim"]
+    values = [value for curve in drawing["curves"] for value in runs[curve["model"]]["std"]]
+    fits = min(values) >= low and max(values) <= high
+    for axis, xlabel, ordered in zip(axes, drawing["xlabels"], (False, True), strict=True):
+        for curve in drawing["curves"]:
+            deviations = runs[curve["model"]].sort_values("layer")["std"].tolist()
+            if ordered:
+                deviations.sort(reverse=True)
+            sns.lineplot(
+                x=range(1, len(deviations) + 1),
+                y=deviations,
+                ax=axis,
+                label=curve["legend"],
+                color=COLOURS[curve["colour"]],
+                linestyle=STYLES[curve["style"]],
+                linewidth=1.2,
+                errorbar=None,
+            )
+        axis.set(xlim=drawing["xlim"], xticks=drawing["xticks"], xlabel=xlabel, ylabel=drawing["ylabel"])
+        # The paper's range where it holds every value, else the range of the values.
+        if fits:
+            axis.set(ylim=(low, high), yticks=drawing["yticks"])
+        else:
+            axis.set_ylim(0, 1.05 * max(values))
+        axis.legend(loc="upper right")
+    _write_note(figure, note)
+    return figure
+
+
+def _error_range(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"]) -> float:
+    """Return the top of the error axis: the paper's, or 100 where a curve ends above it."""
+    top = drawing["ylim"][1]
+    curves = [curve for panel in drawing["panels"] for curve in panel["curves"]]
+    ends = [_curve(runs, curve)["top1_error"].iloc[-1] for curve in curves]
+    return top if max(ends) <= top else 100
+
+
+def _curve(runs: dict[str, "pd.DataFrame"], curve: dict[str, Any]) -> "pd.DataFrame":
+    table = runs[curve["model"]]
+    rows = table[table["split"] == curve["split"]]
+    if rows.empty:
+        raise UserError(f"metrics of {curve['model']} have no rows of split {curve['split']!r}")
+    return rows
+
+
+def _draw_error_panel(
+    axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], top: float
+) -> None:
+    import seaborn as sns
+
+    ends = [int(_curve(runs, curve)["iteration"].iloc[-1]) for curve in panel["curves"]]
+    last, unit, suffix = max(ends), *_iteration_unit(max(ends))
+    # A panel that shows the last part of the schedule shows all of it where a run is shorter (ResNet-1202 in the demo).
+    first = panel.get("starts_at", 0) / drawing["paper_iterations"] * last
+    first = first if first < min(ends) else 0
+    for curve in panel["curves"]:
+        rows = _curve(runs, curve)
+        sns.lineplot(
+            x=rows["iteration"] / unit,
+            y=rows["top1_error"],
+            ax=axis,
+            label=curve.get("legend", "_unnamed"),
+            legend=False,
+            color=COLOURS[curve["colour"]],
+            linestyle=STYLES[curve["style"]],
+            linewidth=curve["width"],
+            errorbar=None,
+            estimator=None,
+        )
+        if "text" in curve:
+            _write_beside(axis, curve, rows, unit, first + 0.72 * (last - first), top)
+    wide = top > drawing["ylim"][1]
+    axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
+    axis.set(ylim=(0, top), yticks=range(0, 101, 20) if wide else panel["yticks"])
+    for level in panel.get("grid", []):
+        axis.axhline(level * (top / drawing["ylim"][1] if wide else 1), color="black", linewidth=0.5, linestyle=(0, (3, 3)), zorder=0)
+    if "legend" in panel:
+        axis.legend(loc=panel["legend"])
+
+
+def _iteration_unit(last: int) -> tuple[int, str]:
+    """Return what an axis that ends at ``last`` iterations counts in, and how its label says so."""
+    exponent = int(math.log10(last))
+    return (10**exponent, f" (1e{exponent})") if exponent >= 3 else (1, "")
+
+
+def _write_beside(
+    axis: "Axes", curve: dict[str, Any], rows: "pd.DataFrame", unit: int, at: float, top: float
+) -> None:
+    """Write a curve's text above or below it."""
+    nearest = rows.iloc[(rows["iteration"] - at).abs().argmin()]
+    above = curve["place"] == "above"
+    axis.annotate(
+        curve["text"],
+        (nearest["iteration"] / unit, min(nearest["top1_error"], top)),
+        xytext=(0, 5 if above else -5),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if above else "top",
+        color=COLOURS[curve["colour"]],
+        fontsize=9,
+        annotation_clip=False,
+    )
+
+
+def _mark_ends(axis: "Axes", curves: list[dict[str, Any]]) -> None:
+    """Mark the paper's end values as ticks at the right edge."""
+    for curve in curves:
+        if "digitised_end" in curve:
+            axis.plot(
+                [1.0, 1.03],
+                [curve["digitised_end"]] * 2,
+                transform=axis.get_yaxis_transform(),
+                color=COLOURS[curve["colour"]],
+                linewidth=curve["width"],
+                clip_on=False,
+            )
+
+
+def _write_note(figure: "Figure", note: str) -> None:
+    if note:
+        figure.supxlabel(note, fontsize=7, color="0.35")

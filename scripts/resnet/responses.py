@@ -1,0 +1,51 @@
+"""The strength of layer responses (section 4.2, Fig. 7)."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from resnet.architectures import BatchNorm2d, CifarNet
+
+
+def response_layers(net: CifarNet) -> list[tuple[str, BatchNorm2d]]:
+    """Return name and batch normalisation of each 3x3 layer, from the input to the output; no projections."""
+    norms = [(name, m) for name, m in net.named_modules() if isinstance(m, BatchNorm2d)]
+    return [(name, norm) for name, norm in norms if ".shortcut." not in name]
+
+
+@torch.inference_mode()
+def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[str, float]]:
+    """Return (name, standard deviation) of each 3x3 layer's output over all images, pixels and channels.
+
+    The output is taken after batch normalisation (with its running statistics) and before ReLU or addition.
+
+    Args:
+        net: the trained network.
+        batches: images (B, 3, S, S) and labels.
+    """
+    layers = response_layers(net)
+    # Per layer, in float64: number, sum and sum of squares of the values.
+    sums = {name: torch.zeros(3, dtype=torch.float64) for name, _ in layers}
+
+    def watch(name: str) -> object:
+        def add(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
+            # The value is read here because the ReLU that follows overwrites it.
+            values = output.double()
+            sums[name] += torch.stack([torch.tensor(float(values.numel())), values.sum().cpu(), values.square().sum().cpu()])
+
+        return add
+
+    hooks = [norm.register_forward_hook(watch(name)) for name, norm in layers]
+    try:
+        net.eval()
+        for images, _labels in batches:
+            net(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [(name, _deviation(*total.tolist())) for name, total in sums.items()]
+
+
+def _deviation(count: float, total: float, squares: float) -> float:
+    return max(squares / count - (total / count) ** 2, 0) ** 0.5

@@ -1,0 +1,146 @@
+"""Tables of the paper beside what was measured, as CSV and Markdown; no torch."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resnet.errors import UserError
+from resnet.files import read_json, write_rows, write_text
+
+TABLE6_COLUMNS = (
+    "method",
+    "layers",
+    "parameters_millions",
+    "paper_parameters_millions",
+    "top1_error",
+    "top1_error_mean",
+    "top1_error_std",
+    "paper_top1_error",
+    "paper_top1_error_mean",
+    "paper_top1_error_std",
+    "lowest_top1_error",
+    "runs",
+    "scale",
+    "source",
+)
+
+
+def read_paper(path: Path) -> dict[str, Any]:
+    """Read a file of published values (``workflow/paper/*.yaml``)."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def read_results(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Read ``result.json`` of many runs, grouped by model, in order of their seeds."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        result = read_json(path)
+        results.setdefault(result["model"], []).append(result)
+    return {model: sorted(runs, key=lambda run: run["seed"]) for model, runs in results.items()}
+
+
+def test_error(result: dict[str, Any]) -> float:
+    """Return a run's test error in percent at its last iteration."""
+    return result["test"]["top1_error"]
+
+
+def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scale: str) -> list[dict[str, Any]]:
+    """Return the rows of Table 6 in the paper's order.
+
+    ``top1_error`` is the best of a model's runs, each at its last iteration, as the paper prints it; mean and standard
+    deviation (n-1) are given where there are several runs. ``lowest_top1_error`` is the lowest test error at any
+    evaluation, which is selection on the test set and never the reported number.
+
+    Raises:
+        UserError: a model of the table has no results.
+    """
+    rows = []
+    for published in paper["rows"]:
+        row = {"method": published["method"], "layers": published.get("layers"), "scale": scale}
+        row |= {f"paper_{key}": published.get(key) for key in PUBLISHED}
+        if "quoted_from" in published:
+            rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
+            continue
+        if published["model"] not in results:
+            raise UserError(f"Table 6 needs a result of {published['model']}, but none is given")
+        rows.append(row | _measured(results[published["model"]]) | {"source": "reproduced"})
+    return rows
+
+
+PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
+
+
+def _measured(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    errors = [test_error(run) for run in runs]
+    several = len(errors) > 1
+    return {
+        "layers": runs[0]["layers"],
+        "parameters_millions": runs[0]["parameters"] / 1e6,
+        "top1_error": min(errors),
+        "top1_error_mean": statistics.mean(errors) if several else None,
+        "top1_error_std": statistics.stdev(errors) if several else None,
+        "lowest_top1_error": min(run["lowest_test_top1_error"] for run in runs),
+        "runs": len(runs),
+    }
+
+
+def error_cell(best: float | None, mean: float | None, deviation: float | None) -> str:
+    """Return an error as Table 6 prints it: ``8.75``, or best (mean±std)."""
+    if best is None:
+        return ""
+    return f"{best:.2f}" if mean is None else f"{best:.2f} ({mean:.2f}±{deviation:.2f})"
+
+
+def parameters_cell(millions: float | None) -> str:
+    """Return millions of parameters to the paper's digits: two below one million, else one."""
+    if millions is None:
+        return ""
+    return f"{millions:.2f}M" if millions < 1 or round(millions, 1) != round(millions, 2) < 1.5 else f"{millions:.1f}M"
+
+
+def table6_cells(row: dict[str, Any]) -> list[str]:
+    """Return the printed cells of a row of Table 6: measured, then published, then their difference."""
+    ours = error_cell(*(row.get(key) for key in ("top1_error", "top1_error_mean", "top1_error_std")))
+    theirs = error_cell(*(row.get(f"paper_{key}") for key in ("top1_error", "top1_error_mean", "top1_error_std")))
+    quoted = row["source"] != "reproduced"
+    return [
+        row["method"] + (" (quoted)" if quoted else ""),
+        "" if row["layers"] is None else str(row["layers"]),
+        parameters_cell(row.get("parameters_millions")),
+        parameters_cell(row["paper_parameters_millions"]),
+        "–" if quoted else ours,
+        theirs,
+        "" if quoted else f"{row['top1_error'] - row['paper_top1_error']:+.2f}",
+        "" if quoted else str(row["runs"]),
+    ]
+
+
+TABLE6_HEADINGS = (
+    "method",
+    "# layers",
+    "# params",
+    "# params (paper)",
+    "error (%)",
+    "error (%), paper",
+    "difference",
+    "runs",
+)
+
+
+def write_table(columns: tuple[str, ...], rows: list[dict[str, Any]], path: Path) -> None:
+    """Write rows as CSV, numbers rounded to six digits after the point, empty cells empty."""
+    rounded = [{key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
+    write_rows(path, columns, rounded)
+
+
+def markdown(title: str, note: str, headings: tuple[str, ...], cells: list[list[str]]) -> str:
+    """Return a Markdown table under a title."""
+    lines = ["| " + " | ".join(row) + " |" for row in [list(headings), ["---"] * len(headings), *cells]]
+    return f"# {title}\n\n{note}\n\n" + "\n".join(lines) + "\n"
+
+
+def write_markdown(path: Path, title: str, note: str, headings: tuple[str, ...], cells: list[list[str]]) -> None:
+    """Write a Markdown table to ``path``."""
+    write_text(path, markdown(title, note, headings, cells))
