@@ -99,9 +99,7 @@ class CifarNet(nn.Module):
         UserError: the name is unknown or the depth is not 6n+2.
     """
 
-    def __init__(
-        self, model: str, shortcut: str = "A", classes: int = 10, ghost_batch_size: int | None = None
-    ) -> None:
+    def __init__(self, model: str, shortcut: str = "A", classes: int = 10, ghost_batch_size: int | None = None) -> None:
         super().__init__()
         kind, depth = parse_model(model)
         blocks, channels = [], STAGE_FILTERS[0]
@@ -150,9 +148,7 @@ def recomputed(blocks: nn.ModuleList, x: Tensor) -> Tensor:
     def contexts() -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
         return contextlib.nullcontext(), frozen_statistics(blocks)
 
-    return checkpoint(
-        run_blocks, blocks, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts
-    )
+    return checkpoint(run_blocks, blocks, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
 
 
 @contextlib.contextmanager
@@ -189,3 +185,23 @@ def count_multiply_adds(net: nn.Module, image_size: int) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
     return counter.get_total_flops() // 2
+
+
+def layers_by_map(net: nn.Module, image_size: int = 32) -> dict[int, tuple[int, int]]:
+    """Return, per side of the output map, the number of convolutions and of filters (section 4.2's table).
+
+    Projections on shortcuts are not counted.
+    """
+    found: dict[int, tuple[int, int]] = {}
+
+    def count(module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
+        side = output.shape[-1]
+        found[side] = (found.get(side, (0, 0))[0] + 1, module.out_channels)
+
+    shapes_only = copy.deepcopy(net).to("meta").eval()
+    for layer in weighted_layers(shapes_only):
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
+    return found

@@ -215,7 +215,13 @@ def _draw_error_panel(
     axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
     axis.set(ylim=(0, top), yticks=range(0, 101, 20) if wide else panel["yticks"])
     for level in panel.get("grid", []):
-        axis.axhline(level * (top / drawing["ylim"][1] if wide else 1), color="black", linewidth=0.5, linestyle=(0, (3, 3)), zorder=0)
+        axis.axhline(
+            level * (top / drawing["ylim"][1] if wide else 1),
+            color="black",
+            linewidth=0.5,
+            linestyle=(0, (3, 3)),
+            zorder=0,
+        )
     if "legend" in panel:
         axis.legend(loc=panel["legend"])
 
@@ -226,9 +232,7 @@ def _iteration_unit(last: int) -> tuple[int, str]:
     return (10**exponent, f" (1e{exponent})") if exponent >= 3 else (1, "")
 
 
-def _write_beside(
-    axis: "Axes", curve: dict[str, Any], rows: "pd.DataFrame", unit: int, at: float, top: float
-) -> None:
+def _write_beside(axis: "Axes", curve: dict[str, Any], rows: "pd.DataFrame", unit: int, at: float, top: float) -> None:
     """Write a curve's text above or below it."""
     nearest = rows.iloc[(rows["iteration"] - at).abs().argmin()]
     above = curve["place"] == "above"

@@ -9,9 +9,9 @@ from resnet.architectures import BatchNorm2d, CifarNet
 
 
 def response_layers(net: CifarNet) -> list[tuple[str, BatchNorm2d]]:
-    """Return name and batch normalisation of each 3x3 layer, from the input to the output; no projections."""
+    """Return the name of each 3x3 layer and its batch normalisation, from the input to the output; no projections."""
     norms = [(name, m) for name, m in net.named_modules() if isinstance(m, BatchNorm2d)]
-    return [(name, norm) for name, norm in norms if ".shortcut." not in name]
+    return [(name.replace("bn", "conv"), norm) for name, norm in norms if ".shortcut." not in name]
 
 
 @torch.inference_mode()
@@ -30,9 +30,10 @@ def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]])
 
     def watch(name: str) -> object:
         def add(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
-            # The value is read here because the ReLU that follows overwrites it.
+            # Read at once: the ReLU that follows works in place.
             values = output.double()
-            sums[name] += torch.stack([torch.tensor(float(values.numel())), values.sum().cpu(), values.square().sum().cpu()])
+            total, squares = values.sum().item(), values.square().sum().item()
+            sums[name] += torch.tensor([values.numel(), total, squares], dtype=torch.float64)
 
         return add
 

@@ -25,6 +25,17 @@ TABLE6_COLUMNS = (
     "scale",
     "source",
 )
+TABLE6_HEADINGS = (
+    "method",
+    "# layers",
+    "# params",
+    "# params (paper)",
+    "error (%)",
+    "error (%), paper",
+    "difference",
+    "runs",
+)
+TABLE6_PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
 
 
 def read_paper(path: Path) -> dict[str, Any]:
@@ -59,7 +70,7 @@ def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scal
     rows = []
     for published in paper["rows"]:
         row = {"method": published["method"], "layers": published.get("layers"), "scale": scale}
-        row |= {f"paper_{key}": published.get(key) for key in PUBLISHED}
+        row |= {f"paper_{key}": published.get(key) for key in TABLE6_PUBLISHED}
         if "quoted_from" in published:
             rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
             continue
@@ -67,9 +78,6 @@ def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scal
             raise UserError(f"Table 6 needs a result of {published['model']}, but none is given")
         rows.append(row | _measured(results[published["model"]]) | {"source": "reproduced"})
     return rows
-
-
-PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
 
 
 def _measured(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -93,11 +101,9 @@ def error_cell(best: float | None, mean: float | None, deviation: float | None) 
     return f"{best:.2f}" if mean is None else f"{best:.2f} ({mean:.2f}±{deviation:.2f})"
 
 
-def parameters_cell(millions: float | None) -> str:
+def parameters_cell(millions: float) -> str:
     """Return millions of parameters to the paper's digits: two below one million, else one."""
-    if millions is None:
-        return ""
-    return f"{millions:.2f}M" if millions < 1 or round(millions, 1) != round(millions, 2) < 1.5 else f"{millions:.1f}M"
+    return f"{millions:.2f}M" if millions < 1 else f"{millions:.1f}M"
 
 
 def table6_cells(row: dict[str, Any]) -> list[str]:
@@ -108,25 +114,13 @@ def table6_cells(row: dict[str, Any]) -> list[str]:
     return [
         row["method"] + (" (quoted)" if quoted else ""),
         "" if row["layers"] is None else str(row["layers"]),
-        parameters_cell(row.get("parameters_millions")),
-        parameters_cell(row["paper_parameters_millions"]),
+        "" if quoted else parameters_cell(row["parameters_millions"]),
+        "" if row["paper_parameters_millions"] is None else f"{row['paper_parameters_millions']}M",
         "–" if quoted else ours,
         theirs,
         "" if quoted else f"{row['top1_error'] - row['paper_top1_error']:+.2f}",
         "" if quoted else str(row["runs"]),
     ]
-
-
-TABLE6_HEADINGS = (
-    "method",
-    "# layers",
-    "# params",
-    "# params (paper)",
-    "error (%)",
-    "error (%), paper",
-    "difference",
-    "runs",
-)
 
 
 def write_table(columns: tuple[str, ...], rows: list[dict[str, Any]], path: Path) -> None:
@@ -135,12 +129,17 @@ def write_table(columns: tuple[str, ...], rows: list[dict[str, Any]], path: Path
     write_rows(path, columns, rounded)
 
 
-def markdown(title: str, note: str, headings: tuple[str, ...], cells: list[list[str]]) -> str:
-    """Return a Markdown table under a title."""
-    lines = ["| " + " | ".join(row) + " |" for row in [list(headings), ["---"] * len(headings), *cells]]
-    return f"# {title}\n\n{note}\n\n" + "\n".join(lines) + "\n"
-
-
 def write_markdown(path: Path, title: str, note: str, headings: tuple[str, ...], cells: list[list[str]]) -> None:
-    """Write a Markdown table to ``path``."""
-    write_text(path, markdown(title, note, headings, cells))
+    """Write a table under a title to ``path``."""
+    lines = ["| " + " | ".join(row) + " |" for row in [list(headings), ["---"] * len(headings), *cells]]
+    write_text(path, f"# {title}\n\n{note}\n\n" + "\n".join(lines) + "\n")
+
+
+def scale_note(scale: str) -> str:
+    """Return what a scale means for reading numbers beside the paper's."""
+    return {
+        "demo": "Demo scale: small pictures of handwritten digits and a few hundred iterations. The numbers cannot be "
+        "compared with the paper's; the claims can.",
+        "short": "Short scale: a tenth of the paper's iterations. Errors are expected to lie above the paper's.",
+        "paper": "Paper scale: the paper's schedule on CIFAR-10.",
+    }[scale]

@@ -1,13 +1,5 @@
 # Training and measuring the networks of section 4.2.
 
-RUNS = f"results/runs/{CONFIG.scale}/{CONFIG.dataset}"
-RUN = RUNS + "/{model}/seed{seed}"
-
-
-wildcard_constraints:
-    model="|".join(CONFIG.seeds),
-    seed=r"\d+",
-
 
 rule train_cifar10:
     input:
@@ -19,13 +11,16 @@ rule train_cifar10:
         environment=f"{RUN}/environment.json",
         weights=f"{RUN}/weights.pt",
     log:
-        f"logs/train_cifar10/{CONFIG.scale}/{{model}}-seed{{seed}}.log",
+        f"logs/train_cifar10/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
-        f"{RUN}/benchmark.tsv"
+        f"{RUN}/benchmarks/train_cifar10.tsv"
     params:
-        # What retrains when it changes; hardware is not part of it.
+        run=RUN,
+        # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
         recipe=lambda wildcards: to_flags(CONFIG.recipe(wildcards.model, int(wildcards.seed))),
         recipe_version=RECIPE_VERSION,
+    # The deepest nets first: no long training is left when all others have ended.
+    priority: 1
     threads: CONFIG.hardware.threads
     resources:
         mem_mb=4000,
@@ -34,8 +29,8 @@ rule train_cifar10:
     conda:
         "../../environment.yml"
     shell:
-        "python scripts/train_cifar10.py --data {input.data} --run $(dirname {output.result}) --wait {params.recipe} "
-        f"{to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        "python scripts/train_cifar10.py --data {input.data} --run {params.run} --wait {params.recipe}"
+        f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
 
 
 rule measure_responses:
@@ -46,13 +41,18 @@ rule measure_responses:
     output:
         f"{RUN}/responses.csv",
     log:
-        f"logs/measure_responses/{CONFIG.scale}/{{model}}-seed{{seed}}.log",
+        f"logs/measure_responses/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
-        "logs/benchmarks/measure_responses/{model}-seed{seed}.tsv"
+        f"{RUN}/benchmarks/measure_responses.tsv"
+    params:
+        run=RUN,
+    threads: CONFIG.hardware.threads
     resources:
+        mem_mb=4000,
+        runtime="1h",
         gpu=TRAINING_GPUS,
     conda:
         "../../environment.yml"
     shell:
-        "python scripts/measure_responses.py --data {input.data} --run $(dirname {input.weights}) --output {output} "
-        "> {log} 2>&1"
+        "python scripts/measure_responses.py --data {input.data} --run {params.run} --threads {threads} "
+        "--output {output} > {log} 2>&1"

@@ -102,9 +102,7 @@ class EvaluationBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images (B, 3, S, S) float32 and labels (B,); the last batch may be smaller."""
-        for pixels, labels in zip(
-            self.pixels.split(self.batch_size), self.labels.split(self.batch_size), strict=True
-        ):
+        for pixels, labels in zip(self.pixels.split(self.batch_size), self.labels.split(self.batch_size), strict=True):
             yield pixels.float().div_(255).sub_(self.mean), labels
 
 

@@ -1,0 +1,37 @@
+"""Write the report: one self-contained HTML page with every artefact beside the paper's values."""
+
+import argparse
+from pathlib import Path
+
+from resnet.errors import run_program
+from resnet.files import write_text
+
+
+def main() -> None:
+    """Read the artefacts and render."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", required=True, help="name of the scale")
+    parser.add_argument("--table6", type=Path, required=True, help="results/table6.csv")
+    parser.add_argument("--architectures", type=Path, required=True, help="results/cifar_architectures.csv")
+    parser.add_argument("--claims", type=Path, required=True, help="results/claims.csv")
+    parser.add_argument("--figures", type=Path, nargs="+", required=True, help="results/fig*.png")
+    parser.add_argument("--drawings", type=Path, nargs="+", required=True, help="workflow/paper/fig*.yaml, same order")
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="result.json in every run folder")
+    parser.add_argument("--output", type=Path, required=True, help="HTML to write")
+    arguments = parser.parse_args()
+    from resnet.report import render
+
+    page = render(
+        scale=arguments.scale,
+        table6=arguments.table6,
+        architectures=arguments.architectures,
+        claims=arguments.claims,
+        figures={path.stem: path for path in arguments.figures},
+        drawings={path.stem: path for path in arguments.drawings},
+        runs=[path.parent for path in arguments.results],
+    )
+    write_text(arguments.output, page)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,213 @@
+"""The paper's claims about CIFAR-10, tested on what was measured; no torch.
+
+The statements are in ``workflow/paper/claims.yaml``; each has its test here, under the same id. A test returns whether
+the claim holds (None: this run of the workflow cannot tell) and the evidence as a person would want to read it.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from resnet.errors import UserError
+
+COLUMNS = ("claim", "section", "statement", "verdict", "evidence", "scale")
+VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
+
+Outcome = tuple[bool | None, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was measured.
+
+    Attributes:
+        results: per model, ``result.json`` of each run.
+        responses: per model, the standard deviation of each layer's response.
+        architectures: per model, its row of ``cifar_architectures.csv``.
+    """
+
+    results: dict[str, list[dict[str, Any]]]
+    responses: dict[str, list[float]]
+    architectures: dict[str, dict[str, Any]]
+
+    def error(self, model: str, split: str) -> float:
+        """Return the mean over runs of a model's last error in percent."""
+        return statistics.mean(run[split]["top1_error"] for run in self.results[model])
+
+    def response(self, model: str) -> float:
+        """Return the median over layers of the responses' standard deviations."""
+        return statistics.median(self.responses[model])
+
+    def errors(self, kind: str, depths: tuple[int, ...], split: str) -> tuple[list[float], str]:
+        """Return the errors of several depths, and the same as text."""
+        values = [self.error(f"{kind}-{depth}", split) for depth in depths]
+        text = ", ".join(f"{depth}: {value:.2f}" for depth, value in zip(depths, values, strict=True))
+        return values, f"{split} error (%) of {kind} nets by depth: {text}"
+
+
+def degradation(facts: Facts) -> Outcome:
+    """Plain-56 against plain-20."""
+    train, train_text = facts.errors("plain", (20, 56), "train")
+    test, test_text = facts.errors("plain", (20, 56), "test")
+    return train[1] > train[0] and test[1] > test[0], f"{train_text}; {test_text}"
+
+
+def same_cost(facts: Facts) -> Outcome:
+    """Parameters of plain and residual nets of one depth."""
+    pairs = [(m, m.replace("resnet", "plain")) for m in facts.architectures if m.startswith("resnet")]
+    pairs = [(ours, theirs) for ours, theirs in pairs if theirs in facts.architectures]
+    count = {model: row["parameters"] for model, row in facts.architectures.items()}
+    text = ", ".join(f"{ours}: {count[ours]:,} = {theirs}: {count[theirs]:,}" for ours, theirs in pairs)
+    return all(count[ours] == count[theirs] for ours, theirs in pairs), text.replace("=", "and")
+
+
+def depth_6n_plus_2(facts: Facts) -> Outcome:
+    """Counted layers, filters and shortcuts against the architecture table."""
+    wrong = []
+    for model, row in facts.architectures.items():
+        columns = [key for key in row if f"paper_{key}" in row]
+        shortcuts = 3 * row["n"] if model.startswith("resnet") else 0
+        if any(row[key] != row[f"paper_{key}"] for key in columns) or row["shortcuts"] != shortcuts:
+            wrong.append(model)
+    return not wrong, f"counted in {len(facts.architectures)} nets; different: {', '.join(wrong) or 'none'}"
+
+
+def plain_suffer(facts: Facts) -> Outcome:
+    """Training errors of plain nets rise with depth; 20 against 32 is left open, as in the paper."""
+    values, text = facts.errors("plain", (20, 32, 44, 56), "train")
+    return max(values[:2]) < values[2] < values[3], text
+
+
+def plain_110(facts: Facts) -> Outcome:
+    """Plain-110 fails."""
+    train, test = facts.error("plain-110", "train"), facts.error("plain-110", "test")
+    return min(train, test) > 60, f"plain-110: training {train:.2f} %, test {test:.2f} %"
+
+
+def residual_gain(facts: Facts) -> Outcome:
+    """Test errors of residual nets fall with depth."""
+    values, text = facts.errors("resnet", (20, 32, 44, 56, 110), "test")
+    return values == sorted(values, reverse=True) and len(set(values)) == len(values), text
+
+
+def residual_not_degraded(facts: Facts) -> Outcome:
+    """Residual against plain nets of 56 and 110 layers; "far lower" is half or less."""
+    ours, our_text = facts.errors("resnet", (56, 110), "train")
+    theirs, their_text = facts.errors("plain", (56, 110), "train")
+    return all(a <= b / 2 for a, b in zip(ours, theirs, strict=True)), f"{our_text}; {their_text}"
+
+
+def warmup(facts: Facts) -> Outcome:
+    """When the warm-up of ResNet-110 ended, and that the net trained afterwards."""
+    ends = [run["warmup_ended_at"] for run in facts.results["resnet-110"]]
+    error = facts.error("resnet-110", "train")
+    ended = all(end is not None and end <= 1000 for end in ends)
+    return ended and error < 10, f"warm-up ended at iterations {ends}; training error {error:.2f} %"
+
+
+def no_warmup(_facts: Facts) -> Outcome:
+    """Not part of the runs."""
+    return None, "needs a run of ResNet-110 with warmup_lr: null, which is not part of the default runs"
+
+
+def resnet_110_error(facts: Facts) -> Outcome:
+    """The mean test error of ResNet-110."""
+    errors = [run["test"]["top1_error"] for run in facts.results["resnet-110"]]
+    mean = statistics.mean(errors)
+    return abs(mean - 6.61) <= 0.3, f"mean {mean:.2f} % over {len(errors)} runs"
+
+
+def fewer_parameters(facts: Facts) -> Outcome:
+    """ResNet-110's parameters against the other thin deep nets of Table 6."""
+    ours = facts.architectures["resnet-110"]["parameters"] / 1e6
+    others = {"FitNet": 2.5, "Highway (19 layers)": 2.3, "Highway (32 layers)": 1.25}
+    text = ", ".join(f"{name}: {millions}M" for name, millions in others.items())
+    return all(ours < millions for millions in others.values()), f"ResNet-110: {ours:.2f}M; quoted: {text}"
+
+
+def smaller_responses(facts: Facts) -> Outcome:
+    """Median responses of residual against plain nets."""
+    models = ("resnet-20", "plain-20", "resnet-56", "plain-56")
+    values = {model: facts.response(model) for model in models}
+    holds = values["resnet-20"] < values["plain-20"] and values["resnet-56"] < values["plain-56"]
+    return holds, _medians(values)
+
+
+def deeper_smaller_responses(facts: Facts) -> Outcome:
+    """Median responses of residual nets by depth."""
+    values = {model: facts.response(model) for model in ("resnet-20", "resnet-56", "resnet-110")}
+    first, second, third = values.values()
+    return first > second > third, _medians(values)
+
+
+def resnet_1202_optimises(facts: Facts) -> Outcome:
+    """The training error of ResNet-1202."""
+    error = facts.error("resnet-1202", "train")
+    return error < 0.1, f"training error {error:.2f} %"
+
+
+def resnet_1202_overfits(facts: Facts) -> Outcome:
+    """ResNet-1202 against ResNet-110."""
+    train, train_text = facts.errors("resnet", (110, 1202), "train")
+    test, test_text = facts.errors("resnet", (110, 1202), "test")
+    return test[1] > test[0] and abs(train[1] - train[0]) < 0.1, f"{train_text}; {test_text}"
+
+
+def resnet_1202_size(facts: Facts) -> Outcome:
+    """The parameters of ResNet-1202."""
+    count = facts.architectures["resnet-1202"]["parameters"]
+    return f"{count / 1e6:.1f}" == "19.4", f"{count:,} parameters"
+
+
+TESTS: dict[str, Callable[[Facts], Outcome]] = {
+    "degradation": degradation,
+    "same-cost": same_cost,
+    "depth-6n-plus-2": depth_6n_plus_2,
+    "plain-suffer": plain_suffer,
+    "plain-110": plain_110,
+    "residual-gain": residual_gain,
+    "residual-not-degraded": residual_not_degraded,
+    "warmup": warmup,
+    "no-warmup": no_warmup,
+    "resnet-110-error": resnet_110_error,
+    "fewer-parameters": fewer_parameters,
+    "smaller-responses": smaller_responses,
+    "deeper-smaller-responses": deeper_smaller_responses,
+    "resnet-1202-optimises": resnet_1202_optimises,
+    "resnet-1202-overfits": resnet_1202_overfits,
+    "resnet-1202-size": resnet_1202_size,
+}
+
+
+def check_claims(claims: list[dict[str, Any]], facts: Facts, scale: str) -> list[dict[str, Any]]:
+    """Return one row per claim: statement, verdict, evidence.
+
+    A claim about absolute numbers is not judged at another scale than the one it is comparable at.
+
+    Raises:
+        UserError: a claim has no test, or a test lacks a run.
+    """
+    rows = []
+    for claim in claims:
+        try:
+            holds, evidence = TESTS[claim["id"]](facts)
+        except KeyError as error:
+            raise UserError(f"claim {claim['id']}: nothing is known of {error}") from None
+        if scale != claim.get("comparable_at", scale):
+            holds, evidence = None, f"comparable at {claim['comparable_at']} scale only; here: {evidence}"
+        rows.append(
+            {
+                "claim": claim["id"],
+                "section": claim["section"],
+                "statement": claim["statement"],
+                "verdict": VERDICTS[holds],
+                "evidence": evidence,
+                "scale": scale,
+            }
+        )
+    return rows
+
+
+def _medians(values: dict[str, float]) -> str:
+    return "median std: " + ", ".join(f"{model} {value:.2f}" for model, value in values.items())

@@ -1,0 +1,132 @@
+"""The report: one self-contained page with every artefact beside the paper's values; no torch."""
+
+import base64
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from resnet.files import read_json
+from resnet.tables import TABLE6_HEADINGS, scale_note, table6_cells
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+FIGURE_CAPTIONS = {
+    "fig1": "The same runs as the left panel of Fig. 6. A deeper plain net is worse already on the data it is trained on.",
+    "fig6": "Dashed: training error on augmented batches. Bold: test error. The 110-layer plain net is trained too, but "
+    "not drawn, as in the paper.",
+    "fig7": "Standard deviation of the output of each 3×3 layer, after batch normalisation and before ReLU or addition, "
+    "over the test images.",
+}
+
+
+def render(
+    *,
+    scale: str,
+    table6: Path,
+    architectures: Path,
+    claims: Path,
+    figures: dict[str, Path],
+    drawings: dict[str, Path],
+    runs: list[Path],
+) -> str:
+    """Return the report as HTML.
+
+    Args:
+        scale: name of the scale.
+        table6: results/table6.csv.
+        architectures: results/cifar_architectures.csv.
+        claims: results/claims.csv.
+        figures: the PNG of each figure.
+        drawings: what the paper shows in each figure (``workflow/paper/fig*.yaml``).
+        runs: the run folders.
+    """
+    folders = [Run(folder) for folder in runs]
+    by_model: dict[str, Run] = {}
+    for run in folders:
+        by_model.setdefault(run.model, run)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(TEMPLATE.name).render(
+        scale=scale,
+        scale_note=scale_note(scale),
+        claims=_records(claims),
+        figures=[
+            {
+                "name": name,
+                "title": drawing["title"],
+                "caption": FIGURE_CAPTIONS[name],
+                "image": "data:image/png;base64," + base64.b64encode(figures[name].read_bytes()).decode(),
+                "comparison": _comparison(drawing, by_model),
+            }
+            for name, drawing in ((name, yaml.safe_load(path.read_text("utf-8"))) for name, path in drawings.items())
+        ],
+        table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in _records(table6)]},
+        architectures=_records(architectures),
+        runs=[run.provenance() for run in folders],
+        seconds=sum(run.environment["seconds"] for run in folders),
+        dataset=folders[0].config["dataset"]["name"],
+    )
+
+
+class Run:
+    """A finished run's files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        self.result = read_json(folder / "result.json")
+        self.environment = read_json(folder / "environment.json")
+        self.model = self.result["model"]
+
+    def end(self, split: str) -> float:
+        """Return the last error of a split in percent."""
+        return self.result[split]["top1_error"]
+
+    def response(self) -> float:
+        """Return the median of the responses' standard deviations."""
+        return statistics.median(pd.read_csv(self.folder / "responses.csv")["std"])
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what the report says of a run."""
+        result, environment = self.result, self.environment
+        return {
+            "model": self.model,
+            "seed": result["seed"],
+            "iterations": f"{result['iterations']:,}",
+            "warmup": result["warmup_ended_at"],
+            "errors": [f"{self.end(s):.2f}" if s in result else "–" for s in ("train", "val", "test")],
+            "seconds": f"{environment['seconds']:,.0f}",
+            "images_per_second": f"{environment['images_per_second']:,.0f}",
+            "device": f"{environment['device']}; {environment['threads']} thread(s)",
+            "software": f"torch {environment['torch']}, Python {environment['python']}",
+            "commit": (environment["commit"] or "unknown")[:12],
+            "finished": environment["finished"],
+            "fingerprint": self.config["fingerprint"][:12],
+            "folder": str(self.folder),
+        }
+
+
+def _comparison(drawing: dict[str, Any], runs: dict[str, Run]) -> dict[str, Any]:
+    """Return the end of each curve (or the median response) beside the paper's, where that could be read off."""
+    rows = []
+    for curve in drawing.get("curves") or [curve for panel in drawing["panels"] for curve in panel["curves"]]:
+        is_response = "digitised_median" in curve
+        published = curve.get("digitised_median", curve.get("digitised_end"))
+        run = runs[curve["model"]]
+        measured = run.response() if is_response else run.end(curve["split"])
+        what = "median std" if is_response else f"{curve['split']} error (%), end"
+        difference = "" if published is None else f"{measured - published:+.2f}"
+        row = [curve["model"], what, f"{measured:.2f}", "–" if published is None else f"{published:g}", difference]
+        if row not in rows:
+            rows.append(row)
+    return {"headings": ("model", "value", "here", "paper (read off the figure)", "difference"), "rows": rows}
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """Read a CSV as dictionaries; an empty cell is None and whole numbers have no point."""
+    table = pd.read_csv(path).convert_dtypes().astype(object)
+    return table.where(table.notna(), None).to_dict("records")

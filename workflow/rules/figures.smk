@@ -1,0 +1,61 @@
+# Figures in the paper's look, drawn from the runs' CSV files. Each follows its program and the paper's drawing.
+
+
+rule plot_errors:
+    input:
+        program="scripts/plot_errors.py",
+        library="scripts/resnet/plotting.py",
+        drawing="workflow/paper/{figure}.yaml",
+        metrics=lambda wildcards: first_runs("metrics.csv", FIGURE_MODELS[wildcards.figure]),
+    output:
+        pdf="results/{figure}.pdf",
+        png=report(
+            "results/{figure}.png",
+            caption="../report/{figure}.rst",
+            category="Figures",
+            labels={"artefact": "{figure}", "shows": "error against iterations"},
+        ),
+    wildcard_constraints:
+        figure="fig1|fig6",
+    log:
+        "logs/plot_errors-{figure}.log",
+    benchmark:
+        "logs/benchmarks/plot_errors-{figure}.tsv"
+    params:
+        note=FIGURE_NOTE,
+        # The paper's end values are marked where they can be compared.
+        digitised="--digitised" if CONFIG.scale == "paper" else "",
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        "python {input.program} --drawing {input.drawing} --metrics {input.metrics} --note {params.note:q} "
+        "{params.digitised} --output {output.pdf} {output.png} > {log} 2>&1"
+
+
+rule plot_responses:
+    input:
+        program="scripts/plot_responses.py",
+        library="scripts/resnet/plotting.py",
+        drawing="workflow/paper/fig7.yaml",
+        responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
+    output:
+        pdf="results/fig7.pdf",
+        png=report(
+            "results/fig7.png",
+            caption="../report/fig7.rst",
+            category="Figures",
+            labels={"artefact": "fig7", "shows": "layer responses"},
+        ),
+    log:
+        "logs/plot_responses.log",
+    benchmark:
+        "logs/benchmarks/plot_responses.tsv"
+    params:
+        note=FIGURE_NOTE,
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        "python {input.program} --drawing {input.drawing} --responses {input.responses} --note {params.note:q} "
+        "--output {output.pdf} {output.png} > {log} 2>&1"

@@ -1,0 +1,34 @@
+# One page with everything.
+
+
+rule render_report:
+    input:
+        program="scripts/render_report.py",
+        library="scripts/resnet/report.py",
+        template="scripts/resnet/report.html.j2",
+        table6=rules.tabulate_table6.output.csv,
+        architectures=rules.tabulate_cifar_architectures.output.csv,
+        claims=rules.check_claims.output,
+        figures=expand("results/{figure}.png", figure=FIGURE_MODELS),
+        drawings=expand("workflow/paper/{figure}.yaml", figure=FIGURE_MODELS),
+        results=all_runs("result.json"),
+    output:
+        report(
+            "results/report.html",
+            caption="../report/report.rst",
+            category="Report",
+            labels={"artefact": "Report", "shows": "everything on one page"},
+        ),
+    log:
+        "logs/render_report.log",
+    benchmark:
+        "logs/benchmarks/render_report.tsv"
+    params:
+        scale=CONFIG.scale,
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        "python {input.program} --scale {params.scale} --table6 {input.table6} --architectures {input.architectures} "
+        "--claims {input.claims} --figures {input.figures} --drawings {input.drawings} --results {input.results} "
+        "--output {output} > {log} 2>&1"

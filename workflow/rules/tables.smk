@@ -1,0 +1,83 @@
+# Tables beside the paper's values. Each follows its program: editing that makes the table again.
+
+
+rule tabulate_table6:
+    input:
+        program="scripts/tabulate_table6.py",
+        paper="workflow/paper/table6.yaml",
+        results=all_runs("result.json", TABLE6_MODELS),
+    output:
+        csv=report(
+            "results/table6.csv",
+            caption="../report/table6.rst",
+            category="Tables",
+            labels={"artefact": "Table 6", "shows": "test errors on CIFAR-10"},
+        ),
+        md="results/table6.md",
+    log:
+        "logs/tabulate_table6.log",
+    benchmark:
+        "logs/benchmarks/tabulate_table6.tsv"
+    params:
+        scale=CONFIG.scale,
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        "python {input.program} --paper {input.paper} --scale {params.scale} --results {input.results} "
+        "--csv {output.csv} --md {output.md} > {log} 2>&1"
+
+
+rule tabulate_cifar_architectures:
+    input:
+        program="scripts/tabulate_cifar_architectures.py",
+        paper="workflow/paper/cifar_architectures.yaml",
+    output:
+        csv=report(
+            "results/cifar_architectures.csv",
+            caption="../report/cifar_architectures.rst",
+            category="Tables",
+            labels={"artefact": "Section 4.2", "shows": "architectures, counted"},
+        ),
+        md="results/cifar_architectures.md",
+    log:
+        "logs/tabulate_cifar_architectures.log",
+    benchmark:
+        "logs/benchmarks/tabulate_cifar_architectures.tsv"
+    params:
+        models=list(CONFIG.seeds),
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        "python {input.program} --paper {input.paper} --models {params.models} "
+        "--csv {output.csv} --md {output.md} > {log} 2>&1"
+
+
+rule check_claims:
+    input:
+        program="scripts/check_claims.py",
+        tests="scripts/resnet/claims.py",
+        claims="workflow/paper/claims.yaml",
+        results=all_runs("result.json"),
+        responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
+        architectures=rules.tabulate_cifar_architectures.output.csv,
+    output:
+        report(
+            "results/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"artefact": "Claims", "shows": "what reproduced and what did not"},
+        ),
+    log:
+        "logs/check_claims.log",
+    benchmark:
+        "logs/benchmarks/check_claims.tsv"
+    params:
+        scale=CONFIG.scale,
+    conda:
+        "../../environment.yml"
+    localrule: True
+    shell:
+        "python {input.program} --claims {input.claims} --results {input.results} --responses {input.responses} "
+        "--architectures {input.architectures} --scale {params.scale} --output {output} > {log} 2>&1"
