@@ -33,6 +33,16 @@ THEME = {
     "axes.edgecolor": "black",
     "font.family": "sans-serif",
     "font.size": 9,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "xtick.top": True,
+    "ytick.right": True,
+    "patch.linewidth": 0.8,
     "legend.fancybox": False,
     "legend.edgecolor": "black",
     "legend.framealpha": 1,
@@ -214,16 +224,11 @@ def _draw_error_panel(
     wide = top > drawing["ylim"][1]
     axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
     axis.set(ylim=(0, top), yticks=range(0, 101, 20) if wide else panel["yticks"])
-    for level in panel.get("grid", []):
-        axis.axhline(
-            level * (top / drawing["ylim"][1] if wide else 1),
-            color="black",
-            linewidth=0.5,
-            linestyle=(0, (3, 3)),
-            zorder=0,
-        )
+    if "grid" in panel:
+        for level in axis.get_yticks()[1:] if wide else panel["grid"]:
+            axis.axhline(level, color="black", linewidth=0.5, linestyle=(0, (3, 3)), zorder=0)
     if "legend" in panel:
-        axis.legend(loc=panel["legend"])
+        axis.legend(loc="best" if wide else panel["legend"])
 
 
 def _iteration_unit(last: int) -> tuple[int, str]:
@@ -233,18 +238,20 @@ def _iteration_unit(last: int) -> tuple[int, str]:
 
 
 def _write_beside(axis: "Axes", curve: dict[str, Any], rows: "pd.DataFrame", unit: int, at: float, top: float) -> None:
-    """Write a curve's text above or below it."""
+    """Write a curve's text above or below it; where there is no room below, higher above than the other texts."""
     nearest = rows.iloc[(rows["iteration"] - at).abs().argmin()]
-    above = curve["place"] == "above"
+    height = min(nearest["top1_error"], top)
+    below = curve["place"] == "below"
+    has_room = height > 0.12 * top
+    offset = (-4 if has_room else 16) if below else 4
     axis.annotate(
         curve["text"],
-        (nearest["iteration"] / unit, min(nearest["top1_error"], top)),
-        xytext=(0, 5 if above else -5),
+        (nearest["iteration"] / unit, height),
+        xytext=(0, offset),
         textcoords="offset points",
         ha="center",
-        va="bottom" if above else "top",
+        va="top" if offset < 0 else "bottom",
         color=COLOURS[curve["colour"]],
-        fontsize=9,
         annotation_clip=False,
     )
 

@@ -14,11 +14,11 @@ from resnet.tables import TABLE6_HEADINGS, scale_note, table6_cells
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 FIGURE_CAPTIONS = {
-    "fig1": "The same runs as the left panel of Fig. 6. A deeper plain net is worse already on the data it is trained on.",
-    "fig6": "Dashed: training error on augmented batches. Bold: test error. The 110-layer plain net is trained too, but "
-    "not drawn, as in the paper.",
-    "fig7": "Standard deviation of the output of each 3×3 layer, after batch normalisation and before ReLU or addition, "
-    "over the test images.",
+    "fig1": "The runs of the left panel of Fig. 6. A deeper plain net is worse already on the data it is trained on.",
+    "fig6": "Dashed: training error on augmented batches. Bold: test error. The 110-layer plain net is trained too, "
+    "but not drawn, as in the paper.",
+    "fig7": "Standard deviation of the output of each 3×3 layer, after batch normalisation and before ReLU or "
+    "addition, over the test images.",
 }
 
 

@@ -194,9 +194,9 @@ class Training:
         self.check_loss()
         row = self._append("train", self.window.averages())
         self.window = Totals(self.device)
-        if starts_with_warmup(self.recipe) and self.warmup_ended_at is None:
-            if row["top1_error"] < self.recipe.warmup_error:
-                self.warmup_ended_at = self.iteration
+        warming_up = starts_with_warmup(self.recipe) and self.warmup_ended_at is None
+        if warming_up and row["top1_error"] < self.recipe.warmup_error:
+            self.warmup_ended_at = self.iteration
         return row
 
     def log_evaluation(self) -> None:

@@ -14,20 +14,18 @@ rule train_cifar10:
         f"logs/train_cifar10/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{RUN}/benchmarks/train_cifar10.tsv"
-    params:
-        run=RUN,
-        # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
-        recipe=lambda wildcards: to_flags(CONFIG.recipe(wildcards.model, int(wildcards.seed))),
-        recipe_version=RECIPE_VERSION,
-    # The deepest nets first: no long training is left when all others have ended.
-    priority: 1
+    conda:
+        "../../environment.yml"
     threads: CONFIG.hardware.threads
     resources:
         mem_mb=4000,
         runtime="2d",
         gpu=TRAINING_GPUS,
-    conda:
-        "../../environment.yml"
+    params:
+        run=lambda wildcards, output: Path(output.result).parent,
+        # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
+        recipe=lambda wildcards: to_flags(CONFIG.recipe(wildcards.model, int(wildcards.seed))),
+        recipe_version=RECIPE_VERSION,
     shell:
         "python scripts/train_cifar10.py --data {input.data} --run {params.run} --wait {params.recipe}"
         f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
@@ -44,15 +42,15 @@ rule measure_responses:
         f"logs/measure_responses/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{RUN}/benchmarks/measure_responses.tsv"
-    params:
-        run=RUN,
+    conda:
+        "../../environment.yml"
     threads: CONFIG.hardware.threads
     resources:
         mem_mb=4000,
         runtime="1h",
         gpu=TRAINING_GPUS,
-    conda:
-        "../../environment.yml"
+    params:
+        run=lambda wildcards, input: Path(input.weights).parent,
     shell:
         "python scripts/measure_responses.py --data {input.data} --run {params.run} --threads {threads} "
         "--output {output} > {log} 2>&1"

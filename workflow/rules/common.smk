@@ -17,9 +17,9 @@ wildcard_constraints:
 
 def all_runs(name, models=tuple(CONFIG.seeds)):
     """Return the file ``name`` of every run of some models."""
-    return [RUN.format(model=model, seed=seed) + f"/{name}" for model in models for seed in CONFIG.seeds[model]]
+    return [f"{RUN}/{name}".format(model=model, seed=seed) for model in models for seed in CONFIG.seeds[model]]
 
 
 def first_runs(name, models):
     """Return the file ``name`` of the first run of each model: the one that figures show."""
-    return [RUN.format(model=model, seed=CONFIG.seeds[model][0]) + f"/{name}" for model in models]
+    return [f"{RUN}/{name}".format(model=model, seed=CONFIG.seeds[model][0]) for model in models]

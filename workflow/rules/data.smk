@@ -8,9 +8,9 @@ rule prepare_digits:
         "logs/prepare_digits.log",
     benchmark:
         "logs/benchmarks/prepare_digits.tsv"
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
     shell:
         "python scripts/prepare_digits.py --output {output} > {log} 2>&1"
 
@@ -22,12 +22,12 @@ rule download_cifar10:
         "logs/download_cifar10.log",
     benchmark:
         "logs/benchmarks/download_cifar10.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
     params:
         url=CONFIG.cifar10["url"],
         md5=CONFIG.cifar10["md5"],
-    conda:
-        "../../environment.yml"
-    localrule: True
     shell:
         "python scripts/download_cifar10.py --url {params.url:q} --md5 {params.md5} --output {output} > {log} 2>&1"
 
@@ -41,14 +41,14 @@ rule prepare_cifar10:
         "logs/prepare_cifar10.log",
     benchmark:
         "logs/benchmarks/prepare_cifar10.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
     params:
         source=lambda wildcards, input: (
             f"--folder {shlex.quote(CONFIG.cifar10['folder'])}"
             if CONFIG.cifar10["folder"]
             else f"--archive {input.archive}"
         ),
-    conda:
-        "../../environment.yml"
-    localrule: True
     shell:
         "python scripts/prepare_cifar10.py {params.source} --output {output} > {log} 2>&1"

@@ -15,19 +15,19 @@ rule plot_errors:
             category="Figures",
             labels={"artefact": "{figure}", "shows": "error against iterations"},
         ),
-    wildcard_constraints:
-        figure="fig1|fig6",
     log:
         "logs/plot_errors-{figure}.log",
     benchmark:
         "logs/benchmarks/plot_errors-{figure}.tsv"
+    wildcard_constraints:
+        figure="fig1|fig6",
+    localrule: True
+    conda:
+        "../../environment.yml"
     params:
         note=FIGURE_NOTE,
         # The paper's end values are marked where they can be compared.
         digitised="--digitised" if CONFIG.scale == "paper" else "",
-    conda:
-        "../../environment.yml"
-    localrule: True
     shell:
         "python {input.program} --drawing {input.drawing} --metrics {input.metrics} --note {params.note:q} "
         "{params.digitised} --output {output.pdf} {output.png} > {log} 2>&1"
@@ -51,11 +51,11 @@ rule plot_responses:
         "logs/plot_responses.log",
     benchmark:
         "logs/benchmarks/plot_responses.tsv"
-    params:
-        note=FIGURE_NOTE,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        note=FIGURE_NOTE,
     shell:
         "python {input.program} --drawing {input.drawing} --responses {input.responses} --note {params.note:q} "
         "--output {output.pdf} {output.png} > {log} 2>&1"

@@ -23,11 +23,11 @@ rule render_report:
         "logs/render_report.log",
     benchmark:
         "logs/benchmarks/render_report.tsv"
-    params:
-        scale=CONFIG.scale,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        scale=CONFIG.scale,
     shell:
         "python {input.program} --scale {params.scale} --table6 {input.table6} --architectures {input.architectures} "
         "--claims {input.claims} --figures {input.figures} --drawings {input.drawings} --results {input.results} "

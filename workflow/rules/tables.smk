@@ -18,11 +18,11 @@ rule tabulate_table6:
         "logs/tabulate_table6.log",
     benchmark:
         "logs/benchmarks/tabulate_table6.tsv"
-    params:
-        scale=CONFIG.scale,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        scale=CONFIG.scale,
     shell:
         "python {input.program} --paper {input.paper} --scale {params.scale} --results {input.results} "
         "--csv {output.csv} --md {output.md} > {log} 2>&1"
@@ -44,11 +44,11 @@ rule tabulate_cifar_architectures:
         "logs/tabulate_cifar_architectures.log",
     benchmark:
         "logs/benchmarks/tabulate_cifar_architectures.tsv"
-    params:
-        models=list(CONFIG.seeds),
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        models=list(CONFIG.seeds),
     shell:
         "python {input.program} --paper {input.paper} --models {params.models} "
         "--csv {output.csv} --md {output.md} > {log} 2>&1"
@@ -73,11 +73,11 @@ rule check_claims:
         "logs/check_claims.log",
     benchmark:
         "logs/benchmarks/check_claims.tsv"
-    params:
-        scale=CONFIG.scale,
+    localrule: True
     conda:
         "../../environment.yml"
-    localrule: True
+    params:
+        scale=CONFIG.scale,
     shell:
         "python {input.program} --claims {input.claims} --results {input.results} --responses {input.responses} "
         "--architectures {input.architectures} --scale {params.scale} --output {output} > {log} 2>&1"

@@ -38,8 +38,8 @@ def download(url: str, target: Path, md5: str, pause_seconds: float = 2.0) -> No
             have = part.stat().st_size if part.exists() else 0
             if attempt == ATTEMPTS:
                 raise UserError(
-                    f"cannot download {url}: the connection broke {ATTEMPTS} times ({_reason(error)}); {have} bytes are "
-                    f"kept in {part} and the next start goes on from there"
+                    f"cannot download {url}: the connection broke {ATTEMPTS} times ({_reason(error)}); {have} bytes "
+                    f"are kept in {part} and the next start goes on from there"
                 ) from None
             pause = pause_seconds * 2 ** (attempt - 1)
             print(f"connection broke after {have} bytes ({_reason(error)}); again in {pause:.0f} s", flush=True)
