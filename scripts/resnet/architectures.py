@@ -31,14 +31,14 @@ class BatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         if self.ghost_batch_size is None or self.ghost_batch_size >= len(x):
-            return self._normalise(x, self.updates_statistics)
-        chunks = x.split(self.ghost_batch_size)
-        first = self._normalise(chunks[0], self.updates_statistics)
-        return torch.cat([first, *(self._normalise(chunk, False) for chunk in chunks[1:])])
+            return self._normalise(x, self.running_mean, self.running_var)
+        first, *others = x.split(self.ghost_batch_size)
+        first = self._normalise(first, self.running_mean, self.running_var)
+        return torch.cat([first, *(self._normalise(chunk, None, None) for chunk in others)])
 
-    def _normalise(self, x: Tensor, update: bool) -> Tensor:
-        mean, variance = (self.running_mean, self.running_var) if update else (None, None)
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, True, self.momentum, self.eps)
+    def _normalise(self, x: Tensor, mean: Tensor | None, variance: Tensor | None) -> Tensor:
+        momentum = self.momentum if self.updates_statistics else 0.0
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, True, momentum, self.eps)
 
 
 def conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:

@@ -1,0 +1,126 @@
+"""The networks of section 4.2 against published counts and torchvision's blocks."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from resnet import architectures
+from resnet.architectures import CifarNet, count_multiply_adds, count_parameters, layers_by_map, weighted_layers
+from resnet.errors import UserError
+from torch import nn
+from torchvision.models.resnet import BasicBlock as TorchvisionBlock
+
+
+@pytest.mark.parametrize(
+    ("depth", "printed"), [(20, "0.27"), (32, "0.46"), (44, "0.66"), (56, "0.85"), (110, "1.7"), (1202, "19.4")]
+)
+def test_parameters_are_those_of_table_6(depth, printed):
+    with torch.device("meta"):
+        residual = CifarNet(f"resnet-{depth}")
+    digits = len(printed.split(".")[1])
+    assert f"{count_parameters(residual) / 1e6:.{digits}f}" == printed
+
+
+@given(n=st.integers(1, 12), option=st.sampled_from("ABC"))
+@settings(deadline=None, max_examples=20)
+def test_depth_shortcuts_and_parameters_for_any_n(n, option):
+    depth = 6 * n + 2
+    with torch.device("meta"):
+        plain, residual = CifarNet(f"plain-{depth}"), CifarNet(f"resnet-{depth}", option)
+    assert len(weighted_layers(plain)) == len(weighted_layers(residual)) == depth
+    assert sum(block.shortcut is not None for block in residual.blocks) == 3 * n
+    assert all(block.shortcut is None for block in plain.blocks)
+    # Projections: 1x1 weights and two values of batch normalisation per channel; B has two, C one per block.
+    projection = {(16, 16): 16 * 16 + 32, (16, 32): 16 * 32 + 64, (32, 32): 32 * 32 + 64}
+    projection |= {(32, 64): 32 * 64 + 128, (64, 64): 64 * 64 + 128}
+    b = projection[16, 32] + projection[32, 64]
+    c = n * projection[16, 16] + (n - 1) * (projection[32, 32] + projection[64, 64]) + b
+    assert count_parameters(residual) - count_parameters(plain) == {"A": 0, "B": b, "C": c}[option]
+
+
+def test_layers_and_filters_per_map_size():
+    assert layers_by_map(CifarNet("resnet-56")) == {32: (19, 16), 16: (18, 32), 8: (18, 64)}
+
+
+def test_multiply_adds_by_hand():
+    # 3x3 layers of ResNet-20: 7 of 16 filters (the first one sees 3 channels), then 6 and 6, and the fc layer.
+    first, inside = 9 * 3 * 16 * 32**2, 9 * 16 * 16 * 32**2
+    halved = inside // 2  # half the input channels at a quarter of the positions, twice the filters
+    assert count_multiply_adds(CifarNet("plain-20"), 32) == first + 6 * inside + 2 * (halved + 5 * inside) + 640
+
+
+def test_counting_leaves_the_network_as_it_is():
+    net = CifarNet("resnet-8")
+    count_multiply_adds(net, 32)
+    layers_by_map(net)
+    assert net.training
+    assert all(not module._forward_hooks for module in net.modules())
+
+
+@pytest.mark.parametrize("model", ["resnet-21", "plain-2", "resnet-0"])
+def test_a_wrong_depth_is_one_clear_error(model):
+    with pytest.raises(UserError, match=r"the depth must be 6n\+2"):
+        CifarNet(model)
+
+
+def test_an_unknown_kind_is_one_clear_error():
+    with pytest.raises(UserError, match="expected plain-<depth> or resnet-<depth>"):
+        CifarNet("vgg-16")
+
+
+def test_block_with_projection_equals_torchvisions():
+    torch.manual_seed(0)
+    around = architectures.make_shortcut("B", 16, 32, 2)
+    ours = architectures.BasicBlock(16, 32, 2, around)
+    theirs = TorchvisionBlock(16, 32, 2, nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32)))
+    renamed = {key.replace("downsample", "shortcut"): value for key, value in theirs.state_dict().items()}
+    ours.load_state_dict(renamed)
+    x = torch.randn(4, 16, 8, 8)
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
+def test_option_a_takes_every_second_pixel_and_pads_zeros_at_the_end():
+    x = torch.randn(2, 16, 8, 8)
+    out = architectures.make_shortcut("A", 16, 32, 2)(x)
+    assert torch.equal(out[:, :16], x[:, :, ::2, ::2])
+    assert torch.equal(out[:, 16:], torch.zeros(2, 16, 4, 4))
+
+
+def test_initial_weights_are_he_normal_and_follow_the_seed():
+    nets = [CifarNet("resnet-20") for _ in range(3)]
+    for net, seed in zip(nets, (1, 1, 2), strict=True):
+        net.initialise(torch.Generator().manual_seed(seed))
+    weights = [net.blocks[8].conv2.weight for net in nets]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert weights[0].std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
+
+
+def test_ghost_batches_are_normalised_one_by_one():
+    norm = architectures.BatchNorm2d(3)
+    norm.ghost_batch_size = 4
+    x = torch.randn(8, 3, 5, 5) + torch.arange(8)[:, None, None, None]
+    reference = nn.BatchNorm2d(3)
+    expected_first = reference(x[:4])
+    out = norm(x)
+    torch.testing.assert_close(out[:4], expected_first)
+    # The running statistics follow the first part, as those of the first GPU do.
+    torch.testing.assert_close(norm.running_mean, reference.running_mean)
+    torch.testing.assert_close(norm.running_var, reference.running_var)
+    torch.testing.assert_close(out[4:], nn.BatchNorm2d(3)(x[4:]))
+
+
+def test_recomputing_activations_changes_no_bit():
+    torch.manual_seed(0)
+    images, labels = torch.randn(8, 3, 8, 8), torch.arange(8)
+    nets = [CifarNet("resnet-20") for _ in range(2)]
+    for net, group in zip(nets, (0, 2), strict=True):
+        net.initialise(torch.Generator().manual_seed(3))
+        net.recompute_group = group
+        F.cross_entropy(net(images), labels).backward()
+    for (name, ours), theirs in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
+        assert torch.equal(ours.grad, theirs.grad), name
+    for (name, ours), theirs in zip(nets[0].named_buffers(), nets[1].buffers(), strict=True):
+        assert torch.equal(ours, theirs), name
