@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from resnet.data import cifar10
 from resnet.settings import Recipe
 
@@ -50,10 +51,15 @@ def tiny_recipe(**changes) -> Recipe:
     return Recipe(**{**values, **changes})
 
 
-def program(name: str, *arguments: object, **options) -> subprocess.Popen:
+def command_line(name: str, *arguments: object) -> list[str]:
+    """Return the command that starts a program of ``scripts/``."""
+    return [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
+
+
+def program(name: str, *arguments: object) -> subprocess.Popen:
     """Start a program of ``scripts/``."""
-    command = [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    command = command_line(name, *arguments)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def run_program(name: str, *arguments: object) -> tuple[int, str]:

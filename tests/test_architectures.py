@@ -5,11 +5,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torchvision.models.resnet import BasicBlock as TorchvisionBlock
+
 from resnet import architectures
 from resnet.architectures import CifarNet, count_multiply_adds, count_parameters, layers_by_map, weighted_layers
 from resnet.errors import UserError
-from torch import nn
-from torchvision.models.resnet import BasicBlock as TorchvisionBlock
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import torch
 from conftest import CLASSES, PACKS, random_images, run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+
 from resnet.data import cifar10, digits
 from resnet.data.batches import EvaluationBatches, TrainingBatches, pixel_mean
 from resnet.errors import UserError
-from sklearn.datasets import load_digits
 
 CPU = torch.device("cpu")
 

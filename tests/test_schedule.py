@@ -4,6 +4,7 @@ import pytest
 from conftest import tiny_recipe
 from hypothesis import given
 from hypothesis import strategies as st
+
 from resnet.schedule import learning_rate
 from resnet.settings import Recipe
 

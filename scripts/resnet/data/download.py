@@ -9,7 +9,7 @@ from resnet.errors import UserError
 from resnet.files import checksum
 from resnet.progress import Progress
 
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 16
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30
 
@@ -82,4 +82,7 @@ def _fetch(url: str, part: Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).split("(Caused by")[0][:200]
+    """Return the innermost error: the outer ones repeat it with the addresses of Python objects."""
+    while isinstance(error.args[0] if error.args else None, Exception):
+        error = error.args[0]
+    return str(getattr(error, "reason", None) or error)[:200]

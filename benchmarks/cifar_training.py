@@ -1,0 +1,181 @@
+"""Images per second of this project's training loop against one written the usual way, in one run.
+
+The usual way: torchvision transforms on PIL images in a DataLoader, NCHW tensors, torch.nn layers, torch.optim.SGD.
+Same network, same batch, same threads, 32x32 pictures. The two loops take turns, so a machine whose speed drifts is
+fair to both. Also printed: the share of the machine's own matrix-product rate that our loop reaches (2 floating-point
+operations per multiply-add, forward and backward counted as three forwards).
+
+    python benchmarks/cifar_training.py --threads 2
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from resnet.architectures import CifarNet, count_multiply_adds
+from resnet.data import cifar10
+from resnet.settings import Hardware, Recipe
+from resnet.training import Training, processor_name
+
+BATCH = 128
+IMAGES = 5000
+
+
+class PictureFolder(Dataset):
+    """Pictures as a torchvision data set gives them: PIL images, transformed one by one."""
+
+    def __init__(self, images: cifar10.Images) -> None:
+        self.pixels, self.labels = images.pixels.transpose(0, 2, 3, 1), images.labels
+        self.transform = transforms.Compose(
+            [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.pixels[index])), int(self.labels[index])
+
+
+class UsualBlock(nn.Module):
+    """A residual block as it is usually written, with option A."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride, self.new_channels = stride, channels - in_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
+        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.new_channels:
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
+        return F.relu(out + x)
+
+
+def usual_net(depth: int) -> nn.Module:
+    """Return ResNet-<depth> as it is usually written."""
+    layers, channels = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()], 16
+    for stage, filters in enumerate((16, 32, 64)):
+        for block in range((depth - 2) // 6):
+            layers.append(UsualBlock(channels, filters, 2 if stage and not block else 1))
+            channels = filters
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Callable[[], None]:
+    """Return a function that makes one update the usual way."""
+    net = usual_net(depth).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    loader = DataLoader(PictureFolder(images), BATCH, shuffle=True, drop_last=True)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from loader
+
+    stream = batches()
+
+    def update() -> None:
+        pictures, labels = next(stream)
+        loss = F.cross_entropy(net(pictures.to(device)), labels.to(device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return update
+
+
+def our_loop(depth: int, description: cifar10.Description, hardware: Hardware) -> Callable[[], None]:
+    """Return a function that makes one update with the project's own training."""
+    run = Training(Recipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None), hardware, description)
+
+    def update() -> None:
+        run.update()
+        float(run.window.sums[0])
+
+    return update
+
+
+def seconds(update: Callable[[], None], count: int) -> float:
+    """Return the seconds per update over ``count`` of them."""
+    start = time.perf_counter()
+    for _ in range(count):
+        update()
+    return (time.perf_counter() - start) / count
+
+
+def matrix_product_rate(device: torch.device) -> float:
+    """Return the floating-point operations per second of a large float32 matrix product."""
+    size = 2048 if device.type == "cpu" else 8192
+    a = torch.randn(size, size, device=device)
+    times = []
+    for _ in range(7):
+        start = time.perf_counter()
+        float((a @ a)[0, 0])
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / statistics.median(times)
+
+
+def random_dataset(folder: Path) -> tuple[cifar10.Description, cifar10.Images]:
+    """Write noise in CIFAR-10's layout: the speed does not depend on what pictures show."""
+    generator = np.random.RandomState(0)
+    shape = (IMAGES, 3, 32, 32)
+    images = cifar10.Images(generator.randint(0, 256, shape).astype(np.uint8), np.arange(IMAGES) % 10)
+    cifar10.write_dataset(folder, images, images.take(np.arange(10)), tuple("abcdefghij"))
+    return cifar10.describe("noise", folder, horizontal_flip=True), images
+
+
+def main() -> None:
+    """Measure and print one line per depth."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--depths", type=int, nargs="+", default=[20, 56, 110])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each loop; medians are printed")
+    parser.add_argument("--updates", type=int, default=2, help="updates per turn")
+    parser.add_argument("--compile", action="store_true", help="let our loop use torch.compile")
+    parser.add_argument("--folder", type=Path, default=Path("data/benchmark"), help="where the noise is written")
+    arguments = parser.parse_args()
+    hardware = Hardware(threads=arguments.threads, compile=str(arguments.compile).lower())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(arguments.threads)
+    description, images = random_dataset(arguments.folder)
+    rate = matrix_product_rate(device)
+    name = torch.cuda.get_device_name() if device.type == "cuda" else processor_name()
+    print(f"{name}, {arguments.threads} threads, torch {torch.__version__}; matrix product {rate / 1e9:.0f} GFLOP/s")
+    for depth in arguments.depths:
+        loops = {"usual": usual_loop(depth, images, device), "ours": our_loop(depth, description, hardware)}
+        for update in loops.values():
+            seconds(update, 2)
+        turns = [
+            {k: seconds(update, arguments.updates) for k, update in loops.items()} for _ in range(arguments.rounds)
+        ]
+        speed = {name: BATCH / statistics.median(turn[name] for turn in turns) for name in loops}
+        ratios = sorted(turn["usual"] / turn["ours"] for turn in turns)
+        work = 6 * count_multiply_adds(CifarNet(f"resnet-{depth}"), 32)
+        print(
+            f"ResNet-{depth}: usual {speed['usual']:.0f}, ours {speed['ours']:.0f} images/s; "
+            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); "
+            f"{100 * speed['ours'] * work / rate:.0f} % of the matrix-product rate",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

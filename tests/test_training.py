@@ -1,0 +1,303 @@
+"""Training: what it writes, and that it survives everything with the same bits."""
+
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import command_line, program, run_program, tiny_recipe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from resnet import checkpoint
+from resnet.data.cifar10 import read_description
+from resnet.errors import UserError
+from resnet.evaluation import Totals, evaluate
+from resnet.settings import Hardware, to_flags
+from resnet.training import Training, train
+
+FINAL_FILES = ("config.yaml", "metrics.csv", "result.json", "environment.json", "weights.pt")
+
+
+def arguments(dataset, folder, recipe, hardware=None):
+    hardware = hardware or Hardware(device="cpu", checkpoint_seconds=0.01)
+    flags = f"{to_flags(recipe)} {to_flags(hardware)}".split()
+    return ["train_cifar10", "--data", dataset, "--run", folder, *flags]
+
+
+def same_run(first, second):
+    """Whether two run folders hold the same weights, bit for bit, and the same metrics and results."""
+    ours, theirs = (torch.load(folder / "weights.pt", weights_only=True) for folder in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+    for name in ("metrics.csv", "result.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """A run that was never interrupted, long enough to be killed in the middle."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train(folder, long_recipe(), Hardware(device="cpu"), read_description(dataset))
+    return folder
+
+
+def long_recipe():
+    return tiny_recipe(
+        iterations=150,
+        lr_drops=(80, 120),
+        log_interval=10,
+        evaluation_interval=30,
+        warmup_from_depth=8,
+        warmup_error=75.0,
+    )
+
+
+def test_the_run_folder(finished, dataset):
+    assert all((finished / name).is_file() for name in FINAL_FILES)
+    metrics = pd.read_csv(finished / "metrics.csv")
+    assert list(metrics) == ["iteration", "epoch", "split", "loss", "top1_error", "top5_error", "lr"]
+    assert metrics[metrics.split == "train"].iteration.tolist() == list(range(10, 151, 10))
+    assert metrics[metrics.split == "test"].iteration.tolist() == list(range(30, 151, 30))
+    assert metrics[metrics.split == "val"].iteration.tolist() == list(range(30, 151, 30))
+    assert metrics.iloc[-1].epoch == pytest.approx(150 * 16 / 90, abs=1e-4)
+    # The event: the small rate up to it, then the large one, then the drops.
+    train_rows = metrics[metrics.split == "train"].set_index("iteration")
+    result = json.loads((finished / "result.json").read_text())
+    event = result["warmup_ended_at"]
+    assert train_rows.top1_error[event] < 75 <= train_rows.top1_error[train_rows.index < event].min()
+    assert train_rows.lr[event] == 0.01
+    assert train_rows.lr[event + 10] == 0.05
+    assert train_rows.lr[150] == pytest.approx(0.0005)
+    assert result["test"]["top1_error"] == metrics[metrics.split == "test"].top1_error.iloc[-1]
+    assert result["train"]["top1_error"] < 20, "the tiny task is learnt"
+    settings_ = yaml.safe_load((finished / "config.yaml").read_text())
+    assert settings_["resolved"]["training_images"] == 90
+    assert settings_["recipe"]["lr_drops"] == [80, 120]
+    environment = json.loads((finished / "environment.json").read_text())
+    assert environment["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_kill_9_at_any_moment_and_resume_gives_the_same_bits(finished, dataset, tmp_path, attempt):
+    folder = tmp_path / "run"
+    command = arguments(dataset, folder, long_recipe())
+    kills, moment = 0, random.Random(attempt)
+    process = program(*command)
+    # Kill at random moments once the first checkpoint is there, twice; then let it end.
+    for _ in range(2):
+        while not (folder / checkpoint.NAME).exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0, 1.2))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        # Snakemake deletes what a failed job declares.
+        for name in FINAL_FILES:
+            (folder / name).unlink(missing_ok=True)
+        process = program(*command)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert kills
+    assert "resumed" in output
+    same_run(finished, folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_saves_and_leaves(finished, dataset, tmp_path, number):
+    folder = tmp_path / "run"
+    command = arguments(dataset, folder, long_recipe(), Hardware(device="cpu", checkpoint_seconds=1000))
+    process = program(*command)
+    while not (folder / "config.yaml").exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == 128 + number, output
+    assert f"{number.name}: saved" in output
+    assert not (folder / "result.json").exists()
+    code, output = run_program(*command)
+    assert code == 0, output
+    same_run(finished, folder)
+
+
+@given(stops=st.lists(st.integers(1, 11), max_size=3, unique=True), model=st.sampled_from(["plain-8", "resnet-14"]))
+@settings(max_examples=8, deadline=None)
+def test_a_state_restored_anywhere_goes_on_with_the_same_bits(dataset, stops, model):
+    recipe, hardware = tiny_recipe(model=model, ghost_batch_size=8), Hardware(device="cpu")
+    description = read_description(dataset)
+
+    def advance(run, end):
+        while run.iteration < end:
+            run.update()
+            if run.is_due(recipe.log_interval):
+                run.log_training()
+
+    whole = Training(recipe, hardware, description)
+    advance(whole, recipe.iterations)
+    run = Training(recipe, hardware, description)
+    for stop in sorted(stops):
+        advance(run, stop)
+        resumed = Training(recipe, hardware, description)
+        resumed.restore(run.state())
+        run = resumed
+    advance(run, recipe.iterations)
+    assert run.rows == whole.rows
+    for ours, theirs in zip(run.net.state_dict().values(), whole.net.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_two_processes_never_train_one_folder(dataset, tmp_path):
+    recipe = tiny_recipe(iterations=100000, log_interval=1000, evaluation_interval=1000)
+    first = program(*arguments(dataset, tmp_path / "run", recipe))
+    while not (tmp_path / "run/config.yaml").exists():
+        time.sleep(0.01)
+    code, output = run_program(*arguments(dataset, tmp_path / "run", recipe))
+    assert code == 1
+    assert f"process {first.pid} on " in output
+    assert "is already training in" in output
+    first.kill()
+    first.communicate()
+
+
+def test_a_second_process_may_wait(dataset, tmp_path):
+    recipe = tiny_recipe(iterations=100000, log_interval=1000, evaluation_interval=1000)
+    command = arguments(dataset, tmp_path / "run", recipe)
+    first = program(*command)
+    while not (tmp_path / "run" / checkpoint.NAME).exists():
+        time.sleep(0.01)
+    second = program(*command, "--wait")
+    assert second.stdout.readline().startswith(f"waiting for process {first.pid} on ")
+    assert first.poll() is None
+    first.kill()
+    assert second.stdout.readline().startswith("resumed ")
+    second.kill()
+    for process in (first, second):
+        process.communicate()
+
+
+def test_a_finished_run_is_not_trained_again(finished, dataset, capsys):
+    before = (finished / "weights.pt").read_bytes()
+    train(finished, long_recipe(), Hardware(device="cpu"), read_description(dataset))
+    assert "resumed" in capsys.readouterr().out
+    assert (finished / "weights.pt").read_bytes() == before
+
+
+def test_other_settings_move_the_checkpoint_aside_and_back(dataset, tmp_path, capsys):
+    description, hardware = read_description(dataset), Hardware(device="cpu")
+    train(tmp_path, tiny_recipe(), hardware, description)
+    first = torch.load(tmp_path / "weights.pt", weights_only=True)
+    train(tmp_path, tiny_recipe(lr=0.04), hardware, description)
+    assert "settings or data have changed: kept the checkpoint" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("checkpoint-*.pt"))) == 1
+    train(tmp_path, tiny_recipe(), hardware, description)
+    output = capsys.readouterr().out
+    assert "found the checkpoint of these settings" in output
+    again = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_a_damaged_checkpoint_is_named(dataset, tmp_path):
+    train(tmp_path, tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+    path = tmp_path / checkpoint.NAME
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read"):
+        train(tmp_path, tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+    assert path.exists()
+
+
+def test_a_pickle_is_not_executed(dataset, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path}/executed",)
+
+    torch.save({"fingerprint": Evil()}, tmp_path / checkpoint.NAME)
+    with pytest.raises(UserError, match="cannot be read"):
+        train(tmp_path, tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_loss_that_is_not_finite_names_the_iteration(dataset, tmp_path):
+    code, output = run_program(*arguments(dataset, tmp_path / "run", tiny_recipe(model="plain-8", lr=1e30)))
+    assert code == 1
+    assert "Traceback" not in output
+    assert "plain-8, seed 0: the loss is not finite at iteration" in output
+    assert not (tmp_path / "run/weights.pt").exists()
+
+
+def test_cuda_without_a_gpu_is_one_clear_error(dataset, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    code, output = run_program(*arguments(dataset, tmp_path / "run", tiny_recipe(), Hardware(device="cuda")))
+    assert code == 1
+    assert output.strip().endswith("device is cuda, but torch sees no GPU; use auto or cpu")
+
+
+def test_a_full_disk_is_one_clear_error_and_the_checkpoint_stays(dataset, tmp_path):
+    folder = tmp_path / "run"
+    assert run_program(*arguments(dataset, folder, tiny_recipe()))[0] == 0
+    before = (folder / checkpoint.NAME).read_bytes()
+    # Files may not grow beyond a limit that a checkpoint exceeds: writes fail as they do on a full disk.
+    recipe = tiny_recipe(iterations=13)
+    command = arguments(dataset, folder, recipe)
+    limited = f"trap '' XFSZ; ulimit -f 64; exec {shlex.join(command_line(*command))}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "checkpoint.pt" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = list(folder.glob("checkpoint-*.pt"))
+    assert [path.read_bytes() for path in kept] == [before]
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_an_unknown_model_fails_before_torch_is_imported(dataset, tmp_path):
+    started = time.monotonic()
+    code, output = run_program("train_cifar10", "--data", dataset, "--run", tmp_path, "--model", "resnet-21")
+    assert code == 1
+    assert "the depth must be 6n+2" in output
+    assert time.monotonic() - started < 2
+
+
+def test_torch_compile_trains_the_same_net(dataset):
+    recipe, description = tiny_recipe(iterations=3), read_description(dataset)
+    runs = [Training(recipe, Hardware(device="cpu", compile=word), description) for word in ("false", "true")]
+    for run in runs:
+        for _ in range(3):
+            run.update()
+    for ours, theirs in zip(runs[0].net.parameters(), runs[1].net.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_compiling_follows_the_length_of_the_run(dataset):
+    description = read_description(dataset)
+    short = Training(tiny_recipe(), Hardware(device="cpu"), description)
+    assert not short.compiled
+
+
+def test_totals_against_counting(dataset):
+    scores = torch.tensor([[3.0, 1, 2, 0, -1, -2], [0, 1, 2, 3, 4, 5], [5.0, 4, 3, 2, 1, 0]])
+    labels = torch.tensor([0, 0, 1])
+    totals = Totals(torch.device("cpu"))
+    totals.add(scores, labels, torch.tensor(1.5))
+    totals.add(scores[:1], labels[:1], torch.tensor(0.5))
+    averages = totals.averages()
+    assert averages["loss"] == pytest.approx((3 * 1.5 + 0.5) / 4)
+    assert averages["top1_error"] == 50
+    assert averages["top5_error"] == 25
+
+
+def test_evaluation_does_not_depend_on_the_batch_size(finished, dataset):
+    run = Training(tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+    test = run.evaluation["test"]
+    whole = evaluate(run.net, test, run.autocast)
+    test.batch_size = 7
+    assert evaluate(run.net, test, run.autocast) == pytest.approx(whole, rel=1e-5)
+    assert run.net.training

@@ -1,0 +1,245 @@
+"""The DAG itself: end to end at a tiny scale, single targets, reruns, resumed runs, errors, real data, style."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import PACKS, snakemake
+
+TINY = {
+    "cifar10": {
+        "recipe": {
+            "batch_size": 16,
+            "iterations": 4,
+            "lr_drops": [2, 3],
+            "log_interval": 2,
+            "evaluation_interval": 2,
+        },
+        "exceptions": {"resnet-1202": {"batch_size": 2, "iterations": 1, "log_interval": 1, "evaluation_interval": 1}},
+    }
+}
+ARTEFACTS = (
+    "table6.csv", "table6.md", "cifar_architectures.csv", "cifar_architectures.md", "claims.csv",
+    "fig1.pdf", "fig1.png", "fig6.pdf", "fig6.png", "fig7.pdf", "fig7.png", "report.html",
+)  # fmt: skip
+
+
+def configure(project: Path, changes: dict) -> list[str]:
+    (project / "changes.yaml").write_text(yaml.safe_dump(changes))
+    return ["--configfile", "config.yaml", "changes.yaml"]
+
+
+def runs(project: Path) -> set[str]:
+    return {str(path.parent.relative_to(project / "results/runs")) for path in project.rglob("weights.pt")}
+
+
+def executed(output: str, rule: str) -> int:
+    return len(re.findall(rf"^(?:local)?rule {rule}:", output, re.MULTILINE))
+
+
+class Images(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.sources, self.links = [], []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "img":
+            self.sources.append(values["src"])
+        if tag in ("link", "script"):
+            self.links.append(values)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The whole paper at a tiny scale, in a copy of the project."""
+    from conftest import project as make_project
+
+    copy = make_project.__wrapped__(tmp_path_factory.mktemp("whole"))
+    code, output = snakemake(copy, *configure(copy, TINY))
+    assert code == 0, output
+    return copy
+
+
+def test_everything_is_made(built):
+    for name in ARTEFACTS:
+        assert (built / "results" / name).stat().st_size > 100, name
+    models = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56, 110)]
+    expected = {f"demo/digits/{model}/seed0" for model in [*models, "resnet-1202"]} | {"demo/digits/resnet-110/seed1"}
+    assert runs(built) == expected
+    table = pd.read_csv(built / "results/table6.csv")
+    assert table[table.layers == 110].runs.tolist() == [2]
+    assert table[table.source == "reproduced"].scale.unique().tolist() == ["demo"]
+    for folder in expected:
+        weights = torch.load(built / "results/runs" / folder / "weights.pt", weights_only=True)
+        assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_the_report_is_whole_by_itself(built):
+    page = (built / "results/report.html").read_text()
+    parser = Images()
+    parser.feed(page)
+    assert len(parser.sources) == 3
+    assert all(source.startswith("data:image/png;base64,") for source in parser.sources)
+    assert not parser.links
+    for text in ("Table 6", "plain-110, seed 0", "resnet-110, seed 1", "demo", "digits", "quoted", "6.43 (6.61±0.16)"):
+        assert text in page, text
+
+
+def test_nothing_is_done_twice_and_fast(built):
+    started = time.monotonic()
+    code, output = snakemake(built, "--configfile", "config.yaml", "changes.yaml")
+    assert code == 0, output
+    assert "Nothing to be done" in output
+    assert time.monotonic() - started < 30
+
+
+def test_snakemakes_own_report(built):
+    code, output = snakemake(built, "--configfile", "config.yaml", "changes.yaml", "--report", "report.html")
+    assert code == 0, output
+    page = (built / "report.html").read_text()
+    for text in ("Table 6", "Figures", "fig7"):
+        assert text in page
+
+
+def test_a_comment_or_other_hardware_does_not_retrain_but_a_setting_does(built, tmp_path):
+    copy = shutil.copytree(built, tmp_path / "copy", symlinks=True)
+    target = "results/runs/demo/digits/resnet-20/seed0/weights.pt"
+    program = copy / "scripts/resnet/training.py"
+    program.write_text(program.read_text() + "\n# a comment\n")
+    (copy / "data/digits/dataset.json").touch()
+    changes = TINY | {"hardware": {"checkpoint_seconds": 77}}
+    code, output = snakemake(copy, "-n", *configure(copy, changes), "--", target)
+    assert code == 0, output
+    assert executed(output, "train_cifar10") == 0, output
+    changed = {"cifar10": TINY["cifar10"] | {"recipe": TINY["cifar10"]["recipe"] | {"lr": 0.5}}}
+    code, output = snakemake(copy, "-n", *configure(copy, changed), "--", target)
+    assert executed(output, "train_cifar10") == 1, output
+
+
+def test_a_single_target_makes_only_its_ancestors(project):
+    code, output = snakemake(project, *configure(project, TINY), "--", "results/fig1.pdf")
+    assert code == 0, output
+    assert runs(project) == {"demo/digits/plain-20/seed0", "demo/digits/plain-56/seed0"}
+    assert sorted(path.name for path in (project / "results").glob("*.*")) == [".gitignore", "fig1.pdf", "fig1.png"]
+
+
+def test_a_demo_never_touches_another_scale(project):
+    other = project / "results/runs/paper/cifar10/plain-20/seed0"
+    other.mkdir(parents=True)
+    (other / "checkpoint.pt").write_text("two weeks of work")
+    code, output = snakemake(
+        project, *configure(project, TINY), "--", "results/runs/demo/digits/plain-20/seed0/weights.pt"
+    )
+    assert code == 0, output
+    assert [path.name for path in other.iterdir()] == ["checkpoint.pt"]
+    code, output = snakemake(project, "-n", "--", "results/runs/paper/cifar10/plain-20/seed0/weights.pt")
+    assert code != 0
+    assert "MissingRuleException" in output
+
+
+def test_paper_scale_plans_the_papers_runs(project):
+    code, output = snakemake(project, "-n", "--config", "scale=paper")
+    assert code == 0, output
+    assert executed(output, "train_cifar10") == 15
+    assert executed(output, "download_cifar10") == 1
+
+
+def test_the_same_command_goes_on_after_kill_9(project):
+    changes = {"cifar10": {"recipe": TINY["cifar10"]["recipe"] | {"iterations": 400, "lr_drops": [200, 300]}}}
+    arguments = configure(project, changes | {"hardware": {"checkpoint_seconds": 0.1}})
+    run = project / "results/runs/demo/digits/plain-20/seed0"
+    target = str((run / "weights.pt").relative_to(project))
+    code, output = snakemake(project, *arguments, "--", target)
+    assert code == 0, output
+    whole = torch.load(run / "weights.pt", weights_only=True)
+    metrics = (run / "metrics.csv").read_bytes()
+    shutil.rmtree(run)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "1", *arguments, "--", target],
+        cwd=project, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (run / "checkpoint.pt").exists():
+        time.sleep(0.01)
+    # Snakemake and the training, both at once.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "weights.pt").exists()
+    code, output = snakemake(project, *arguments, "--", target)
+    assert code == 0, output
+    log = next((project / "logs/train_cifar10").glob("demo-plain-20-*.log")).read_text()
+    assert "resumed" in log
+    again = torch.load(run / "weights.pt", weights_only=True)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert (run / "metrics.csv").read_bytes() == metrics
+
+
+def test_a_typo_is_one_error_that_names_the_key(project):
+    code, output = snakemake(project, "-n", "--config", "sclae=paper")
+    assert code != 0
+    assert "config.yaml: unknown key sclae; did you mean scale?" in output
+    assert "Traceback" not in output
+
+
+def test_an_unknown_model_has_no_rule(project):
+    code, output = snakemake(project, "-n", "--", "results/runs/demo/digits/resnet-21/seed0/weights.pt")
+    assert code != 0
+    assert "MissingRuleException" in output
+
+
+def test_bad_data_are_named_by_the_failing_job(project, tmp_path):
+    folder = tmp_path / "cifar"
+    folder.mkdir()
+    config = f"data={{cifar10: {{folder: {folder}}}}}"
+    code, output = snakemake(project, "--config", "scale=short", config, "--", "data/cifar10/dataset.json")
+    assert code != 0
+    assert f"prepare_cifar10: error: {folder}/batches.meta.txt is missing" in output
+
+
+@pytest.mark.skipif(not PACKS.is_dir(), reason="the pack of real CIFAR-10 images is not here")
+def test_real_cifar10_at_short_scale(project, tmp_path):
+    with tarfile.open(PACKS / "cifar10-mini.tar.xz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    recipe = {"iterations": 30, "lr_drops": [20, 25], "log_interval": 10, "evaluation_interval": 30}
+    changes = {"scale": "short", "data": {"cifar10": {"folder": str(tmp_path)}}, "cifar10": {"recipe": recipe}}
+    target = "results/runs/short/cifar10/resnet-20/seed0/result.json"
+    code, output = snakemake(project, *configure(project, changes), "--", target)
+    assert code == 0, output
+    result = json.loads((project / target).read_text())
+    settings = yaml.safe_load((project / target).with_name("config.yaml").read_text())
+    assert (
+        settings["resolved"] | {"training_images": 9000, "test_images": 2000, "horizontal_flip": True}
+        == (settings["resolved"])
+    )
+    assert result["image_size"] == 32
+    assert result["train"]["top1_error"] < 80, "30 iterations are enough to beat chance clearly"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ruff check .",
+        "ruff format --check .",
+        "snakefmt --check workflow",
+        "snakemake --lint",
+        "snakemake -n --workflow-profile workflow/profiles/slurm --config scale=paper",
+    ],
+)
+def test_style(project, command):
+    name, *arguments = command.split()
+    program = Path(sys.executable).with_name(name)
+    done = subprocess.run([program, *arguments], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
