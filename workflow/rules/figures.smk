@@ -11,7 +11,7 @@ rule plot_errors:
         pdf="results/{figure}.pdf",
         png=report(
             "results/{figure}.png",
-            caption="../report/{figure}.rst",
+            caption="../report/errors.rst",
             category="Figures",
             labels={"artefact": "{figure}", "shows": "error against iterations"},
         ),
