@@ -7,8 +7,8 @@ import torch
 import yaml
 
 from resnet.architectures import CifarNet
-from resnet.data.batches import EvaluationBatches, pixel_mean
-from resnet.data.cifar10 import read_description, read_split, shrink, split_training
+from resnet.data.batches import EvaluationBatches, load_parts
+from resnet.data.cifar10 import read_description
 from resnet.errors import UserError, run_program
 from resnet.files import write_rows
 from resnet.responses import response_deviations
@@ -33,12 +33,8 @@ def main() -> None:
         net.load_state_dict(torch.load(arguments.run / "weights.pt", map_location=device, weights_only=True))
     except RuntimeError as error:
         raise UserError(f"{arguments.run / 'weights.pt'} does not fit its config.yaml: {error}") from None
-    training, _ = split_training(
-        read_split(description.path, "train"), recipe["validation_fraction"], recipe["split_seed"]
-    )
-    size = recipe["image_size"]
-    test = shrink(read_split(description.path, "test"), size)
-    batches = EvaluationBatches(test, pixel_mean(shrink(training, size)), BATCH, device)
+    parts, mean = load_parts(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
+    batches = EvaluationBatches(parts["test"], mean, BATCH, device)
     rows = [
         {"layer": index, "name": name, "std": deviation}
         for index, (name, deviation) in enumerate(response_deviations(net, batches), start=1)

@@ -276,10 +276,15 @@ def test_torch_compile_trains_the_same_net(dataset):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
-def test_compiling_follows_the_length_of_the_run(dataset):
+def test_recomputing_follows_the_memory_and_is_not_compiled(dataset):
     description = read_description(dataset)
-    short = Training(tiny_recipe(), Hardware(device="cpu"), description)
-    assert not short.compiled
+    small = Training(tiny_recipe(model="resnet-110"), Hardware(device="cpu"), description)
+    assert not small.net.recompute_group
+    assert not small.compiled
+    deep = tiny_recipe(model="resnet-1202", image_size=32, batch_size=128)
+    large = Training(deep, Hardware(device="cpu", compile="true"), description)
+    assert large.net.recompute_group == 20
+    assert not large.compiled
 
 
 def test_totals_against_counting(dataset):

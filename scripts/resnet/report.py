@@ -59,6 +59,7 @@ def render(
                 "name": name,
                 "title": drawing["title"],
                 "caption": FIGURE_CAPTIONS[name],
+                "inches": drawing["size_inches"][0],
                 "image": "data:image/png;base64," + base64.b64encode(figures[name].read_bytes()).decode(),
                 "comparison": _comparison(drawing, by_model),
             }

@@ -107,7 +107,7 @@ class Hardware:
 
     device: str = describe("auto", "cpu, cuda or auto: cuda when there is one")
     threads: int = describe(1, "threads of the CPU")
-    compile: str = describe("auto", "torch.compile: true, false or auto: when the run is long enough to repay it")
+    compile: str = describe("auto", "torch.compile: true, false or auto: for long runs on a GPU")
     recompute: str = describe(
         "auto", "recompute activations in the backward pass to save memory: true, false or auto: when they are large"
     )

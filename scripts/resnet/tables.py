@@ -139,7 +139,8 @@ def scale_note(scale: str) -> str:
     """Return what a scale means for reading numbers beside the paper's."""
     return {
         "demo": "Demo scale: small pictures of handwritten digits and a few hundred iterations. The numbers cannot be "
-        "compared with the paper's; the claims can.",
+        "compared with the paper's. The claims can, with care: so short a run shows how hard a net is to optimise, not "
+        "where it would end after the paper's 64,000 iterations.",
         "short": "Short scale: a tenth of the paper's iterations. Errors are expected to lie above the paper's.",
         "paper": "Paper scale: the paper's schedule on CIFAR-10.",
     }[scale]

@@ -8,7 +8,6 @@ never interrupted (same device, same number of threads).
 import dataclasses
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import time
@@ -22,8 +21,8 @@ import torch.nn.functional as F
 
 from resnet import checkpoint
 from resnet.architectures import CifarNet, count_parameters, weighted_layers
-from resnet.data.batches import EvaluationBatches, TrainingBatches, pixel_mean
-from resnet.data.cifar10 import Description, read_split, shrink, split_training
+from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
+from resnet.data.cifar10 import Description
 from resnet.errors import StoppedError, UserError
 from resnet.evaluation import Totals, evaluate
 from resnet.files import folder_lock, write_json, write_rows, write_yaml
@@ -33,11 +32,10 @@ from resnet.settings import RECIPE_VERSION, Hardware, Recipe, fingerprint
 
 METRICS = ("iteration", "epoch", "split", "loss", "top1_error", "top5_error", "lr")
 EVALUATION_BATCH = 500
-# torch.compile took 16 to 40 s on a laptop's CPU and then saved a fifth of the time; below this many multiply-adds
-# (forward, all images of the run) it does not repay that.
-COMPILE_FROM_MULTIPLY_ADDS = 1e13
-# Of each 3x3 layer, for 32x32 pictures: halved maps have twice the filters (section 3.3), so all layers cost the same.
-LAYER_MULTIPLY_ADDS = 9 * 16 * 16 * 32 * 32
+# On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
+# eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for
+# ResNet-20 and -56, against 1.53 and 1.53).
+COMPILE_FROM_ITERATIONS = 5000
 # Activations above this many bytes are recomputed rather than kept.
 RECOMPUTE_FROM_BYTES = 8 * 2**30
 RECOMPUTE_GROUP = 20
@@ -101,11 +99,9 @@ class Training:
         self.seconds = 0.0
 
     def _load_data(self) -> None:
-        recipe, folder = self.recipe, self.description.path
-        images = shrink(read_split(folder, "train"), recipe.image_size)
-        training, validation = split_training(images, recipe.validation_fraction, recipe.split_seed)
-        test = shrink(read_split(folder, "test"), recipe.image_size)
-        mean = pixel_mean(training)
+        recipe = self.recipe
+        parts, mean = load_parts(self.description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
+        training = parts.pop("train")
         self.training_images = len(training)
         self.batches = TrainingBatches(
             training,
@@ -116,7 +112,6 @@ class Training:
             seed=recipe.seed,
             device=self.device,
         )
-        parts = {"val": validation, "test": test}
         self.evaluation = {
             split: EvaluationBatches(part, mean, EVALUATION_BATCH, self.device)
             for split, part in parts.items()
@@ -150,13 +145,14 @@ class Training:
         return 4 * 16 * self.recipe.image_size**2 * self.recipe.batch_size * maps > RECOMPUTE_FROM_BYTES
 
     def _compiles(self, hardware: Hardware) -> bool:
+        if self.net.recompute_group:
+            # torch.compile cannot trace the context in which activations are recomputed.
+            if hardware.compile == "true":
+                print("not compiled, as activations are recomputed; set recompute: false to compile", flush=True)
+            return False
         if hardware.compile != "auto":
             return hardware.compile == "true"
-        recipe = self.recipe
-        per_image = LAYER_MULTIPLY_ADDS * (recipe.image_size / 32) ** 2 * recipe.depth
-        work = per_image * recipe.batch_size * recipe.iterations
-        has_compiler = self.device.type == "cuda" or shutil.which("c++") is not None
-        return has_compiler and work >= COMPILE_FROM_MULTIPLY_ADDS
+        return self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
 
     def update(self) -> None:
         """Make one update of the weights and count its training error."""

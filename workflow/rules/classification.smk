@@ -18,7 +18,7 @@ rule train_cifar10:
         "../../environment.yml"
     threads: CONFIG.hardware.threads
     resources:
-        mem_mb=4000,
+        mem_mb=8000,
         runtime="2d",
         gpu=TRAINING_GPUS,
     params:

@@ -4,7 +4,7 @@
 rule render_report:
     input:
         program="scripts/render_report.py",
-        library="scripts/resnet/report.py",
+        library=["scripts/resnet/report.py", "scripts/resnet/tables.py"],
         template="scripts/resnet/report.html.j2",
         table6=rules.tabulate_table6.output.csv,
         architectures=rules.tabulate_cifar_architectures.output.csv,

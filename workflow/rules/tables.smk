@@ -4,6 +4,7 @@
 rule tabulate_table6:
     input:
         program="scripts/tabulate_table6.py",
+        library="scripts/resnet/tables.py",
         paper="workflow/paper/table6.yaml",
         results=all_runs("result.json", TABLE6_MODELS),
     output:
@@ -31,6 +32,7 @@ rule tabulate_table6:
 rule tabulate_cifar_architectures:
     input:
         program="scripts/tabulate_cifar_architectures.py",
+        library="scripts/resnet/architectures.py",
         paper="workflow/paper/cifar_architectures.yaml",
     output:
         csv=report(
@@ -49,15 +51,16 @@ rule tabulate_cifar_architectures:
         "../../environment.yml"
     params:
         models=list(CONFIG.seeds),
+        shortcut=CONFIG.recipe("resnet-20", 0).shortcut,
     shell:
-        "python {input.program} --paper {input.paper} --models {params.models} "
+        "python {input.program} --paper {input.paper} --models {params.models} --shortcut {params.shortcut} "
         "--csv {output.csv} --md {output.md} > {log} 2>&1"
 
 
 rule check_claims:
     input:
         program="scripts/check_claims.py",
-        tests="scripts/resnet/claims.py",
+        library="scripts/resnet/claims.py",
         claims="workflow/paper/claims.yaml",
         results=all_runs("result.json"),
         responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),

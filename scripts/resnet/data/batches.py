@@ -7,7 +7,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resnet.data.cifar10 import Images
+from resnet.data.cifar10 import Description, Images, read_split, shrink, split_training
+
+
+def load_parts(
+    description: Description, image_size: int, validation_fraction: float, split_seed: int
+) -> tuple[dict[str, Images], Tensor]:
+    """Return the pictures of the parts train, val and test, shrunk, and the per-pixel mean of train.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    images = shrink(read_split(description.path, "train"), image_size)
+    training, validation = split_training(images, validation_fraction, split_seed)
+    test = shrink(read_split(description.path, "test"), image_size)
+    return {"train": training, "val": validation, "test": test}, pixel_mean(training)
 
 
 def pixel_mean(images: Images) -> Tensor:
