@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from resnet.architectures import (
     CifarNet,
     PaddedIdentity,
@@ -49,8 +51,10 @@ def main() -> None:
 
 def count(model: str, shortcut: str, paper: dict) -> dict:
     """Return one model's row: layers and filters per map size beside the paper's, parameters, multiply-adds."""
-    net = CifarNet(model, shortcut)
-    layers, n = len(weighted_layers(net)), (len(weighted_layers(net)) - 2) // 6
+    with torch.device("meta"):
+        net = CifarNet(model, shortcut)
+    layers = len(weighted_layers(net))
+    n = (layers - 2) // 6
     row = {"method": model, "n": n, "layers": layers, "paper_layers": 6 * n + 2}
     counted = layers_by_map(net, SIDE)
     for published in paper["rows"]:

@@ -52,6 +52,12 @@ def test_config_lays_over_the_scale(config):
     assert loaded.recipe("plain-20", 0).lr == load({**config, "cifar10": {}}, WORKFLOW).recipe("plain-20", 0).lr
 
 
+def test_values_from_the_command_line_are_text(config):
+    config["cifar10"] = {"recipe": {"iterations": "60", "lr": "0.5", "lr_drops": ["30"], "ghost_batch_size": "null"}}
+    recipe = load(config, WORKFLOW).recipe("plain-20", 0)
+    assert (recipe.iterations, recipe.lr, recipe.lr_drops, recipe.ghost_batch_size) == (60, 0.5, (30,), None)
+
+
 def change(config, path, value):
     *parents, last = path.split(".")
     for key in parents:

@@ -178,10 +178,14 @@ def weighted_layers(net: nn.Module) -> list[nn.Module]:
     ]
 
 
+def without_storage(net: nn.Module) -> nn.Module:
+    """Return a copy that computes shapes only, so that counting costs nothing and leaves ``net`` as it is."""
+    return copy.deepcopy(net).to("meta").eval()
+
+
 def count_multiply_adds(net: nn.Module, image_size: int) -> int:
     """Return the multiply-adds of one image (3, image_size, image_size): the "FLOPs" of the paper."""
-    # On a copy without storage: nothing is computed, and the net's own mode and statistics stay as they are.
-    shapes_only = copy.deepcopy(net).to("meta").eval()
+    shapes_only = without_storage(net)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
     return counter.get_total_flops() // 2
@@ -198,7 +202,7 @@ def layers_by_map(net: nn.Module, image_size: int = 32) -> dict[int, tuple[int, 
         side = output.shape[-1]
         found[side] = (found.get(side, (0, 0))[0] + 1, module.out_channels)
 
-    shapes_only = copy.deepcopy(net).to("meta").eval()
+    shapes_only = without_storage(net)
     for layer in weighted_layers(shapes_only):
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(count)

@@ -46,6 +46,7 @@ def load(config: dict[str, Any], workflow: Path) -> Config:
     Raises:
         UserError: a key is unknown, missing or has a wrong value; the message names file, key and fix.
     """
+    config = {**config, **{key: _typed(config[key]) for key in ("hardware", "cifar10") if key in config}}
     check(config, workflow / "schemas/config.schema.yaml", "config.yaml")
     scale_file = workflow / f"scales/{config['scale']}.yaml"
     scale = yaml.safe_load(scale_file.read_text(encoding="utf-8"))
@@ -93,6 +94,18 @@ def check(value: Any, schema_file: Path, name: str) -> None:
         lines += [f"{name}: {line}" for line in _explain(error)]
     if lines:
         raise UserError("\n".join(lines))
+
+
+def _typed(value: Any) -> Any:
+    """Return a value with numbers, null and truth values as such: ``snakemake --config`` gives nested ones as text."""
+    if isinstance(value, dict):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    read = yaml.safe_load(value)
+    return read if read is None or isinstance(read, int | float) else value
 
 
 def _switch(value: Any) -> Any:
