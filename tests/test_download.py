@@ -1,11 +1,13 @@
 """Downloads against a local server that breaks, refuses and lies."""
 
 import hashlib
+import shlex
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import run_program
+from conftest import command_line, run_program
 
 from resnet.data.download import download
 from resnet.errors import UserError
@@ -121,3 +123,19 @@ def test_a_missing_file_is_not_tried_again(server, tmp_path):
 def test_no_server(tmp_path):
     with pytest.raises(UserError, match="the connection broke 5 times"):
         download("http://127.0.0.1:9/x", tmp_path / "archive", MD5, pause_seconds=0.001)
+
+
+def test_a_full_disk_names_the_file_and_keeps_what_arrived(server, tmp_path):
+    command = command_line(*command_arguments(server, tmp_path))
+    limited = f"trap '' XFSZ; ulimit -f 300; exec {shlex.join(command)}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"cannot write {tmp_path / 'archive.part'}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "archive.part").read_bytes() == CONTENT[: 300 * 1024]
+    assert run_program(*command_arguments(server, tmp_path))[0] == 0
+    assert server.requested[-1] == f"bytes={300 * 1024}-"
+
+
+def command_arguments(server, folder):
+    return "download_cifar10", "--url", server.url, "--md5", MD5, "--output", folder / "archive"

@@ -1,5 +1,7 @@
 """The DAG itself: end to end at a tiny scale, single targets, reruns, resumed runs, errors, real data, style."""
 
+import functools
+import hashlib
 import json
 import os
 import re
@@ -8,8 +10,10 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -207,6 +211,25 @@ def test_bad_data_are_named_by_the_failing_job(project, tmp_path):
     code, output = snakemake(project, "--config", "scale=short", config, "--", "data/cifar10/dataset.json")
     assert code != 0
     assert f"prepare_cifar10: error: {folder}/batches.meta.txt is missing" in output
+
+
+def test_an_archive_is_downloaded_checked_and_unpacked(project, dataset, tmp_path):
+    archive = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(dataset.parent / "cifar-10-batches-bin", "cifar-10-batches-bin")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = {
+            "url": f"http://127.0.0.1:{server.server_port}/{archive.name}",
+            "md5": hashlib.md5(archive.read_bytes()).hexdigest(),
+        }
+        changes = {"scale": "paper", "data": {"cifar10": source}}
+        code, output = snakemake(project, *configure(project, changes), "--", "data/cifar10/dataset.json")
+        server.shutdown()
+    assert code == 0, output
+    assert json.loads((project / "data/cifar10/dataset.json").read_text())["training_images"] == 100
+    assert sorted(path.name for path in (project / "data").rglob("*") if path.name.startswith(".")) == []
 
 
 @pytest.mark.skipif(not PACKS.is_dir(), reason="the pack of real CIFAR-10 images is not here")

@@ -20,7 +20,7 @@ def save_tensors(path: Path, value: Any) -> None:
     """Write tensors atomically.
 
     Raises:
-        OSError: the disk is full, say; the file that was there is untouched.
+        UserError: the disk is full, say; the file that was there is untouched.
     """
     with atomic_path(path) as temporary:
         try:

@@ -22,7 +22,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name once the block has ended without an error.
 
     The content is flushed to disk before the rename, so after a crash or a power cut ``path`` holds either the old
-    or the new content. When the block fails (a full disk, say) the temporary file is removed and ``path`` is as it was.
+    or the new content. When the block fails the temporary file is removed and ``path`` is as it was.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -32,8 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        # The writer may not have named the file; the person wants to know which one.
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -107,7 +107,7 @@ class Hardware:
 
     device: str = describe("auto", "cpu, cuda or auto: cuda when there is one")
     threads: int = describe(1, "threads of the CPU")
-    compile: str = describe("auto", "torch.compile: true, false or auto: for long runs on a GPU")
+    compile: str = describe("auto", "torch.compile: true, false, cuda-graphs, or auto: true for long runs on a GPU")
     recompute: str = describe(
         "auto", "recompute activations in the backward pass to save memory: true, false or auto: when they are large"
     )
@@ -119,7 +119,7 @@ class Hardware:
         Raises:
             UserError: a value is not one of those allowed; the message names the key.
         """
-        allowed = {"device": ("auto", "cpu", "cuda"), "compile": SWITCH, "recompute": SWITCH}
+        allowed = {"device": ("auto", "cpu", "cuda"), "compile": (*SWITCH, "cuda-graphs"), "recompute": SWITCH}
         for key, words in allowed.items():
             if (value := getattr(self, key)) not in words:
                 raise UserError(f"{key} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}")

@@ -135,7 +135,8 @@ class Training:
         self.precision = choose_precision(recipe.precision, self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.compiled = self._compiles(hardware)
-        self.forward = torch.compile(self.net) if self.compiled else self.net
+        mode = "reduce-overhead" if hardware.compile == "cuda-graphs" else "default"
+        self.forward = torch.compile(self.net, mode=mode) if self.compiled else self.net
 
     def _recomputes(self, hardware: Hardware) -> bool:
         if hardware.recompute != "auto":
@@ -147,11 +148,11 @@ class Training:
     def _compiles(self, hardware: Hardware) -> bool:
         if self.net.recompute_group:
             # torch.compile cannot trace the context in which activations are recomputed.
-            if hardware.compile == "true":
+            if hardware.compile in ("true", "cuda-graphs"):
                 print("not compiled, as activations are recomputed; set recompute: false to compile", flush=True)
             return False
         if hardware.compile != "auto":
-            return hardware.compile == "true"
+            return hardware.compile != "false"
         return self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
 
     def update(self) -> None:

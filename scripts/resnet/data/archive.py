@@ -1,5 +1,6 @@
 """Unpacking of archives that nobody has to trust."""
 
+import gzip
 import shutil
 import tarfile
 import zlib
@@ -14,7 +15,7 @@ def unpack(archive: Path, target: Path, members: list[str]) -> None:
     Python's ``data`` filter refuses absolute paths, links that lead outside, and devices.
 
     Raises:
-        UserError: the archive is truncated, damaged, or lacks a member.
+        UserError: the archive is truncated, damaged, or lacks a member; or the disk is full.
     """
     staging = target / f".{archive.name}.unpacking"
     shutil.rmtree(staging, ignore_errors=True)
@@ -28,9 +29,11 @@ def unpack(archive: Path, target: Path, members: list[str]) -> None:
             (staging / name).replace(target / name)
     except KeyError as error:
         raise UserError(f"{archive} is not the expected archive: {error.args[0]}") from None
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{archive} is truncated or damaged ({error}); delete it and run Snakemake again to download it anew"
         ) from None
+    except OSError as error:
+        raise UserError(f"cannot unpack {archive} to {target}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)

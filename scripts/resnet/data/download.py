@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import requests
 
@@ -74,11 +75,22 @@ def _fetch(url: str, part: Path) -> None:
         with part.open("r+b" if have else "wb") as file:
             file.seek(have)
             for piece in response.iter_content(PIECE_BYTES):
-                file.write(piece)
+                _write(file, piece)
                 progress.step(len(piece))
         progress.close()
     if total is not None and part.stat().st_size < total:
         raise requests.ConnectionError(f"{part.stat().st_size} of {total} bytes arrived")
+
+
+def _write(file: BinaryIO, piece: bytes) -> None:
+    try:
+        file.write(piece)
+        # So that a full disk shows here, and what is on disk is what a later start goes on from.
+        file.flush()
+    except OSError as error:
+        raise UserError(
+            f"cannot write {file.name}: {error.strerror}; what has arrived is kept for the next start"
+        ) from None
 
 
 def _reason(error: Exception) -> str:
