@@ -4,7 +4,6 @@ import copy
 import json
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -243,8 +242,6 @@ def test_renderers_import_no_torch(name):
 
 def test_every_program_explains_itself():
     for path in sorted((ROOT / "scripts").glob("*.py")):
-        started = time.monotonic()
         code, output = run_program(path.stem, "--help")
         assert code == 0, path
         assert len(output) > 200, path
-        assert time.monotonic() - started < 30

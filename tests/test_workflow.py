@@ -102,12 +102,10 @@ def test_the_report_is_whole_by_itself(built):
         assert text in page, text
 
 
-def test_nothing_is_done_twice_and_fast(built):
-    started = time.monotonic()
+def test_nothing_is_done_twice(built):
     code, output = snakemake(built, "--configfile", "config.yaml", "changes.yaml")
     assert code == 0, output
     assert "Nothing to be done" in output
-    assert time.monotonic() - started < 30
 
 
 def test_snakemakes_own_report(built):
