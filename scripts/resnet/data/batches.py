@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resnet.data.cifar10 import Description, Images, read_split, shrink, split_training
+from resnet.data.cifar10 import Description, Images, read_split, shrink, split_training, verify
 
 
 def load_parts(
@@ -16,8 +16,9 @@ def load_parts(
     """Return the pictures of the parts train, val and test, shrunk, and the per-pixel mean of train.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing, damaged, or not the one that was described.
     """
+    verify(description)
     images = shrink(read_split(description.path, "train"), image_size)
     training, validation = split_training(images, validation_fraction, split_seed)
     test = shrink(read_split(description.path, "test"), image_size)

@@ -161,6 +161,21 @@ def read_description(path: Path) -> Description:
         raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
 
 
+def verify(description: Description) -> None:
+    """Check that the files are still those that were described: a run's fingerprint names them.
+
+    Raises:
+        UserError: a file is missing or has changed; the message names it.
+    """
+    for name, digest in description.sha256.items():
+        path = description.path / name
+        if not path.is_file() or checksum(path, "sha256") != digest:
+            what = "has changed since it was verified" if path.is_file() else "is missing"
+            raise UserError(
+                f"{path} {what}; delete data/{description.name}/dataset.json and run Snakemake again to prepare the data"
+            )
+
+
 def split_training(images: Images, validation_fraction: float, seed: int) -> tuple[Images, Images]:
     """Split the training images at random into training and validation parts (the paper's 45k/5k).
 
