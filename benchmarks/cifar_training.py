@@ -9,6 +9,7 @@ operations per multiply-add, forward and backward counted as three forwards).
 """
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -26,8 +27,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from resnet.architectures import CifarNet, count_multiply_adds
+from resnet.cifar import cifar_task
 from resnet.data import cifar10
-from resnet.settings import Hardware, Recipe
+from resnet.settings import CifarRecipe, Hardware
 from resnet.training import Training, processor_name
 
 BATCH = 128
@@ -104,7 +106,8 @@ def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Call
 
 def our_loop(depth: int, description: cifar10.Description, hardware: Hardware) -> Callable[[], None]:
     """Return a function that makes one update with the project's own training."""
-    run = Training(Recipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None), hardware, description)
+    recipe = CifarRecipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None)
+    run = Training(recipe, hardware, functools.partial(cifar_task, recipe, description))
 
     def update() -> None:
         run.update()

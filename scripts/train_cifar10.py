@@ -4,29 +4,23 @@ Run again after a kill, the same command goes on from the last checkpoint and en
 SIGTERM, SIGUSR1 and SIGINT make it save a checkpoint and leave with an exit code that is not zero.
 """
 
-import argparse
-from pathlib import Path
+from functools import partial
 
 from resnet.errors import run_program
-from resnet.settings import Hardware, Recipe, add_arguments, from_arguments
+from resnet.settings import CifarRecipe, read_training_arguments
 
 
 def main() -> None:
     """Read the arguments and train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--wait", action="store_true", help="wait for another process that trains in the folder")
-    add_arguments(parser, Recipe)
-    add_arguments(parser, Hardware)
-    arguments = parser.parse_args()
-    recipe, hardware = from_arguments(Recipe, arguments), from_arguments(Hardware, arguments)
+    arguments, recipe, hardware = read_training_arguments(__doc__, CifarRecipe)
 
     # torch takes seconds to import, so settings are checked first.
+    from resnet.cifar import cifar_task
     from resnet.data.cifar10 import read_description
     from resnet.training import train
 
-    train(arguments.run, recipe, hardware, read_description(arguments.data), arguments.wait)
+    build_task = partial(cifar_task, recipe, read_description(arguments.data))
+    train(arguments.run, recipe, hardware, build_task, arguments.wait)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the tests share: a tiny data set in CIFAR-10's layout, a copy of the project, and ways to run programs."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resnet.cifar import cifar_task
 from resnet.data import cifar10
-from resnet.settings import Recipe
+from resnet.settings import CifarRecipe
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKS = ROOT.parent / "shared/data"
@@ -35,7 +37,7 @@ def dataset(tmp_path_factory) -> Path:
     return root / "dataset.json"
 
 
-def tiny_recipe(**changes) -> Recipe:
+def tiny_recipe(**changes) -> CifarRecipe:
     """Return a recipe that takes a second."""
     values = {
         "model": "resnet-8",
@@ -48,7 +50,12 @@ def tiny_recipe(**changes) -> Recipe:
         "log_interval": 4,
         "evaluation_interval": 6,
     }
-    return Recipe(**{**values, **changes})
+    return CifarRecipe(**{**values, **changes})
+
+
+def task(recipe: CifarRecipe, dataset: Path) -> functools.partial:
+    """Return what builds the task of a recipe on the data set."""
+    return functools.partial(cifar_task, recipe, cifar10.read_description(dataset))
 
 
 def command_line(name: str, *arguments: object) -> list[str]:

@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from resnet.config import load
 from resnet.errors import UserError
-from resnet.settings import Hardware, Recipe, add_arguments, fingerprint, from_arguments, to_flags
+from resnet.settings import CifarRecipe, Hardware, add_arguments, fingerprint, from_arguments, to_flags
 
 WORKFLOW = ROOT / "workflow"
 
@@ -22,14 +22,14 @@ def config():
 def test_every_scale_is_valid_and_sets_every_setting(config, scale):
     loaded = load({**config, "scale": scale}, WORKFLOW)
     values = yaml.safe_load((WORKFLOW / f"scales/{scale}.yaml").read_text())["cifar10"]["recipe"]
-    fields = {field.name for field in dataclasses.fields(Recipe)}
+    fields = {field.name for field in dataclasses.fields(CifarRecipe)}
     assert set(values) == fields - {"model", "seed"}
     assert [*loaded.seeds][:2] == ["plain-20", "plain-32"]
 
 
 def test_schema_and_settings_have_the_same_keys():
     scale = yaml.safe_load((WORKFLOW / "schemas/scale.schema.yaml").read_text())
-    fields = {field.name for field in dataclasses.fields(Recipe)}
+    fields = {field.name for field in dataclasses.fields(CifarRecipe)}
     assert set(scale["$defs"]["recipe"]["properties"]) == fields - {"model", "seed"}
     schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     hardware = {field.name for field in dataclasses.fields(Hardware)}
@@ -38,7 +38,7 @@ def test_schema_and_settings_have_the_same_keys():
 
 def test_the_paper_scale_is_the_defaults_of_the_recipe(config):
     loaded = load({**config, "scale": "paper"}, WORKFLOW)
-    assert loaded.recipe("resnet-110", 0) == Recipe(model="resnet-110")
+    assert loaded.recipe("resnet-110", 0) == CifarRecipe(model="resnet-110")
     assert loaded.seeds["resnet-110"] == [0, 1, 2, 3, 4]
     assert load(config, WORKFLOW).seeds["resnet-110"] == [0, 1]
 
@@ -98,19 +98,19 @@ def test_a_missing_key_is_named(config):
 def test_flags_are_read_back_as_they_were():
     import argparse
 
-    recipe = Recipe(model="plain-110", ghost_batch_size=64, lr_drops=(), warmup_lr=None)
+    recipe = CifarRecipe(model="plain-110", ghost_batch_size=64, lr_drops=(), warmup_lr=None)
     parser = argparse.ArgumentParser()
-    add_arguments(parser, Recipe)
-    assert from_arguments(Recipe, parser.parse_args(to_flags(recipe).split())) == recipe
+    add_arguments(parser, CifarRecipe)
+    assert from_arguments(CifarRecipe, parser.parse_args(to_flags(recipe).split())) == recipe
 
 
 def test_the_fingerprint_follows_what_matters():
     data = {"data_batch_1.bin": "a"}
-    first = fingerprint(Recipe(), data)
-    assert first == fingerprint(Recipe(), dict(data))
-    assert first != fingerprint(Recipe(lr=0.2), data)
-    assert first != fingerprint(Recipe(seed=1), data)
-    assert first != fingerprint(Recipe(), {"data_batch_1.bin": "b"})
+    first = fingerprint(CifarRecipe(), data)
+    assert first == fingerprint(CifarRecipe(), dict(data))
+    assert first != fingerprint(CifarRecipe(lr=0.2), data)
+    assert first != fingerprint(CifarRecipe(seed=1), data)
+    assert first != fingerprint(CifarRecipe(), {"data_batch_1.bin": "b"})
 
 
 def test_conda_and_pip_have_the_same_pins():

@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from resnet.architectures import CifarNet
+from resnet.architectures import CifarNet, initialise
 from resnet.responses import response_deviations, response_layers
 
 
 @pytest.fixture
 def net():
     made = CifarNet("resnet-14", "B")
-    made.initialise(torch.Generator().manual_seed(0))
+    initialise(made, torch.Generator().manual_seed(0))
     for index, module in enumerate(made.modules()):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(index))

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet.schedule import learning_rate
-from resnet.settings import Recipe
+from resnet.settings import CifarRecipe
 
 
 @pytest.mark.parametrize(
     ("iteration", "rate"), [(0, 0.1), (31999, 0.1), (32000, 0.01), (47999, 0.01), (48000, 0.001), (63999, 0.001)]
 )
 def test_the_papers_schedule(iteration, rate):
-    assert learning_rate(Recipe(model="resnet-56"), iteration, None) == pytest.approx(rate)
+    assert learning_rate(CifarRecipe(model="resnet-56"), iteration, None) == pytest.approx(rate)
 
 
 def test_deep_nets_warm_up_until_the_event():
-    recipe = Recipe(model="resnet-110")
+    recipe = CifarRecipe(model="resnet-110")
     assert learning_rate(recipe, 0, None) == 0.01
     assert learning_rate(recipe, 399, 400) == 0.01
     assert learning_rate(recipe, 400, 400) == 0.1
@@ -26,7 +26,7 @@ def test_deep_nets_warm_up_until_the_event():
 
 @given(iteration=st.integers(0, 10**6), event=st.none() | st.integers(1, 1000), depth=st.sampled_from([20, 110]))
 def test_never_rises_but_at_the_event(iteration, event, depth):
-    recipe = Recipe(model=f"plain-{depth}")
+    recipe = CifarRecipe(model=f"plain-{depth}")
     before, after = (learning_rate(recipe, i, event) for i in (iteration, iteration + 1))
     if iteration + 1 != event:
         assert after <= before

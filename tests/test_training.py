@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import command_line, program, run_program, tiny_recipe
+from conftest import command_line, program, run_program, task, tiny_recipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet import checkpoint
-from resnet.data.cifar10 import read_description
 from resnet.errors import UserError
 from resnet.evaluation import Totals, evaluate
 from resnet.settings import Hardware, to_flags
@@ -46,7 +45,7 @@ def same_run(first, second):
 def finished(dataset, tmp_path_factory):
     """A run that was never interrupted, long enough to be killed in the middle."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    train(folder, long_recipe(), Hardware(device="cpu"), read_description(dataset))
+    train(folder, long_recipe(), Hardware(device="cpu"), task(long_recipe(), dataset))
     return folder
 
 
@@ -133,7 +132,6 @@ def test_a_signal_saves_and_leaves(finished, dataset, tmp_path, number):
 @settings(max_examples=8, deadline=None)
 def test_a_state_restored_anywhere_goes_on_with_the_same_bits(dataset, stops, model):
     recipe, hardware = tiny_recipe(model=model, ghost_batch_size=8), Hardware(device="cpu")
-    description = read_description(dataset)
 
     def advance(run, end):
         while run.iteration < end:
@@ -141,12 +139,12 @@ def test_a_state_restored_anywhere_goes_on_with_the_same_bits(dataset, stops, mo
             if run.is_due(recipe.log_interval):
                 run.log_training()
 
-    whole = Training(recipe, hardware, description)
+    whole = Training(recipe, hardware, task(recipe, dataset))
     advance(whole, recipe.iterations)
-    run = Training(recipe, hardware, description)
+    run = Training(recipe, hardware, task(recipe, dataset))
     for stop in sorted(stops):
         advance(run, stop)
-        resumed = Training(recipe, hardware, description)
+        resumed = Training(recipe, hardware, task(recipe, dataset))
         resumed.restore(run.state())
         run = resumed
     advance(run, recipe.iterations)
@@ -186,19 +184,19 @@ def test_a_second_process_may_wait(dataset, tmp_path):
 
 def test_a_finished_run_is_not_trained_again(finished, dataset, capsys):
     before = (finished / "weights.pt").read_bytes()
-    train(finished, long_recipe(), Hardware(device="cpu"), read_description(dataset))
+    train(finished, long_recipe(), Hardware(device="cpu"), task(long_recipe(), dataset))
     assert "resumed" in capsys.readouterr().out
     assert (finished / "weights.pt").read_bytes() == before
 
 
 def test_other_settings_move_the_checkpoint_aside_and_back(dataset, tmp_path, capsys):
-    description, hardware = read_description(dataset), Hardware(device="cpu")
-    train(tmp_path, tiny_recipe(), hardware, description)
+    hardware = Hardware(device="cpu")
+    train(tmp_path, tiny_recipe(), hardware, task(tiny_recipe(), dataset))
     first = torch.load(tmp_path / "weights.pt", weights_only=True)
-    train(tmp_path, tiny_recipe(lr=0.04), hardware, description)
+    train(tmp_path, tiny_recipe(lr=0.04), hardware, task(tiny_recipe(lr=0.04), dataset))
     assert "settings or data have changed: kept the checkpoint" in capsys.readouterr().out
     assert len(list(tmp_path.glob("checkpoint-*.pt"))) == 1
-    train(tmp_path, tiny_recipe(), hardware, description)
+    train(tmp_path, tiny_recipe(), hardware, task(tiny_recipe(), dataset))
     output = capsys.readouterr().out
     assert "found the checkpoint of these settings" in output
     again = torch.load(tmp_path / "weights.pt", weights_only=True)
@@ -206,11 +204,11 @@ def test_other_settings_move_the_checkpoint_aside_and_back(dataset, tmp_path, ca
 
 
 def test_a_damaged_checkpoint_is_named(dataset, tmp_path):
-    train(tmp_path, tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+    train(tmp_path, tiny_recipe(), Hardware(device="cpu"), task(tiny_recipe(), dataset))
     path = tmp_path / checkpoint.NAME
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read"):
-        train(tmp_path, tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+        train(tmp_path, tiny_recipe(), Hardware(device="cpu"), task(tiny_recipe(), dataset))
     assert path.exists()
 
 
@@ -221,7 +219,7 @@ def test_a_pickle_is_not_executed(dataset, tmp_path):
 
     torch.save({"fingerprint": Evil()}, tmp_path / checkpoint.NAME)
     with pytest.raises(UserError, match="cannot be read"):
-        train(tmp_path, tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
+        train(tmp_path, tiny_recipe(), Hardware(device="cpu"), task(tiny_recipe(), dataset))
     assert not (tmp_path / "executed").exists()
 
 
@@ -267,8 +265,8 @@ def test_an_unknown_model_fails_before_torch_is_imported(dataset, tmp_path):
 
 
 def test_torch_compile_trains_the_same_net(dataset):
-    recipe, description = tiny_recipe(iterations=3), read_description(dataset)
-    runs = [Training(recipe, Hardware(device="cpu", compile=word), description) for word in ("false", "true")]
+    recipe = tiny_recipe(iterations=3)
+    runs = [Training(recipe, Hardware(device="cpu", compile=word), task(recipe, dataset)) for word in ("false", "true")]
     for run in runs:
         for _ in range(3):
             run.update()
@@ -277,13 +275,13 @@ def test_torch_compile_trains_the_same_net(dataset):
 
 
 def test_recomputing_follows_the_memory_and_is_not_compiled(dataset):
-    description = read_description(dataset)
-    small = Training(tiny_recipe(model="resnet-110"), Hardware(device="cpu"), description)
-    assert not small.net.recompute_group
+    recipe = tiny_recipe(model="resnet-110")
+    small = Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
+    assert not small.recompute_group
     assert not small.compiled
     deep = tiny_recipe(model="resnet-1202", image_size=32, batch_size=128)
-    large = Training(deep, Hardware(device="cpu", compile="true"), description)
-    assert large.net.recompute_group == 20
+    large = Training(deep, Hardware(device="cpu", compile="true"), task(deep, dataset))
+    assert large.recompute_group == 20
     assert not large.compiled
 
 
@@ -300,8 +298,8 @@ def test_totals_against_counting(dataset):
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(finished, dataset):
-    run = Training(tiny_recipe(), Hardware(device="cpu"), read_description(dataset))
-    test = run.evaluation["test"]
+    run = Training(tiny_recipe(), Hardware(device="cpu"), task(tiny_recipe(), dataset))
+    test = run.task.evaluation["test"]
     whole = evaluate(run.net, test, run.autocast)
     test.batch_size = 7
     assert evaluate(run.net, test, run.autocast) == pytest.approx(whole, rel=1e-5)

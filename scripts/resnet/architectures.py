@@ -1,7 +1,8 @@
-"""The plain and residual networks of section 4.2 (CIFAR-10), and how to count them."""
+"""The plain and residual networks of sections 3.3, 4.1 and 4.2, the VGG nets they are compared with, and counting."""
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator
 
 import torch
@@ -10,9 +11,23 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
-from resnet.settings import parse_model
+from resnet.errors import UserError
+from resnet.settings import parse_imagenet_model, parse_model
 
 STAGE_FILTERS = (16, 32, 64)
+# Table 1: filters of the 3x3 layers and number of blocks in conv2_x to conv5_x.
+IMAGENET_FILTERS = (64, 128, 256, 512)
+IMAGENET_BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
+# Pixels of the image per pixel of the last map, of every net here.
+TOTAL_STRIDE = 32
+# [41]: 3x3 layers per block, with the filters of IMAGENET_FILTERS and 512 again in the fifth.
+VGG_LAYERS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -78,6 +93,36 @@ class BasicBlock(nn.Module):
         return F.relu(out, inplace=True)
 
 
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions of which the last has four times the filters (Fig. 5, right), and a shortcut.
+
+    The first 1x1 has the stride, as in the authors' released nets; ``stride_in_3x3`` gives it to the 3x3, as
+    torchvision does.
+    """
+
+    expansion = 4
+
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, shortcut: nn.Module, stride_in_3x3: bool = False
+    ) -> None:
+        super().__init__()
+        self.conv1 = conv(in_channels, channels, 1, 1 if stride_in_3x3 else stride)
+        self.bn1 = BatchNorm2d(channels)
+        self.conv2 = conv(channels, channels, 3, stride if stride_in_3x3 else 1)
+        self.bn2 = BatchNorm2d(channels)
+        self.conv3 = conv(channels, self.expansion * channels, 1)
+        self.bn3 = BatchNorm2d(self.expansion * channels)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, 4 * channels, H / stride, W / stride)."""
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        out = F.relu(self.bn2(self.conv2(out)), inplace=True)
+        out = self.bn3(self.conv3(out))
+        out += self.shortcut(x)
+        return F.relu(out, inplace=True)
+
+
 def make_shortcut(option: str, in_channels: int, channels: int, stride: int) -> nn.Module:
     """Return the shortcut of section 3.3: A pads, B projects where dimensions grow, C projects everywhere."""
     grows = stride != 1 or in_channels != channels
@@ -114,16 +159,7 @@ class CifarNet(nn.Module):
         self.fc = nn.Linear(channels, classes)
         # Blocks per group whose activations are recomputed in the backward pass; 0 keeps all of them.
         self.recompute_group = 0
-        for module in self.modules():
-            if isinstance(module, BatchNorm2d):
-                module.ghost_batch_size = ghost_batch_size
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights as in [13]: normal, variance 2 / fan-in; biases 0, BN at identity."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(self.fc.bias)
+        set_ghost_batch_size(self, ghost_batch_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to class scores (N, classes)."""
@@ -133,6 +169,247 @@ class CifarNet(nn.Module):
             blocks = self.blocks[start : start + group] if group else self.blocks
             x = recomputed(blocks, x) if group else run_blocks(blocks, x)
         return self.fc(x.mean((2, 3)))
+
+
+class ImageNetNet(nn.Module):
+    """A plain or residual net of Table 1.
+
+    Args:
+        model: ``plain-18``, ``plain-34``, ``resnet-<18|34>-<A|B|C>``, ``resnet-<50|101|152>``.
+        classes: outputs of the last layer.
+        width: multiplies the number of filters of every layer.
+        image_size: side of the training crop, which sets the average pool of the fully convolutional form.
+        stride_in_3x3: bottlenecks stride in the 3x3 layer, as torchvision's do, instead of the first 1x1.
+        ghost_batch_size: images per batch-normalisation statistic, None for the whole batch.
+
+    Raises:
+        UserError: the name is unknown.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        classes: int = 1000,
+        *,
+        width: float = 1.0,
+        image_size: int = 224,
+        stride_in_3x3: bool = False,
+        ghost_batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        kind, depth, option = parse_imagenet_model(model)
+        self.architecture = {"model": f"{kind}-{depth}", "shortcut": option, "image_size": image_size}
+        if depth >= 50:
+            self.architecture["stride_in_3x3"] = stride_in_3x3
+        channels = scaled(IMAGENET_FILTERS[0], width)
+        self.conv1, self.bn1 = conv(3, channels, 7, 2), BatchNorm2d(channels)
+        stages = []
+        for stage, (filters, count) in enumerate(zip(IMAGENET_FILTERS, IMAGENET_BLOCKS[depth], strict=True)):
+            blocks, filters = [], scaled(filters, width)
+            out_channels = filters * (Bottleneck.expansion if depth >= 50 else 1)
+            for block in range(count):
+                stride = 2 if stage > 0 and block == 0 else 1
+                around = make_shortcut(option, channels, out_channels, stride) if option else None
+                if depth >= 50:
+                    blocks.append(Bottleneck(channels, filters, stride, around, stride_in_3x3))
+                else:
+                    blocks.append(BasicBlock(channels, filters, stride, around))
+                channels = out_channels
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+        self.fc = nn.Linear(channels, classes)
+        self.window = image_size // TOTAL_STRIDE
+        set_ghost_batch_size(self, ghost_batch_size)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to the maps of conv5_x (N, C, H / 32, W / 32), rounded up."""
+        x = F.relu(self.bn1(self.conv1(images)), inplace=True)
+        x = F.max_pool2d(x, 3, 2, 1)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to class scores (N, classes)."""
+        return self.fc(self.features(images).mean((2, 3)))
+
+    def dense(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) of any size to class scores (N, classes): the fully convolutional form.
+
+        Average pooling slides over the map at stride 1 with the window of the training crop, the fc layer is a 1x1
+        convolution, and its scores are averaged over the positions (section 3.4; as the layer is linear, the pooled
+        features are averaged before it).
+        """
+        x = self.features(images)
+        window = (min(self.window, x.shape[2]), min(self.window, x.shape[3]))
+        return self.fc(F.avg_pool2d(x, window, 1).mean((2, 3)))
+
+    def get_extra_state(self) -> dict[str, object]:
+        """Return what a file of weights must say, as weights alone do not show it."""
+        return self.architecture
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        """Refuse weights of another architecture."""
+        require_architecture(state, self.architecture)
+
+
+class Vgg(nn.Module):
+    """VGG-16 or VGG-19 of [41], without batch normalisation.
+
+    Args:
+        model: ``vgg-16`` or ``vgg-19``.
+        classes: outputs of the last layer.
+        width: multiplies the number of filters of every layer.
+        image_size: side of the training crop, which sets the inputs of fc6.
+        dropout: part of fc6's and fc7's outputs that is dropped in training.
+    """
+
+    def __init__(
+        self, model: str, classes: int = 1000, *, width: float = 1.0, image_size: int = 224, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        _, depth, _ = parse_imagenet_model(model)
+        self.architecture = {"model": model, "image_size": image_size}
+        layers, channels = [], 3
+        for filters, count in zip((*IMAGENET_FILTERS, IMAGENET_FILTERS[-1]), VGG_LAYERS[depth], strict=True):
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, scaled(filters, width), 3, padding=1), nn.ReLU(inplace=True)]
+                channels = scaled(filters, width)
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.window, hidden = image_size // TOTAL_STRIDE, scaled(4096, width)
+        self.fc6 = nn.Linear(channels * self.window**2, hidden)
+        self.fc7 = nn.Linear(hidden, hidden)
+        self.fc = nn.Linear(hidden, classes)
+        self.dropout = dropout
+        self.masks: tuple[Tensor, Tensor] | None = None
+
+    def draw_dropout(self, generator: torch.Generator, batch: int, part: slice, device: torch.device) -> None:
+        """Draw what the next training step drops for a batch of all processes, and keep the images ``part`` of it.
+
+        So what is dropped does not depend on the number of processes.
+        """
+        shape = (2, batch, self.fc7.out_features)
+        kept = torch.rand(shape, generator=generator)[:, part] >= self.dropout
+        self.masks = (kept.to(device, torch.float32) / (1 - self.dropout)).unbind()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, image_size, image_size) to class scores (N, classes)."""
+        drop = self.masks if self.training and self.dropout else (1, 1)
+        x = self.features(images).flatten(1)
+        x = F.relu(self.fc6(x)) * drop[0]
+        return self.fc(F.relu(self.fc7(x)) * drop[1])
+
+    def dense(self, images: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) of any size from image_size on to class scores (N, classes).
+
+        The fc layers are convolutions ([41]); the scores are averaged over the positions.
+        """
+        x = self.features(images)
+        kernel = self.fc6.weight.view(self.fc6.out_features, x.shape[1], self.window, self.window)
+        x = F.relu(F.conv2d(x, kernel, self.fc6.bias))
+        x = F.relu(F.conv2d(x, self.fc7.weight[:, :, None, None], self.fc7.bias))
+        return F.conv2d(x, self.fc.weight[:, :, None, None], self.fc.bias).mean((2, 3))
+
+    def get_extra_state(self) -> dict[str, object]:
+        """Return what a file of weights must say, as weights alone do not show it."""
+        return self.architecture
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        """Refuse weights of another architecture."""
+        require_architecture(state, self.architecture)
+
+
+def imagenet_net(model: str, classes: int, *, dropout: float = 0.0, **settings: object) -> ImageNetNet | Vgg:
+    """Return a net of section 4.1 by its name; see ``ImageNetNet`` and ``Vgg`` for the settings."""
+    if parse_imagenet_model(model)[0] == "vgg":
+        settings = {key: settings[key] for key in ("width", "image_size") if key in settings}
+        return Vgg(model, classes, dropout=dropout, **settings)
+    return ImageNetNet(model, classes, **settings)
+
+
+def require_architecture(found: object, expected: dict[str, object]) -> None:
+    """Compare what a file of weights says of its net with the net they are loaded into.
+
+    Raises:
+        UserError: they differ; the message names the first difference.
+    """
+    if not isinstance(found, dict):
+        raise UserError("the weights do not say of which architecture they are")
+    for key in expected:
+        if found.get(key) != expected[key]:
+            raise UserError(f"the weights have {key} {found.get(key)!r}, but the net has {expected[key]!r}")
+
+
+def from_torchvision(state: dict[str, Tensor], net: ImageNetNet | Vgg) -> dict[str, object]:
+    """Return a state dict of torchvision's ResNet or VGG under the names of ``net``.
+
+    Raises:
+        UserError: torchvision has no such net (plain nets, options A and C, bottlenecks that stride in the first 1x1).
+    """
+    _require_torchvision(net)
+    if isinstance(net, Vgg):
+        names = {"classifier.0.": "fc6.", "classifier.3.": "fc7.", "classifier.6.": "fc."}
+        return {_replace_start(key, names): value for key, value in state.items()} | {"_extra_state": net.architecture}
+    renamed = {}
+    for key, value in state.items():
+        key = re.sub(r"^layer(\d)", lambda match: f"stages.{int(match[1]) - 1}", key)
+        renamed[key.replace(".downsample.", ".shortcut.")] = value
+    return renamed | {"_extra_state": net.architecture}
+
+
+def to_torchvision(net: ImageNetNet | Vgg) -> dict[str, Tensor]:
+    """Return the state dict of ``net`` under torchvision's names.
+
+    Raises:
+        UserError: torchvision has no such net (plain nets, options A and C, bottlenecks that stride in the first 1x1).
+    """
+    _require_torchvision(net)
+    state = {key: value for key, value in net.state_dict().items() if key != "_extra_state"}
+    if isinstance(net, Vgg):
+        names = {"fc6.": "classifier.0.", "fc7.": "classifier.3.", "fc.": "classifier.6."}
+        return {_replace_start(key, names): value for key, value in state.items()}
+    renamed = {}
+    for key, value in state.items():
+        key = re.sub(r"^stages\.(\d)", lambda match: f"layer{int(match[1]) + 1}", key)
+        renamed[key.replace(".shortcut.", ".downsample.")] = value
+    return renamed
+
+
+def _require_torchvision(net: ImageNetNet | Vgg) -> None:
+    facts = net.architecture
+    if isinstance(net, ImageNetNet) and facts["shortcut"] != "B":
+        raise UserError(f"torchvision has no {facts['model']} with shortcuts {facts['shortcut'] or 'left out'}: only B")
+    if facts.get("stride_in_3x3") is False:
+        raise UserError(
+            f"torchvision's {facts['model']} strides in the 3x3 layers, this one in the first 1x1: the same weights "
+            "would compute something else (stride_in_3x3: true builds torchvision's)"
+        )
+
+
+def _replace_start(text: str, names: dict[str, str]) -> str:
+    return next((new + text.removeprefix(old) for old, new in names.items() if text.startswith(old)), text)
+
+
+def scaled(filters: int, width: float) -> int:
+    """Return a number of filters times ``width``, at least 1."""
+    return max(1, round(filters * width))
+
+
+def set_ghost_batch_size(net: nn.Module, ghost_batch_size: int | None) -> None:
+    """Set the images per statistic of every batch normalisation."""
+    for module in net.modules():
+        if isinstance(module, BatchNorm2d):
+            module.ghost_batch_size = ghost_batch_size
+
+
+def initialise(net: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights as in [13]: normal, variance 2 / fan-in; biases 0, BN at identity."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def run_blocks(blocks: nn.ModuleList, x: Tensor) -> Tensor:
@@ -152,7 +429,7 @@ def recomputed(blocks: nn.ModuleList, x: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def frozen_statistics(modules: nn.ModuleList) -> Iterator[None]:
+def frozen_statistics(modules: nn.Module) -> Iterator[None]:
     """Leave the running statistics of batch normalisation as they are."""
     norms = [module for module in modules.modules() if isinstance(module, BatchNorm2d)]
     for norm in norms:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from resnet.errors import UserError
-from resnet.settings import Hardware, Recipe
+from resnet.settings import CifarRecipe, Hardware
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Config:
     _recipe: dict[str, Any]
     _exceptions: dict[str, dict[str, Any]]
 
-    def recipe(self, model: str, seed: int) -> Recipe:
+    def recipe(self, model: str, seed: int) -> CifarRecipe:
         """Return the recipe of one run."""
         values = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
-        return Recipe(**{**values, "lr_drops": tuple(values["lr_drops"])})
+        return CifarRecipe(**{**values, "lr_drops": tuple(values["lr_drops"])})
 
 
 def load(config: dict[str, Any], workflow: Path) -> Config:

@@ -1,10 +1,23 @@
 """Errors of a network on a set of images, and what a batch adds to them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class Batches(Protocol):
+    """Images and labels in batches, each image once."""
+
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (B, 3, S, S) float32 and labels (B,)."""
 
 
 class Totals:
@@ -31,16 +44,21 @@ class Totals:
 
 
 @torch.inference_mode()
-def evaluate(net: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocast: torch.autocast) -> dict[str, float]:
-    """Return loss, top1_error and top5_error (percent) over all images, with the running BN statistics."""
+def evaluate(
+    net: nn.Module, batches: Batches, autocast: torch.autocast, add: Callable[[Tensor], Tensor] = lambda value: value
+) -> dict[str, float]:
+    """Return loss, top1_error and top5_error (percent) over all images, with the running BN statistics.
+
+    ``add`` sums over the processes that share the images.
+    """
     was_training = net.training
     net.eval()
-    totals = None
+    totals = Totals(batches.device)
     for images, labels in batches:
-        totals = totals or Totals(images.device)
         with autocast:
             scores = net(images)
         scores = scores.float()
         totals.add(scores, labels, F.cross_entropy(scores, labels))
     net.train(was_training)
+    totals.sums = add(totals.sums)
     return totals.averages()

@@ -19,6 +19,7 @@ class Progress:
         title: what is being done.
         stream: where to write; a bar is drawn when it is a terminal.
         line_seconds: least time between two lines in a file.
+        silent: show nothing, as another process of the same work does.
     """
 
     def __init__(
@@ -32,13 +33,15 @@ class Progress:
         scale: float = 1,
         stream: TextIO = sys.stderr,
         line_seconds: float = 15,
+        silent: bool = False,
     ) -> None:
+        self.silent = silent
         self.total, self.title, self.unit, self.speed_unit, self.scale = total, title, unit, speed_unit, scale
         self.stream, self.line_seconds = stream, line_seconds
         self.done, self.first = done, done
         self.started = self.last_line = time.monotonic()
         self.bar = None
-        if stream.isatty():
+        if stream.isatty() and not silent:
             scaled = unit == "B"
             self.bar = tqdm(
                 total=total, initial=done, desc=title, unit=unit, unit_scale=scaled, file=stream, dynamic_ncols=True
@@ -59,6 +62,8 @@ class Progress:
 
     def line(self, **values: Any) -> None:
         """Show the state and ``values`` now, in the bar or as a line."""
+        if self.silent:
+            return
         shown = ", ".join(f"{name} {value}" for name, value in values.items())
         if self.bar is not None:
             self.bar.set_postfix_str(f"{self.speed:.0f} {self.speed_unit}/s, {shown}" if shown else "")

@@ -1,4 +1,4 @@
-"""Every setting of a training run, with the paper's value as its default (section 4.2).
+"""Every setting of a training run, with the paper's value as its default (sections 3.4, 4.1 and 4.2).
 
 ``Recipe`` is what decides the numbers: changing any of it means another experiment. ``Hardware`` is where and how fast
 it runs. Both are the command line of the training program, and the recipe is the fingerprint of its checkpoints.
@@ -11,6 +11,7 @@ import json
 import re
 import types
 import typing
+from pathlib import Path
 from typing import Any
 
 from resnet.errors import UserError
@@ -21,6 +22,7 @@ RECIPE_VERSION = 1
 
 SWITCH = ("auto", "true", "false")
 MODEL_PATTERN = re.compile(r"(plain|resnet)-(\d+)")
+IMAGENET_PATTERN = re.compile(r"(plain|resnet)-(18|34|50|101|152)(?:-([ABC]))?|vgg-(16|19)")
 
 
 def describe(default: Any, text: str) -> Any:
@@ -44,32 +46,52 @@ def parse_model(model: str) -> tuple[str, int]:
     return kind, depth
 
 
+def parse_imagenet_model(model: str) -> tuple[str, int, str | None]:
+    """Split ``plain-18``, ``resnet-34-A``, ``resnet-50`` or ``vgg-16`` into kind, depth and shortcut option.
+
+    ResNet-18 and -34 name their option, as the paper trains several; from 50 layers on it is B unless named.
+
+    Raises:
+        UserError: the name has another form.
+    """
+    match = IMAGENET_PATTERN.fullmatch(model)
+    if match is None:
+        raise UserError(
+            f"unknown model {model!r}: expected plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, "
+            "vgg-16 or vgg-19"
+        )
+    if match[4]:
+        return "vgg", int(match[4]), None
+    kind, depth, option = match[1], int(match[2]), match[3]
+    if kind == "plain":
+        if option or depth > 34:
+            raise UserError(f"model {model!r}: plain nets have 18 or 34 layers and no shortcuts")
+        return kind, depth, None
+    if option is None and depth < 50:
+        raise UserError(f"model {model!r}: say which shortcuts it has: {model}-A, {model}-B or {model}-C (section 4.1)")
+    return kind, depth, option or "B"
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """The settings that decide a run's numbers."""
+    """The settings that decide a run's numbers; those that both data sets share."""
 
-    model: str = describe("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2")
+    model: str = describe("", "name of the network")
     seed: int = describe(0, "seeds the initial weights, the order of the images and the augmentation")
-    shortcut: str = describe("A", "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3")
-    image_size: int = describe(32, "side in pixels to which the 32-pixel pictures are shrunk")
-    padding: int = describe(4, "zero padding of the augmentation, in pixels on each side")
-    validation_fraction: float = describe(0.1, "part of the training images held out: 0.1 is the paper's 45k/5k")
-    split_seed: int = describe(0, "seeds the choice of the held-out images")
-    batch_size: int = describe(128, "images per update")
+    batch_size: int = describe(128, "images per update, over all processes")
     ghost_batch_size: int | None = describe(
-        None, "images per batch-normalisation statistic; 64 is what the paper's two GPUs saw (default: the batch)"
+        None,
+        "images per batch-normalisation statistic: the paper's GPUs saw 64 on CIFAR-10 and 32 on ImageNet (default: all "
+        "of a process)",
     )
     iterations: int = describe(64000, "number of updates")
     lr: float = describe(0.1, "learning rate at the start")
     lr_drops: tuple[int, ...] = describe((32000, 48000), "iterations at which the learning rate is divided by 10")
-    warmup_lr: float | None = describe(0.01, "learning rate at the start of deep nets")
-    warmup_from_depth: int = describe(110, "the depth from which a net starts with warmup_lr")
-    warmup_error: float = describe(80.0, "training error in percent below which the warm-up ends")
     momentum: float = describe(0.9, "momentum of SGD")
     weight_decay: float = describe(1e-4, "weight decay, on every parameter")
     precision: str = describe("auto", "float32, bf16 (autocast) or auto: bf16 on a GPU that has it, else float32")
     log_interval: int = describe(100, "iterations over which the training error is averaged and logged")
-    evaluation_interval: int = describe(1000, "iterations between evaluations on validation and test images")
+    evaluation_interval: int = describe(1000, "iterations between evaluations")
 
     def __post_init__(self) -> None:
         """Check what types cannot say.
@@ -77,12 +99,7 @@ class Recipe:
         Raises:
             UserError: a value is out of range; the message names the key.
         """
-        parse_model(self.model)
-        self._require(self.shortcut in ("A", "B", "C"), "shortcut", "must be A, B or C")
         self._require(self.precision in ("auto", "float32", "bf16"), "precision", "must be auto, float32 or bf16")
-        self._require(self.image_size >= 4 and 32 % self.image_size == 0, "image_size", "must be 4, 8, 16 or 32")
-        self._require(0 <= self.padding <= self.image_size, "padding", "must lie between 0 and image_size")
-        self._require(0 <= self.validation_fraction < 1, "validation_fraction", "must be at least 0 and below 1")
         for key in ("batch_size", "iterations", "lr", "log_interval", "evaluation_interval"):
             self._require(getattr(self, key) > 0, key, "must be positive")
         drops = self.lr_drops
@@ -95,10 +112,89 @@ class Recipe:
         if not condition:
             raise UserError(f"{key} {rule}, not {getattr(self, key)!r}")
 
+
+@dataclasses.dataclass(frozen=True)
+class CifarRecipe(Recipe):
+    """The settings that decide a run's numbers (section 4.2)."""
+
+    model: str = describe("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2")
+    shortcut: str = describe("A", "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3")
+    image_size: int = describe(32, "side in pixels to which the 32-pixel pictures are shrunk")
+    padding: int = describe(4, "zero padding of the augmentation, in pixels on each side")
+    validation_fraction: float = describe(0.1, "part of the training images held out: 0.1 is the paper's 45k/5k")
+    split_seed: int = describe(0, "seeds the choice of the held-out images")
+    warmup_lr: float | None = describe(0.01, "learning rate at the start of deep nets")
+    warmup_from_depth: int = describe(110, "the depth from which a net starts with warmup_lr")
+    warmup_error: float = describe(80.0, "training error in percent below which the warm-up ends")
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say.
+
+        Raises:
+            UserError: a value is out of range; the message names the key.
+        """
+        parse_model(self.model)
+        self._require(self.shortcut in ("A", "B", "C"), "shortcut", "must be A, B or C")
+        self._require(self.image_size >= 4 and 32 % self.image_size == 0, "image_size", "must be 4, 8, 16 or 32")
+        self._require(0 <= self.padding <= self.image_size, "padding", "must lie between 0 and image_size")
+        self._require(0 <= self.validation_fraction < 1, "validation_fraction", "must be at least 0 and below 1")
+        super().__post_init__()
+
+    # The paper drops the rate at fixed iterations here.
+    plateau = None
+
     @property
-    def depth(self) -> int:
-        """The number of weighted layers, 6n+2."""
-        return parse_model(self.model)[1]
+    def warmup(self) -> tuple[float, float] | None:
+        """The rate and the end (training error in percent) of the warm-up; None where this net has none."""
+        deep = parse_model(self.model)[1] >= self.warmup_from_depth
+        return (self.warmup_lr, self.warmup_error) if deep and self.warmup_lr is not None else None
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageNetRecipe(Recipe):
+    """The settings that decide a run's numbers (sections 3.4 and 4.1)."""
+
+    model: str = describe(
+        "resnet-50", "plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19"
+    )
+    stride_in_3x3: bool = describe(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
+    width: float = describe(1.0, "multiplies the number of filters of every layer")
+    dropout: float = describe(0.0, "dropout between the fc layers of a VGG net")
+    image_size: int = describe(224, "side of the training crop in pixels, a multiple of 32")
+    min_side: int = describe(256, "shorter side of a training image, drawn from min_side to max_side")
+    max_side: int = describe(480, "shorter side of a training image, drawn from min_side to max_side")
+    colour: float = describe(0.1, "standard deviation of the PCA colour augmentation")
+    test_side: int = describe(256, "shorter side of a test image of which one or ten crops are taken")
+    batch_size: int = describe(256, "images per update, over all processes")
+    iterations: int = describe(600000, "number of updates")
+    lr_drops: tuple[int, ...] = describe((150000, 300000), "iterations at which the learning rate is divided by 10")
+    plateau: int | None = describe(
+        None,
+        "instead of lr_drops, divide by 10 after so many evaluations without a lower validation error (default: none)",
+    )
+    evaluation_interval: int = describe(5000, "iterations between evaluations")
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say.
+
+        Raises:
+            UserError: a value is out of range; the message names the key.
+        """
+        parse_imagenet_model(self.model)
+        super().__post_init__()
+        self._require(self.width > 0, "width", "must be positive")
+        self._require(0 <= self.dropout < 1, "dropout", "must be at least 0 and below 1")
+        self._require(self.image_size >= 32 and self.image_size % 32 == 0, "image_size", "must be a multiple of 32")
+        self._require(self.min_side >= self.image_size, "min_side", f"must be at least image_size ({self.image_size})")
+        self._require(self.max_side >= self.min_side, "max_side", f"must be at least min_side ({self.min_side})")
+        self._require(self.test_side >= self.image_size, "test_side", f"must be at least {self.image_size}")
+        self._require(self.colour >= 0, "colour", "must not be negative")
+        self._require(self.plateau is None or self.plateau > 0, "plateau", "must be positive or none")
+
+    @property
+    def warmup(self) -> None:
+        """No warm-up on ImageNet."""
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +208,8 @@ class Hardware:
         "auto", "recompute activations in the backward pass to save memory: true, false or auto: when they are large"
     )
     checkpoint_seconds: float = describe(300.0, "seconds between checkpoints")
+    workers: int = describe(0, "processes that decode ImageNet's images, for each training process; 0: none but itself")
+    accumulate: int = describe(1, "parts into which a process splits its batch where memory is short")
 
     def __post_init__(self) -> None:
         """Check the words.
@@ -123,6 +221,8 @@ class Hardware:
         for key, words in allowed.items():
             if (value := getattr(self, key)) not in words:
                 raise UserError(f"{key} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
+        if self.workers < 0 or self.accumulate < 1:
+            raise UserError("workers must not be negative, and accumulate must be at least 1")
 
 
 def fingerprint(recipe: Recipe, data_checksums: dict[str, str]) -> str:
@@ -149,11 +249,24 @@ def from_arguments(settings: type, arguments: argparse.Namespace) -> Any:
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
+def read_training_arguments(description: str, recipe: type) -> tuple[argparse.Namespace, Any, Hardware]:
+    """Read the command line of a training program: its files, the recipe and the hardware."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--wait", action="store_true", help="wait for another process that trains in the folder")
+    add_arguments(parser, recipe)
+    add_arguments(parser, Hardware)
+    arguments = parser.parse_args()
+    return arguments, from_arguments(recipe, arguments), from_arguments(Hardware, arguments)
+
+
 def to_flags(settings: Recipe | Hardware) -> str:
     """Return the command-line options of every setting, as a person would type them."""
     flags = []
     for name, value in dataclasses.asdict(settings).items():
         text = " ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else value
+        text = str(text).lower() if isinstance(value, bool) else text
         flags.append(f"--{name.replace('_', '-')} {text}".rstrip())
     return " ".join(flags)
 
@@ -165,7 +278,13 @@ def _scalar_type(annotation: Any) -> Any:
         return _optional(inner)
     if typing.get_origin(annotation) is tuple:
         return typing.get_args(annotation)[0]
-    return annotation
+    return _truth if annotation is bool else annotation
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"expected true or false, not {text!r}")
+    return text.lower() == "true"
 
 
 def _optional(inner: type) -> Any:

@@ -1,41 +1,45 @@
-"""Training on CIFAR-10 as in section 4.2: one readable loop that can be stopped and resumed anywhere.
+"""Training as in sections 3.4 and 4.2: one readable loop that can be stopped and resumed anywhere.
 
 The order of the images, their augmentation and the learning rate are functions of the seed and the iteration, so the
 state of a run is its weights, optimizer, log and warm-up event: a resumed run ends with the same bits as one that was
 never interrupted (same device, same number of threads).
 """
 
+import contextlib
 import dataclasses
 import os
 import platform
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from resnet import checkpoint
-from resnet.architectures import CifarNet, count_parameters, weighted_layers
-from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
-from resnet.data.cifar10 import Description
+from resnet.architectures import Vgg, count_parameters, frozen_statistics, initialise, weighted_layers
+from resnet.data.draws import seeded_generator
+from resnet.distributed import Processes
 from resnet.errors import StoppedError, UserError
-from resnet.evaluation import Totals, evaluate
+from resnet.evaluation import Batches, Totals, evaluate
 from resnet.files import folder_lock, write_json, write_rows, write_yaml
 from resnet.progress import Progress
-from resnet.schedule import learning_rate, starts_with_warmup
+from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import RECIPE_VERSION, Hardware, Recipe, fingerprint
 
 METRICS = ("iteration", "epoch", "split", "loss", "top1_error", "top5_error", "lr")
-EVALUATION_BATCH = 500
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
 # eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for
 # ResNet-20 and -56, against 1.53 and 1.53).
 COMPILE_FROM_ITERATIONS = 5000
+# Updates between two agreements of several processes on saving and stopping.
+AGREEMENT_INTERVAL = 10
 # Activations above this many bytes are recomputed rather than kept.
 RECOMPUTE_FROM_BYTES = 8 * 2**30
 RECOMPUTE_GROUP = 20
@@ -63,15 +67,38 @@ class StopSignals:
         self.received = signal.Signals(number)
 
 
-def choose_device(hardware: Hardware) -> torch.device:
-    """Return the device to train on.
+class Source(Protocol):
+    """Where this process's part of each training batch comes from."""
 
-    Raises:
-        UserError: cuda is asked for and there is none.
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) float32 and labels (B,) of the update number ``iteration``."""
+
+
+@dataclasses.dataclass
+class Task:
+    """What a data set brings to a training.
+
+    Attributes:
+        dataset: its name.
+        checksums: what identifies the data.
+        net: the untrained network.
+        training: this process's part of each training batch.
+        training_images: how many there are.
+        evaluation: this process's part of each split that is evaluated.
+        reported: the split whose error is reported.
+        facts: what the run folder says besides the settings.
+        activation_bytes: an estimate of what a training step keeps for the backward pass.
     """
-    if hardware.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda, but torch sees no GPU; use auto or cpu")
-    return torch.device("cuda" if hardware.device != "cpu" and torch.cuda.is_available() else "cpu")
+
+    dataset: str
+    checksums: dict[str, str]
+    net: nn.Module
+    training: Source
+    training_images: int
+    evaluation: dict[str, Batches]
+    reported: str
+    facts: dict[str, Any]
+    activation_bytes: float = 0
 
 
 class Training:
@@ -80,73 +107,74 @@ class Training:
     Args:
         recipe: what to train and how.
         hardware: where to do it.
-        description: the verified data set.
+        build_task: makes the task of a recipe for a process.
+        processes: those that train together; this one alone unless given.
     """
 
-    def __init__(self, recipe: Recipe, hardware: Hardware, description: Description) -> None:
-        self.recipe, self.description = recipe, description
-        self.device = choose_device(hardware)
+    def __init__(
+        self,
+        recipe: Recipe,
+        hardware: Hardware,
+        build_task: Callable[[Processes], Task],
+        processes: Processes | None = None,
+    ) -> None:
         torch.set_num_threads(hardware.threads)
-        self.fingerprint = fingerprint(recipe, description.sha256)
-        self._load_data()
+        self.recipe, self.processes = recipe, processes or Processes(hardware)
+        self.device = self.processes.device
+        self.share = self.processes.share(recipe.batch_size)
+        self.accumulate = hardware.accumulate
+        self._check_parts()
+        self.task = build_task(self.processes)
+        self.fingerprint = fingerprint(recipe, self.task.checksums)
         self._build(hardware)
         self.iteration = 0
         self.warmup_ended_at: int | None = None
         self.rows: list[dict[str, Any]] = []
+        self.plateaus = self.find_plateaus()
         self.window = Totals(self.device)
         # The first iteration whose loss was not finite; kept on the device, read at log points.
         self.diverged_at = torch.tensor(-1, device=self.device)
         self.seconds = 0.0
 
-    def _load_data(self) -> None:
-        recipe = self.recipe
-        parts, mean = load_parts(self.description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
-        training = parts.pop("train")
-        self.training_images = len(training)
-        self.batches = TrainingBatches(
-            training,
-            mean,
-            padding=recipe.padding,
-            horizontal_flip=self.description.horizontal_flip,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-            device=self.device,
-        )
-        self.evaluation = {
-            split: EvaluationBatches(part, mean, EVALUATION_BATCH, self.device)
-            for split, part in parts.items()
-            if len(part)
-        }
+    def _check_parts(self) -> None:
+        images, ghost = self.share.stop - self.share.start, self.recipe.ghost_batch_size
+        if images % self.accumulate:
+            raise UserError(f"accumulate {self.accumulate} must divide the {images} images of a process")
+        if ghost and (images // self.accumulate) % ghost:
+            raise UserError(
+                f"ghost_batch_size {ghost} must divide the {images // self.accumulate} images that a process computes "
+                f"at once ({self.processes.count} processes, accumulate {self.accumulate})"
+            )
 
     def _build(self, hardware: Hardware) -> None:
-        recipe = self.recipe
-        classes = len(self.description.classes)
-        self.net = CifarNet(recipe.model, recipe.shortcut, classes, recipe.ghost_batch_size)
-        self.net.initialise(torch.Generator().manual_seed(recipe.seed))
+        recipe, self.net = self.recipe, self.task.net
+        initialise(self.net, torch.Generator().manual_seed(recipe.seed))
         self.counts = {
             "layers": len(weighted_layers(self.net)),
             "parameters": count_parameters(self.net),
         }
         self.net.to(self.device, memory_format=torch.channels_last)
-        self.net.recompute_group = RECOMPUTE_GROUP if self._recomputes(hardware) else 0
+        self.recompute_group = RECOMPUTE_GROUP if self._recomputes(hardware) else 0
+        if hasattr(self.net, "recompute_group"):
+            self.net.recompute_group = self.recompute_group
         self.optimizer = torch.optim.SGD(
             self.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
         self.precision = choose_precision(recipe.precision, self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.compiled = self._compiles(hardware)
-        mode = "reduce-overhead" if hardware.compile == "cuda-graphs" else "default"
-        self.forward = torch.compile(self.net, mode=mode) if self.compiled else self.net
+        self.forward = self.processes.wrap(self.net, self.device.type == "cuda")
+        if self.compiled:
+            mode = "reduce-overhead" if hardware.compile == "cuda-graphs" else "default"
+            self.forward = torch.compile(self.forward, mode=mode)
 
     def _recomputes(self, hardware: Hardware) -> bool:
         if hardware.recompute != "auto":
             return hardware.recompute == "true"
-        # Four maps are kept per block; a block of the later stages keeps a half and a quarter of the first one's.
-        maps = 4 * (self.recipe.depth - 2) / 6 * (1 + 1 / 2 + 1 / 4)
-        return 4 * 16 * self.recipe.image_size**2 * self.recipe.batch_size * maps > RECOMPUTE_FROM_BYTES
+        return self.task.activation_bytes > RECOMPUTE_FROM_BYTES
 
     def _compiles(self, hardware: Hardware) -> bool:
-        if self.net.recompute_group:
+        if self.recompute_group:
             # torch.compile cannot trace the context in which activations are recomputed.
             if hardware.compile in ("true", "cuda-graphs"):
                 print("not compiled, as activations are recomputed; set recompute: false to compile", flush=True)
@@ -155,24 +183,50 @@ class Training:
             return hardware.compile != "false"
         return self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
 
+    def find_plateaus(self) -> tuple[int, ...] | None:
+        """Return the iterations at which the error was seen to stand still; None where the drops are fixed."""
+        return find_plateaus(self.rows, self.recipe.plateau) if self.recipe.plateau else None
+
+    def rate(self, iteration: int) -> float:
+        """Return the learning rate of an update."""
+        return learning_rate(self.recipe, iteration, self.warmup_ended_at, self.plateaus)
+
     def update(self) -> None:
         """Make one update of the weights and count its training error."""
-        rate = learning_rate(self.recipe, self.iteration, self.warmup_ended_at)
+        rate = self.rate(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images, labels = self.batches.batch(self.iteration)
-        images = images.contiguous(memory_format=torch.channels_last)
-        with self.autocast:
-            scores = self.forward(images)
-        scores = scores.float()
-        loss = F.cross_entropy(scores, labels)
+        images, labels = self.task.training.batch(self.iteration)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        size = len(labels) // self.accumulate
+        for part in range(self.accumulate):
+            chosen = slice(part * size, (part + 1) * size)
+            self._add_gradient(images[chosen], labels[chosen], part)
         self.optimizer.step()
+        self.iteration += 1
+
+    def _add_gradient(self, images: Tensor, labels: Tensor, part: int) -> None:
+        """Add the gradient of one part of this process's images; the last part averages over the processes."""
+        if isinstance(self.net, Vgg) and self.net.dropout:
+            self._draw_dropout(part * len(labels), len(labels))
+        with contextlib.ExitStack() as contexts:
+            if part:
+                contexts.enter_context(frozen_statistics(self.net))
+            if part < self.accumulate - 1 and self.processes.count > 1:
+                contexts.enter_context(self.forward.no_sync())
+            with self.autocast:
+                scores = self.forward(images.contiguous(memory_format=torch.channels_last))
+            scores = scores.float()
+            loss = F.cross_entropy(scores, labels)
+            (loss / self.accumulate).backward()
         self.window.add(scores.detach(), labels, loss.detach())
         bad = ~torch.isfinite(loss.detach()) & (self.diverged_at < 0)
         self.diverged_at = torch.where(bad, self.iteration, self.diverged_at)
-        self.iteration += 1
+
+    def _draw_dropout(self, first: int, count: int) -> None:
+        generator = seeded_generator(self.recipe.seed, self.iteration)
+        start = self.share.start + first
+        self.net.draw_dropout(generator, self.recipe.batch_size, slice(start, start + count), self.device)
 
     def check_loss(self) -> None:
         """Stop when the loss has become NaN or infinite.
@@ -180,7 +234,7 @@ class Training:
         Raises:
             UserError: it has; the message names the iteration.
         """
-        if (iteration := int(self.diverged_at)) >= 0:
+        if (iteration := int(self.processes.largest(float(self.diverged_at))[0])) >= 0:
             raise UserError(
                 f"{self.recipe.model}, seed {self.recipe.seed}: the loss is not finite at iteration {iteration + 1}; "
                 "lower lr or start with warmup_lr"
@@ -189,21 +243,28 @@ class Training:
     def log_training(self) -> dict[str, Any]:
         """Append the training error since the last log point; end the warm-up when it is low enough."""
         self.check_loss()
+        self.window.sums = self.processes.add(self.window.sums)
         row = self._append("train", self.window.averages())
         self.window = Totals(self.device)
-        warming_up = starts_with_warmup(self.recipe) and self.warmup_ended_at is None
-        if warming_up and row["top1_error"] < self.recipe.warmup_error:
+        warming_up = self.recipe.warmup is not None and self.warmup_ended_at is None
+        if warming_up and row["top1_error"] < self.recipe.warmup[1]:
             self.warmup_ended_at = self.iteration
         return row
 
     def log_evaluation(self) -> None:
-        """Append the errors on validation and test images."""
-        for split, batches in self.evaluation.items():
-            self._append(split, evaluate(self.net, batches, self.autocast))
+        """Append the errors on the images that are not trained on."""
+        self.processes.share_buffers(self.net)
+        rows = {
+            split: evaluate(self.net, batches, self.autocast, self.processes.add)
+            for split, batches in self.task.evaluation.items()
+        }
+        for split, averages in rows.items():
+            self._append(split, averages)
+        self.plateaus = self.find_plateaus()
 
     def _append(self, split: str, averages: dict[str, float]) -> dict[str, Any]:
-        rate = learning_rate(self.recipe, self.iteration - 1, self.warmup_ended_at)
-        epoch = round(self.iteration * self.recipe.batch_size / self.training_images, 4)
+        epoch = round(self.iteration * self.recipe.batch_size / self.task.training_images, 4)
+        rate = self.rate(self.iteration - 1)
         row = {"iteration": self.iteration, "epoch": epoch, "split": split, **averages, "lr": rate}
         self.rows.append(row)
         return row
@@ -213,7 +274,7 @@ class Training:
         return self.iteration % interval == 0 or self.iteration == self.recipe.iterations
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the rest of the run depends on."""
+        """Return everything that the rest of the run depends on; every process calls it, one of them saves it."""
         return {
             "fingerprint": self.fingerprint,
             "iteration": self.iteration,
@@ -221,7 +282,7 @@ class Training:
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rows": self.rows,
-            "window": self.window.sums,
+            "window": self.processes.gather(self.window.sums),
             "seconds": self.seconds,
         }
 
@@ -231,27 +292,35 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.iteration, self.warmup_ended_at = state["iteration"], state["warmup_ended_at"]
         self.rows, self.seconds = state["rows"], state["seconds"]
-        self.window.sums = state["window"]
+        self.plateaus = self.find_plateaus()
+        windows = state["window"]
+        if len(windows) == self.processes.count:
+            self.window.sums = windows[self.processes.rank].clone()
+        elif self.processes.is_main:
+            self.window.sums = windows.sum(0)
 
     def result(self) -> dict[str, Any]:
         """Return the final numbers: errors of the last iteration on every split, and what the network is."""
         last = {row["split"]: {key: row[key] for key in METRICS[3:6]} for row in self.rows}
-        test_errors = [row["top1_error"] for row in self.rows if row["split"] == "test"]
+        reported = self.task.reported
+        errors = [row["top1_error"] for row in self.rows if row["split"] == reported]
         return {
             "model": self.recipe.model,
-            "dataset": self.description.name,
+            "dataset": self.task.dataset,
             "seed": self.recipe.seed,
             **self.counts,
             "image_size": self.recipe.image_size,
             "iterations": self.iteration,
             "warmup_ended_at": self.warmup_ended_at,
             **last,
-            # Chosen by looking at the test images, so never the number that is reported.
-            "lowest_test_top1_error": min(test_errors),
+            # Chosen by looking at these images, so never the number that is reported.
+            f"lowest_{reported}_top1_error": min(errors),
         }
 
 
-def train(folder: Path, recipe: Recipe, hardware: Hardware, description: Description, wait: bool = False) -> None:
+def train(
+    folder: Path, recipe: Recipe, hardware: Hardware, build_task: Callable[[Processes], Task], wait: bool = False
+) -> None:
     """Train a network, from its last checkpoint if there is one, and write the run folder.
 
     The folder gets ``config.yaml``, ``metrics.csv``, ``result.json``, ``environment.json`` and ``weights.pt``, and
@@ -261,26 +330,47 @@ def train(folder: Path, recipe: Recipe, hardware: Hardware, description: Descrip
         folder: the run folder; one process at a time trains in it.
         recipe: what to train and how.
         hardware: where to do it.
-        description: the verified data set.
+        build_task: makes the task of the recipe for a process.
         wait: wait for a process that trains in the folder, rather than failing.
 
     Raises:
         UserError: bad settings or data, a locked folder, a damaged checkpoint, a loss that is not finite.
         StoppedError: asked to stop; a checkpoint has been written.
     """
-    with folder_lock(folder, wait), StopSignals() as stop:
-        run = Training(recipe, hardware, description)
-        if (state := checkpoint.load(folder, run.fingerprint, run.device)) is not None:
+    processes = Processes(hardware)
+    lock = folder_lock(folder, wait) if processes.is_main else contextlib.nullcontext()
+    with lock, StopSignals() as stop:
+        run = Training(recipe, hardware, build_task, processes)
+        if (state := load_checkpoint(run, folder)) is not None:
             run.restore(state)
-            print(f"resumed {folder} at iteration {run.iteration} of {recipe.iterations}", flush=True)
+            say(processes, f"resumed {folder} at iteration {run.iteration} of {recipe.iterations}")
         # What a job that failed has written is deleted by Snakemake, so it is written again at every start.
-        write_yaml(folder / "config.yaml", resolved_settings(run, hardware))
-        write_rows(folder / "metrics.csv", METRICS, run.rows)
+        if processes.is_main:
+            write_yaml(folder / "config.yaml", resolved_settings(run, hardware))
+            write_rows(folder / "metrics.csv", METRICS, run.rows)
         run_loop(run, folder, hardware.checkpoint_seconds, stop)
-        write_rows(folder / "metrics.csv", METRICS, run.rows)
-        checkpoint.save_tensors(folder / "weights.pt", run.net.state_dict())
-        write_json(folder / "result.json", run.result())
-        write_json(folder / "environment.json", environment(run, hardware))
+        if processes.is_main:
+            write_rows(folder / "metrics.csv", METRICS, run.rows)
+            checkpoint.save_tensors(folder / "weights.pt", run.net.state_dict())
+            write_json(folder / "result.json", run.result())
+            write_json(folder / "environment.json", environment(run, hardware))
+        processes.wait()
+        processes.leave()
+
+
+def load_checkpoint(run: Training, folder: Path) -> dict[str, Any] | None:
+    """Return the state to go on from; process 0 looks first, as it moves checkpoints of other settings aside."""
+    state = checkpoint.load(folder, run.fingerprint, run.device) if run.processes.is_main else None
+    run.processes.wait()
+    if not run.processes.is_main:
+        state = checkpoint.load(folder, run.fingerprint, run.device)
+    return state
+
+
+def say(processes: Processes, message: str) -> None:
+    """Print a message once, however many processes there are."""
+    if processes.is_main:
+        print(message, flush=True)
 
 
 def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopSignals) -> None:
@@ -288,14 +378,7 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopS
     recipe, before, started = run.recipe, run.seconds, time.monotonic()
     saved = started
     finished = run.iteration == recipe.iterations
-    progress = Progress(
-        recipe.iterations,
-        title=f"{recipe.model} seed {recipe.seed}",
-        unit="iterations",
-        speed_unit="images",
-        done=run.iteration,
-        scale=recipe.batch_size,
-    )
+    progress = show_progress(run)
     while run.iteration < recipe.iterations:
         run.update()
         progress.step()
@@ -304,22 +387,41 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopS
             progress.line(loss=f"{row['loss']:.3f}", training_error=f"{row['top1_error']:.2f} %", lr=row["lr"])
         if run.is_due(recipe.evaluation_interval):
             run.log_evaluation()
-            write_rows(folder / "metrics.csv", METRICS, run.rows)
+            if run.processes.is_main:
+                write_rows(folder / "metrics.csv", METRICS, run.rows)
+        if not run.is_due(AGREEMENT_INTERVAL if run.processes.count > 1 else 1):
+            continue
         now = time.monotonic()
         run.seconds = before + now - started
-        if stop.received or now - saved >= checkpoint_seconds or run.iteration == recipe.iterations:
+        signal_received, late = run.processes.largest(stop.received or 0, now - saved >= checkpoint_seconds)
+        if signal_received or late or run.iteration == recipe.iterations:
             run.check_loss()
-            checkpoint.save(folder, run.state())
+            state = run.state()
+            if run.processes.is_main:
+                checkpoint.save(folder, state)
             saved = now
-        if stop.received and run.iteration < recipe.iterations:
+        if signal_received and run.iteration < recipe.iterations:
             raise StoppedError(
-                f"{stop.received.name}: saved {folder / checkpoint.NAME} at iteration {run.iteration} of "
-                f"{recipe.iterations}; the same command goes on from there",
-                128 + stop.received,
+                f"{signal.Signals(int(signal_received)).name}: saved {folder / checkpoint.NAME} at iteration "
+                f"{run.iteration} of {recipe.iterations}; the same command goes on from there",
+                128 + int(signal_received),
             )
     progress.close()
     if not finished:
-        print(f"trained {recipe.iterations} iterations in {run.seconds:.0f} s", flush=True)
+        say(run.processes, f"trained {recipe.iterations} iterations in {run.seconds:.0f} s")
+
+
+def show_progress(run: Training) -> Progress:
+    """Return the display of a run; only process 0 shows it."""
+    return Progress(
+        run.recipe.iterations,
+        title=f"{run.recipe.model} seed {run.recipe.seed}",
+        unit="iterations",
+        speed_unit="images",
+        done=run.iteration,
+        scale=run.recipe.batch_size,
+        silent=not run.processes.is_main,
+    )
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
@@ -339,13 +441,12 @@ def resolved_settings(run: Training, hardware: Hardware) -> dict[str, Any]:
             "device": run.device.type,
             "precision": run.precision,
             "compile": run.compiled,
-            "recompute_group": run.net.recompute_group,
-            "horizontal_flip": run.description.horizontal_flip,
-            "training_images": run.training_images,
-            **{f"{split}_images": len(batches) for split, batches in run.evaluation.items()},
+            "recompute_group": run.recompute_group,
+            "training_images": run.task.training_images,
+            **run.task.facts,
         },
         "hardware": dataclasses.asdict(hardware),
-        "dataset": {"name": run.description.name, "sha256": run.description.sha256},
+        "dataset": {"name": run.task.dataset, "sha256": run.task.checksums},
         "fingerprint": run.fingerprint,
     }
 
@@ -360,6 +461,7 @@ def environment(run: Training, hardware: Hardware) -> dict[str, Any]:
         "numpy": np.__version__,
         "device": gpu or processor_name(),
         "threads": hardware.threads,
+        "processes": run.processes.count,
         "seed": run.recipe.seed,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(run.seconds, 1),

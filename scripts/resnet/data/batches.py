@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnet.data.cifar10 import Description, Images, read_split, shrink, split_training, verify
+from resnet.data.draws import seeded_generator
 
 
 def load_parts(
@@ -45,6 +46,7 @@ class TrainingBatches:
         batch_size: images per batch.
         seed: seeds order and augmentation.
         device: where the pictures lie and the batches are made.
+        share: the part of each batch that this process takes.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         device: torch.device,
+        share: slice = slice(None),
     ) -> None:
-        self.batch_size, self.seed, self.device = batch_size, seed, device
+        self.batch_size, self.seed, self.device, self.share = batch_size, seed, device, share
         self.horizontal_flip, self.offsets = horizontal_flip, 2 * padding + 1
         self.labels = torch.from_numpy(images.labels).to(device)
         # Views, not copies: windows[image, :, y, x] is the crop at offset (y, x) of a padded picture.
@@ -69,7 +72,7 @@ class TrainingBatches:
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) float32 and labels (B,) of the update number ``iteration``."""
-        image, y, x, flip = self._draws(iteration * self.batch_size)
+        image, y, x, flip = self._draws(iteration * self.batch_size)[:, self.share]
         pixels = self.windows[image, :, y, x].float().div_(255).sub_(self.mean_windows[y, x])
         if self.horizontal_flip:
             pixels = torch.where(flip.bool()[:, None, None, None], pixels.flip(3), pixels)
@@ -87,8 +90,7 @@ class TrainingBatches:
     def _plan(self, epoch: int) -> Tensor:
         """Return the draws (4, N) of a whole epoch, on the device."""
         if epoch not in self._plans:
-            state = np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)[0]
-            generator = torch.Generator().manual_seed(int(state) % 2**63)
+            generator = seeded_generator(self.seed, epoch)
             count = len(self.labels)
             plan = torch.stack(
                 [
@@ -106,7 +108,11 @@ class TrainingBatches:
 class EvaluationBatches:
     """Whole pictures, mean subtracted, in order: the single view of section 4.2."""
 
-    def __init__(self, images: Images, mean: Tensor, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self, images: Images, mean: Tensor, batch_size: int, device: torch.device, part: slice = slice(None)
+    ) -> None:
+        self.device = device
+        images = images.take(np.arange(len(images))[part])
         self.pixels = torch.from_numpy(images.pixels).to(device)
         self.labels = torch.from_numpy(images.labels).to(device)
         self.mean, self.batch_size = mean.to(device), batch_size

@@ -1,0 +1,58 @@
+"""What CIFAR-10 brings to a training (section 4.2)."""
+
+from resnet.architectures import CifarNet
+from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
+from resnet.data.cifar10 import Description
+from resnet.distributed import Processes
+from resnet.settings import CifarRecipe, parse_model
+from resnet.training import Task
+
+EVALUATION_BATCH = 500
+
+
+def cifar_task(recipe: CifarRecipe, description: Description, processes: Processes) -> Task:
+    """Load the pictures onto the device of a process and build the network.
+
+    Raises:
+        UserError: a file is missing, damaged, or not the one that was described.
+    """
+    device = processes.device
+    parts, mean = load_parts(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
+    training = parts.pop("train")
+    batches = TrainingBatches(
+        training,
+        mean,
+        padding=recipe.padding,
+        horizontal_flip=description.horizontal_flip,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        device=device,
+        share=processes.share(recipe.batch_size),
+    )
+    own = slice(processes.rank, None, processes.count)
+    return Task(
+        dataset=description.name,
+        checksums=description.sha256,
+        net=CifarNet(recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size),
+        training=batches,
+        training_images=len(training),
+        evaluation={
+            split: EvaluationBatches(part, mean, EVALUATION_BATCH, device, own)
+            for split, part in parts.items()
+            if len(part)
+        },
+        reported="test",
+        facts={
+            "horizontal_flip": description.horizontal_flip,
+            **{f"{split}_images": len(part) for split, part in parts.items() if len(part)},
+        },
+        activation_bytes=activation_bytes(recipe),
+    )
+
+
+def activation_bytes(recipe: CifarRecipe) -> float:
+    """Return about how many bytes a training step keeps for the backward pass."""
+    # Four maps are kept per block; a block of the later stages keeps a half and a quarter of the first one's.
+    depth = parse_model(recipe.model)[1]
+    maps = 4 * (depth - 2) / 6 * (1 + 1 / 2 + 1 / 4)
+    return 4 * 16 * recipe.image_size**2 * recipe.batch_size * maps

@@ -1,0 +1,126 @@
+"""The processes that train one network together, started by torchrun or srun; a single one needs neither."""
+
+import os
+import subprocess
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from resnet.errors import UserError
+from resnet.settings import Hardware
+
+
+class Processes:
+    """The processes that train together, as seen by one of them.
+
+    Attributes:
+        rank: its number from 0; the one numbered 0 writes files and messages.
+        count: how many there are.
+        device: where it computes.
+
+    Raises:
+        UserError: cuda is asked for and there is none.
+    """
+
+    def __init__(self, hardware: Hardware) -> None:
+        if hardware.device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device is cuda, but torch sees no GPU; use auto or cpu")
+        on_gpu = hardware.device != "cpu" and torch.cuda.is_available()
+        adopt_slurm_step(os.environ)
+        self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        self.device = torch.device("cuda" if on_gpu else "cpu")
+        if on_gpu and self.count > 1:
+            self.device = torch.device("cuda", local)
+        self.control = None
+        if self.count > 1:
+            if on_gpu:
+                torch.cuda.set_device(self.device)
+            if not dist.is_initialized():
+                dist.init_process_group("nccl" if on_gpu else "gloo")
+            # What is agreed on between updates goes through the host, so that no GPU waits for it.
+            self.control = dist.new_group(backend="gloo") if on_gpu else dist.group.WORLD
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Return which of the ``count`` images of a batch this process takes.
+
+        Raises:
+            UserError: the batch cannot be split evenly, as a mean over processes needs.
+        """
+        if count % self.count:
+            raise UserError(f"batch_size {count} cannot be split evenly over {self.count} processes")
+        size = count // self.count
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+    def wrap(self, net: nn.Module, on_gpu: bool) -> nn.Module:
+        """Return what averages the gradients of ``net`` over the processes.
+
+        Each keeps its own batch-normalisation statistics, as in the paper; those of process 0 are the network's.
+        """
+        if self.count == 1:
+            return net
+        ids = [self.device.index] if on_gpu else None
+        return DistributedDataParallel(net, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def add(self, value: Tensor) -> Tensor:
+        """Return the sum of a tensor over the processes."""
+        if self.count > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
+
+    def gather(self, value: Tensor) -> Tensor:
+        """Return the tensor of every process, stacked in order of their ranks."""
+        if self.count == 1:
+            return value[None]
+        values = [torch.empty_like(value) for _ in range(self.count)]
+        dist.all_gather(values, value)
+        return torch.stack(values)
+
+    def largest(self, *numbers: float) -> list[float]:
+        """Return the largest of each number over the processes."""
+        if self.count == 1:
+            return list(numbers)
+        values = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(values, dist.ReduceOp.MAX, group=self.control)
+        return values.tolist()
+
+    def share_buffers(self, net: nn.Module) -> None:
+        """Give every process the running statistics of process 0."""
+        if self.count > 1:
+            for buffer in net.buffers():
+                dist.broadcast(buffer, 0)
+
+    def wait(self) -> None:
+        """Wait until every process has come here."""
+        if self.count > 1:
+            dist.barrier(group=self.control)
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.count > 1:
+            dist.destroy_process_group()
+
+
+def adopt_slurm_step(environment: dict[str, str]) -> None:
+    """Say in torchrun's words what srun says of a step with several tasks, where torchrun has not started it."""
+    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
+    if "RANK" in environment or tasks == "1":
+        return
+    environment |= {
+        "WORLD_SIZE": tasks,
+        "RANK": environment["SLURM_PROCID"],
+        "LOCAL_RANK": environment["SLURM_LOCALID"],
+        "MASTER_PORT": environment.get("MASTER_PORT", str(20000 + int(environment["SLURM_JOB_ID"]) % 20000)),
+    }
+    if "MASTER_ADDR" not in environment:
+        nodes = environment["SLURM_STEP_NODELIST"]
+        hosts = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
+        environment["MASTER_ADDR"] = hosts.stdout.split()[0]
