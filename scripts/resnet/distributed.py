@@ -84,6 +84,14 @@ class Processes:
         dist.all_gather(values, value)
         return torch.stack(values)
 
+    def gather_rows(self, own: Tensor) -> list[Tensor]:
+        """Return the tensors of every process, which may differ in their number of rows; the rest gets empty ones."""
+        if self.count == 1:
+            return [own]
+        parts: list[Tensor | None] | None = [None] * self.count if self.is_main else None
+        dist.gather_object(own, parts, group=self.control)
+        return parts or []
+
     def largest(self, *numbers: float) -> list[float]:
         """Return the largest of each number over the processes."""
         if self.count == 1:

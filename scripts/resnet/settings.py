@@ -81,7 +81,7 @@ class Recipe:
     batch_size: int = describe(128, "images per update, over all processes")
     ghost_batch_size: int | None = describe(
         None,
-        "images per batch-normalisation statistic: the paper's GPUs saw 64 on CIFAR-10 and 32 on ImageNet (default: all "
+        "images per batch-normalisation statistic; the paper's GPUs saw 64 on CIFAR-10, 32 on ImageNet (default: all "
         "of a process)",
     )
     iterations: int = describe(64000, "number of updates")
@@ -249,10 +249,14 @@ def from_arguments(settings: type, arguments: argparse.Namespace) -> Any:
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
-def read_training_arguments(description: str, recipe: type) -> tuple[argparse.Namespace, Any, Hardware]:
-    """Read the command line of a training program: its files, the recipe and the hardware."""
+def read_training_arguments(
+    description: str, recipe: type, *files: tuple[str, dict[str, Any]]
+) -> tuple[argparse.Namespace, Any, Hardware]:
+    """Read the command line of a training program: its files, with the given ones, the recipe and the hardware."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
+    for flag, options in files:
+        parser.add_argument(flag, **options)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--wait", action="store_true", help="wait for another process that trains in the folder")
     add_arguments(parser, recipe)

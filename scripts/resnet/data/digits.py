@@ -12,20 +12,25 @@ TRAINING_IMAGES = 1500
 GREY_LEVELS = 16
 
 
+def load_greys() -> tuple[np.ndarray, np.ndarray]:
+    """Return all digits (1797, 8, 8) uint8 and their labels, shuffled: the first 1500 are those to train on."""
+    digits = load_digits()
+    order = np.random.RandomState(20151210).permutation(len(digits.images))
+    greys = (digits.images[order] * (255 / GREY_LEVELS)).round().astype(np.uint8)
+    return greys, digits.target.astype(np.int64)[order]
+
+
 def load_pictures() -> tuple[Images, Images]:
     """Return 1500 training and 297 test pictures: real handwriting, offline, the same bytes every time.
 
     scikit-learn lists the digits writer by writer; a fixed shuffle mixes the writers over both parts.
     """
-    digits = load_digits()
-    pixels = np.stack([_picture(image) for image in digits.images])
-    order = np.random.RandomState(20151210).permutation(len(pixels))
-    images = Images(pixels[order], digits.target.astype(np.int64)[order])
+    greys, labels = load_greys()
+    images = Images(np.stack([_picture(grey) for grey in greys]), labels)
     return images.take(np.arange(TRAINING_IMAGES)), images.take(np.arange(TRAINING_IMAGES, len(images)))
 
 
-def _picture(image: np.ndarray) -> np.ndarray:
+def _picture(grey: np.ndarray) -> np.ndarray:
     """Enlarge an 8x8 digit to (3, 32, 32) uint8, the same in red, green and blue."""
-    grey = Image.fromarray((image * (255 / GREY_LEVELS)).round().astype(np.uint8))
-    large = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    large = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     return np.broadcast_to(large, (3, SIDE, SIDE))

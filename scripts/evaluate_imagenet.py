@@ -1,0 +1,48 @@
+"""Test a trained network on ImageNet by one of section 3.4's protocols, and keep what it says of every picture.
+
+center: the centre crop of a picture resized to the recipe's test_side. 10crop: its corners and centre and their mirror
+images, softmax averaged. multiscale: whole pictures at several sizes and their mirror images through the network in its
+fully convolutional form, softmax averaged; with it, the test images are predicted too where there are any.
+
+torchrun --nproc-per-node N scripts/evaluate_imagenet.py … (or srun) shares the pictures out among N processes.
+"""
+
+import argparse
+from pathlib import Path
+
+from resnet.errors import run_program
+from resnet.settings import Hardware, add_arguments, from_arguments
+
+PROTOCOLS = ("center", "10crop", "multiscale")
+
+
+def main() -> None:
+    """Read the arguments and test."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
+    parser.add_argument("--pixels", type=Path, required=True, help="the statistics that the network was trained with")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to test")
+    parser.add_argument("--sides", type=int, nargs="+", default=(224, 256, 384, 480, 640), help="sizes of multiscale")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--predictions", type=Path, required=True, help="npz of probabilities to write")
+    add_arguments(parser, Hardware)
+    arguments = parser.parse_args()
+    hardware = from_arguments(Hardware, arguments)
+
+    from resnet.testing import test_run
+
+    test_run(
+        arguments.run,
+        arguments.data,
+        arguments.pixels,
+        protocol=arguments.protocol,
+        sides=list(arguments.sides),
+        output=arguments.output,
+        predictions=arguments.predictions,
+        hardware=hardware,
+    )
+
+
+if __name__ == "__main__":
+    run_program(main)

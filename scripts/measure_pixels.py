@@ -1,0 +1,38 @@
+"""Read every picture once: the training images' per-pixel mean and colour components (section 3.4).
+
+A picture that cannot be read stops it, before anything is trained.
+"""
+
+import argparse
+from pathlib import Path
+
+from resnet.data.imagenet import SPLITS, read_description, read_index
+from resnet.data.pixels import measure, write_pixels
+from resnet.errors import run_program
+from resnet.progress import Progress
+
+
+def main() -> None:
+    """Read the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
+    parser.add_argument("--test-side", type=int, default=256, help="shorter side after the resize (default: 256)")
+    parser.add_argument("--image-size", type=int, default=224, help="side of the centre crop (default: 224)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--output", type=Path, required=True, help="npz to write")
+    arguments = parser.parse_args()
+    description = read_description(arguments.data)
+    splits = [split for split in SPLITS if split in description.images]
+    training, *others = (read_index(arguments.data, description, split) for split in splits)
+    count = sum(description.images.values())
+    progress = Progress(count, title=description.name, unit="pictures", speed_unit="pictures")
+    pixels = measure(
+        description.path, training, others, arguments.test_side, arguments.image_size, arguments.workers, progress
+    )
+    progress.close()
+    write_pixels(arguments.output, pixels)
+    print(f"read {count} pictures; mean of red, green and blue: {pixels.mean.mean((1, 2)).round(4).tolist()}")
+
+
+if __name__ == "__main__":
+    run_program(main)

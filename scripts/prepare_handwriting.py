@@ -1,0 +1,23 @@
+"""Write handwritten digits on photographs in ILSVRC2012's layout: the embedded data of the demo scale."""
+
+import argparse
+from pathlib import Path
+
+from resnet.data.handwriting import write_handwriting
+from resnet.data.imagenet import describe
+from resnet.errors import run_program
+
+
+def main() -> None:
+    """Write the pictures and describe them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the pictures go beside it")
+    arguments = parser.parse_args()
+    folder = arguments.output.parent / "ILSVRC2012"
+    write_handwriting(folder)
+    # A mirrored 2 is no digit, so the augmentation must not flip.
+    describe("handwriting", folder, horizontal_flip=False, output=arguments.output)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,89 @@
+"""The embedded ImageNet of the demo scale: handwritten digits on photographs, as JPEG files.
+
+Real handwriting (scikit-learn's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's layout
+with its oddities: pictures of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a ground
+truth whose numbers are not the alphabetical order of the classes. A class is a digit on one of the photographs.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from resnet.data.digits import TRAINING_IMAGES, load_greys
+from resnet.data.imagenet import GROUND_TRUTH
+from resnet.files import atomic_path, write_text
+from resnet.progress import Progress
+
+PHOTOGRAPHS = ("temple", "flower")
+CLASSES = tuple(f"{digit} on the {name}" for name in PHOTOGRAPHS for digit in range(10))
+PICTURES = {"train": 64 * len(CLASSES), "val": 10 * len(CLASSES), "test": 2 * len(CLASSES)}
+# The last is large enough for libjpeg to decode it at half its size.
+SIZES = ((108, 81), (81, 108), (90, 90), (120, 90), (84, 126), (176, 200))
+QUALITY = 90
+
+
+def wnid(label: int) -> str:
+    """Return the folder's name of a class, in WordNet's form."""
+    return f"n{label:08d}"
+
+
+def write_handwriting(folder: Path) -> None:
+    """Write the whole data set; the same bytes every time."""
+    photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
+    greys, values = load_greys()
+    digits = {
+        "train": [greys[:TRAINING_IMAGES][values[:TRAINING_IMAGES] == digit] for digit in range(10)],
+        "val": [greys[TRAINING_IMAGES:][values[TRAINING_IMAGES:] == digit] for digit in range(10)],
+    }
+    # As in the devkit, the numbers of the ground truth are not in the order of the folders.
+    synsets = [wnid(label) for label in np.random.RandomState(7).permutation(len(CLASSES))]
+    write_text(folder / "synsets.txt", "\n".join(synsets) + "\n")
+    write_text(folder / "synset_words.txt", "".join(f"{wnid(label)} {name}\n" for label, name in enumerate(CLASSES)))
+    progress = Progress(sum(PICTURES.values()), title="handwriting", unit="pictures", speed_unit="pictures")
+    for seed, (split, count) in enumerate(PICTURES.items()):
+        random = np.random.RandomState(seed)
+        handwriting = digits["train" if split == "train" else "val"]
+        labels = random.permutation(np.resize(np.arange(len(CLASSES)), count))
+        for place, label in enumerate(labels):
+            picture = draw(int(label), handwriting, photographs, random)
+            name = f"ILSVRC2012_{split}_{place + 1:08d}.JPEG"
+            if split == "train":
+                name = f"{wnid(label)}/{wnid(label)}_{place}.JPEG"
+            save(picture, folder / split / name, odd=place if split == "train" else None)
+            progress.step()
+        if split == "val":
+            truth = (str(synsets.index(wnid(label)) + 1) for label in labels)
+            write_text(folder / GROUND_TRUTH, "\n".join(truth) + "\n")
+    progress.close()
+
+
+def draw(
+    label: int, digits: list[np.ndarray], photographs: list[Image.Image], random: np.random.RandomState
+) -> Image.Image:
+    """Return a picture of a class: a digit in someone's handwriting, light on a dimmed piece of a photograph."""
+    photograph, digit = photographs[label // 10], label % 10
+    width, height = SIZES[random.randint(len(SIZES))]
+    piece = random.randint(100, 300)
+    left, top = random.randint(photograph.width - piece), random.randint(photograph.height - piece)
+    background = photograph.resize((width, height), Image.Resampling.BILINEAR, (left, top, left + piece, top + piece))
+    pixels = np.asarray(background, np.float32) * random.uniform(0.25, 0.45)
+    ink = random.uniform(235, 255, 3).astype(np.float32)
+    # The digit stays whole in the crops that the demo scale takes.
+    wide = int(min(width, height) * random.uniform(0.55, 0.7))
+    tall = int(wide * random.uniform(1.0, 1.25))
+    x, y = (width - wide) // 2 + random.randint(-2, 3), (height - tall) // 2 + random.randint(-2, 3)
+    shape = Image.fromarray(digits[digit][random.randint(len(digits[digit]))])
+    mask = np.asarray(shape.resize((wide, tall), Image.Resampling.BICUBIC), np.float32)[..., None] / 255
+    region = pixels[y : y + tall, x : x + wide]
+    region[:] = region * (1 - mask) + ink * mask
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def save(picture: Image.Image, path: Path, odd: int | None) -> None:
+    """Write a picture; the first three of the training set in the odd formats that ILSVRC2012 has."""
+    form = "PNG" if odd == 0 else "JPEG"
+    picture = picture.convert({1: "L", 2: "CMYK"}.get(odd, "RGB"))
+    with atomic_path(path) as temporary:
+        picture.save(temporary, form, quality=QUALITY)

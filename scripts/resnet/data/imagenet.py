@@ -1,0 +1,230 @@
+"""ILSVRC2012's layout: finding, checking and describing it; the archives it comes in.
+
+``train/<wnid>/*.JPEG``; ``val/<wnid>/*.JPEG``, or ``val/*.JPEG`` with the devkit's ground truth; perhaps
+``test/*.JPEG``. Class numbers are the wnids' alphabetical order. The devkit numbers its classes otherwise: its
+``meta.mat``, or a file ``synsets.txt`` (a wnid per line), says how.
+"""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+from resnet.errors import UserError
+from resnet.files import checksum, read_json, write_json, write_rows
+
+SUFFIXES = (".jpeg", ".jpg", ".png")
+DEVKIT = "ILSVRC2012_devkit_t12"
+GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+COLUMNS = ("path", "label", "bytes")
+SPLITS = ("train", "val", "test")
+# The complete data set.
+CLASSES, TRAINING_IMAGES, VALIDATION_IMAGES = 1000, 1281167, 50000
+UNKNOWN = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """The pictures of one split: paths below the data set's folder, labels (-1: unknown) and sizes in bytes."""
+
+    paths: list[str]
+    labels: list[int]
+    sizes: list[int]
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.paths)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageNetDescription:
+    """A data set on disk that has been checked, as written to ``dataset.json``; its indexes lie beside that file."""
+
+    name: str
+    folder: str
+    # False where a mirrored picture belongs to another class, as with digits: the augmentation then does not flip.
+    horizontal_flip: bool
+    wnids: tuple[str, ...]
+    classes: tuple[str, ...]
+    # The devkit's number of each class, which the test server expects.
+    ids: tuple[int, ...]
+    images: dict[str, int]
+    sha256: dict[str, str]
+
+    @property
+    def path(self) -> Path:
+        """The folder that holds the pictures."""
+        return Path(self.folder)
+
+
+def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> ImageNetDescription:
+    """Find every picture of a data set, write the index of each split beside ``output``, and the description to it.
+
+    Raises:
+        UserError: a folder, a class or the ground truth is missing or wrong; the message names it.
+    """
+    for part in ("train", "val"):
+        if not (folder / part).is_dir():
+            raise UserError(f"{folder / part} is not a folder: {folder} must hold train/<wnid>/*.JPEG and val/")
+    wnids = tuple(sorted(path.name for path in (folder / "train").iterdir() if path.is_dir()))
+    if len(wnids) < 2:
+        raise UserError(f"{folder / 'train'} must hold a folder per class, but has {len(wnids)}")
+    numbers, names = read_synsets(folder, wnids)
+    indexes = {"train": index_classes(folder, "train", wnids), "val": index_validation(folder, wnids, numbers)}
+    if (folder / "test").is_dir():
+        indexes["test"] = index_files(folder, sorted(pictures(folder / "test")), UNKNOWN)
+    for split, index in indexes.items():
+        rows = zip(index.paths, index.labels, index.sizes, strict=True)
+        write_rows(output.parent / f"{split}.csv", COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+    ids = {wnid: number for number, wnid in numbers.items()}
+    description = ImageNetDescription(
+        name,
+        str(folder),
+        horizontal_flip,
+        wnids,
+        tuple(names.get(wnid, wnid) for wnid in wnids),
+        tuple(ids[wnid] for wnid in wnids),
+        {split: len(index) for split, index in indexes.items()},
+        {f"{split}.csv": checksum(output.parent / f"{split}.csv", "sha256") for split in indexes},
+    )
+    write_json(output, dataclasses.asdict(description))
+    return description
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Return the files of a folder that are named as pictures."""
+    return [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+
+
+def index_files(folder: Path, files: list[Path], label: int) -> Index:
+    """Return the index of some files, which all have one label.
+
+    Raises:
+        UserError: a file is empty.
+    """
+    sizes = [path.stat().st_size for path in files]
+    if 0 in sizes:
+        raise UserError(f"{files[sizes.index(0)]} is empty; replace it")
+    return Index([path.relative_to(folder).as_posix() for path in files], [label] * len(files), sizes)
+
+
+def index_classes(folder: Path, part: str, wnids: tuple[str, ...]) -> Index:
+    """Return the index of ``<part>/<wnid>/*``, class by class.
+
+    Raises:
+        UserError: a class has no picture, or there is a folder of a class that is not trained.
+    """
+    found = {path.name for path in (folder / part).iterdir() if path.is_dir()}
+    if unknown := sorted(found - set(wnids)):
+        raise UserError(f"{folder / part / unknown[0]} has no counterpart in {folder / 'train'}")
+    whole = Index([], [], [])
+    for label, wnid in enumerate(wnids):
+        files = sorted(pictures(folder / part / wnid)) if wnid in found else []
+        if not files:
+            raise UserError(f"{folder / part / wnid} holds no picture ({', '.join(SUFFIXES)})")
+        part_index = index_files(folder, files, label)
+        whole.paths.extend(part_index.paths)
+        whole.labels.extend(part_index.labels)
+        whole.sizes.extend(part_index.sizes)
+    return whole
+
+
+def index_validation(folder: Path, wnids: tuple[str, ...], numbers: dict[int, str]) -> Index:
+    """Return the index of ``val/``: by class, or flat with the devkit's ground truth.
+
+    Raises:
+        UserError: the ground truth is missing, has another length, or a number that is no class.
+    """
+    if any(path.is_dir() for path in (folder / "val").iterdir()):
+        return index_classes(folder, "val", wnids)
+    files = sorted(pictures(folder / "val"))
+    truth = find(folder, GROUND_TRUTH)
+    if truth is None:
+        raise UserError(
+            f"{folder / 'val'} has no folder per class, so {GROUND_TRUTH} is needed, in {folder} or its {DEVKIT}/data"
+        )
+    lines = truth.read_text(encoding="utf-8").split()
+    if len(lines) != len(files):
+        raise UserError(f"{truth} has {len(lines)} lines, but {folder / 'val'} has {len(files)} pictures")
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    index = index_files(folder, files, UNKNOWN)
+    for line, text in enumerate(lines):
+        if not text.isdecimal() or int(text) not in numbers:
+            raise UserError(f"{truth}, line {line + 1}: {text} is not the number of a class (1 to {len(numbers)})")
+        index.labels[line] = labels[numbers[int(text)]]
+    return index
+
+
+def find(folder: Path, name: str) -> Path | None:
+    """Return a file of the devkit, in the data set's folder or unpacked below it."""
+    places = (folder / name, folder / DEVKIT / "data" / name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def read_synsets(folder: Path, wnids: tuple[str, ...]) -> tuple[dict[int, str], dict[str, str]]:
+    """Return the devkit's numbers with their wnids, and the wnids' names.
+
+    Raises:
+        UserError: the file that says so does not name the classes of ``train/``.
+    """
+    names = {}
+    if words := find(folder, "synset_words.txt"):
+        names = dict(line.split(" ", 1) for line in words.read_text(encoding="utf-8").splitlines() if " " in line)
+    if (source := find(folder, "synsets.txt")) is not None:
+        numbers = dict(enumerate(source.read_text(encoding="utf-8").split(), start=1))
+    elif (source := find(folder, "meta.mat")) is not None:
+        numbers, names = read_meta(source)
+    elif find(folder, GROUND_TRUTH) is None:
+        return dict(enumerate(wnids, start=1)), names
+    else:
+        raise UserError(f"{folder} has {GROUND_TRUTH}, but neither the devkit's meta.mat nor synsets.txt to number it")
+    if different := set(numbers.values()) ^ set(wnids):
+        wnid = min(different)
+        where = (source, folder / "train") if wnid in numbers.values() else (folder / "train", source)
+        raise UserError(f"class {wnid} is in {where[0]}, but not in {where[1]}")
+    return numbers, names
+
+
+def read_meta(path: Path) -> tuple[dict[int, str], dict[str, str]]:
+    """Read numbers and names of the leaf classes from the devkit's ``meta.mat``.
+
+    Raises:
+        UserError: it is not that file.
+    """
+    from scipy.io import loadmat
+
+    try:
+        synsets = [row for row in loadmat(path, squeeze_me=True)["synsets"] if int(row["num_children"]) == 0]
+    except Exception as error:
+        raise UserError(f"{path} is not the devkit's meta.mat ({type(error).__name__})") from None
+    return (
+        {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets},
+        {str(row["WNID"]): str(row["words"]) for row in synsets},
+    )
+
+
+def read_description(path: Path) -> ImageNetDescription:
+    """Read ``dataset.json``.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    facts = read_json(path)
+    try:
+        lists = {key: tuple(facts[key]) for key in ("wnids", "classes", "ids")}
+        return ImageNetDescription(**{**facts, **lists})
+    except (TypeError, KeyError):
+        raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
+
+
+def read_index(path: Path, description: ImageNetDescription, split: str) -> Index:
+    """Read the index of a split, which lies beside ``path``, the description.
+
+    Raises:
+        UserError: it is missing or has changed.
+    """
+    file = path.parent / f"{split}.csv"
+    if not file.is_file() or checksum(file, "sha256") != description.sha256.get(file.name):
+        raise UserError(f"{file} is missing or has changed; delete {path} and run Snakemake again")
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return Index([r["path"] for r in rows], [int(r["label"]) for r in rows], [int(r["bytes"]) for r in rows])

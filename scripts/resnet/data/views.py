@@ -1,0 +1,269 @@
+"""Views of ImageNet's pictures: the augmented crops of section 3.4 to train on, and those that a test averages over.
+
+Workers decode and resample, and hand on bytes; everything per pixel (mean, colour, mirroring) is done on the device.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from resnet.data.draws import seeded_generator
+from resnet.data.imagenet import ImageNetDescription, Index
+from resnet.data.pictures import centre_crop, crop_of_resized
+from resnet.data.pixels import Pixels
+from resnet.errors import UserError
+
+# Views that are the same at every evaluation are kept in memory up to this many bytes.
+KEEP_BYTES = 2**30
+EVALUATION_BATCH = 250
+# Batches that each worker prepares in advance.
+PREFETCH = 4
+
+
+class Pictures(Dataset):
+    """Pictures as bytes; an error is returned, as a worker could only raise it with a traceback.
+
+    Args:
+        folder: the data set's folder.
+        index: its pictures.
+        view: makes an array of a picture, from its path and what else the key holds.
+    """
+
+    def __init__(self, folder: Path, index: Index, view: Callable[..., np.ndarray]) -> None:
+        # An array, as a list of strings would be copied into every worker bit by bit.
+        self.paths = np.array(index.paths)
+        self.folder, self.sizes, self.view = folder, np.array(index.sizes), view
+
+    def __getitem__(self, key: tuple[int, Any]) -> np.ndarray | UserError:
+        """Return the view of picture ``key[0]`` with the arguments ``key[1:]``."""
+        picture, *arguments = key
+        path = self.folder / str(self.paths[picture])
+        try:
+            if path.is_file() and path.stat().st_size != self.sizes[picture]:
+                raise UserError(f"{path} has changed since it was described; delete dataset.json and start again")
+            return self.view(path, *arguments)
+        except UserError as error:
+            return error
+
+
+def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
+    """Stack views (H, W, 3) of one size to (N, H, W, 3), or pass an error on."""
+    error = next((view for view in views if isinstance(view, UserError)), None)
+    return error or torch.from_numpy(np.stack(views))
+
+
+def load(pictures: Pictures, batches: Any, workers: int, pin: bool) -> Iterator[Tensor]:
+    """Yield the views of each batch of keys (N, H, W, 3) uint8, in order.
+
+    Raises:
+        UserError: a picture cannot be read; the message names it.
+    """
+    loader = DataLoader(
+        pictures,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=stack,
+        pin_memory=pin,
+        prefetch_factor=PREFETCH if workers else None,
+    )
+    for views in loader:
+        if isinstance(views, UserError):
+            raise views
+        yield views
+
+
+class Normalise:
+    """Turns bytes into what a network sees: the training images' per-pixel mean subtracted.
+
+    Views of another size than the mean have its average per channel subtracted instead.
+
+    Args:
+        mean: (3, S, S), or (3, 1, 1), on the scale from 0 to 1.
+    """
+
+    def __init__(self, mean: Tensor) -> None:
+        self.mean, self.channel_mean = mean, mean.mean((1, 2), keepdim=True)
+
+    def __call__(self, views: Tensor) -> Tensor:
+        """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32, in channels_last memory."""
+        images = views.permute(0, 3, 1, 2).float().div_(255)
+        fits = images.shape[2:] == self.mean.shape[1:]
+        return images.sub_(self.mean if fits else self.channel_mean)
+
+
+class TrainingViews:
+    """Augmented training batches of section 3.4: scale, crop, mirroring, mean, PCA colour.
+
+    The batch of an iteration is a pure function of the seed and the iteration, as on CIFAR-10, and the part of it that
+    a process takes is a slice of it.
+
+    Args:
+        description: the data set.
+        index: its training pictures.
+        pixels: their statistics.
+        image_size, min_side, max_side, colour, batch_size, seed: as in the recipe.
+        share: the part of each batch that this process takes.
+        device: where the batches are finished.
+        workers: processes that decode.
+    """
+
+    def __init__(
+        self,
+        description: ImageNetDescription,
+        index: Index,
+        pixels: Pixels,
+        *,
+        image_size: int,
+        min_side: int,
+        max_side: int,
+        colour: float,
+        batch_size: int,
+        seed: int,
+        share: slice,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.pictures = Pictures(description.path, index, partial(_crop, image_size))
+        self.labels = torch.tensor(index.labels)
+        self.horizontal_flip, self.sides = description.horizontal_flip, (min_side, max_side + 1)
+        self.batch_size, self.seed, self.share, self.workers, self.device = batch_size, seed, share, workers, device
+        self.normalise = Normalise(torch.from_numpy(pixels.mean).to(device))
+        # One column per principal component, as long as its eigenvalue times the deviation of the draws.
+        self.components = torch.from_numpy(pixels.vectors * pixels.values * colour)
+        self._plans: dict[int, dict[str, Tensor]] = {}
+        self._next, self._stream = -1, iter(())
+
+    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return images (B, 3, S, S) float32 and labels (B,) of this process at the update number ``iteration``."""
+        if iteration != self._next:
+            self._stream = load(self.pictures, self._keys(iteration), self.workers, self.device.type == "cuda")
+        self._next = iteration + 1
+        views = next(self._stream).to(self.device, non_blocking=True)
+        draws = self.draws(iteration)
+        labels = self.labels[draws["image"]].to(self.device, non_blocking=True)
+        return self.finish(views, draws), labels
+
+    def finish(self, views: Tensor, draws: dict[str, Tensor]) -> Tensor:
+        """Mirror, subtract the mean and shift the colours of views (B, S, S, 3) uint8."""
+        if self.horizontal_flip:
+            flip = draws["flip"].bool().to(self.device)[:, None, None, None]
+            views = torch.where(flip, views.flip(2), views)
+        return self.normalise(views).add_(self.colour_shift(draws["colour"])[:, :, None, None].to(self.device))
+
+    def colour_shift(self, draws: Tensor) -> Tensor:
+        """Return what is added to red, green and blue of each image (B, 3): Σ vector · value · draw, as in [21]."""
+        return draws @ self.components.T
+
+    def draws(self, iteration: int) -> dict[str, Tensor]:
+        """Return the draws of this process's images: image, side, place (2), flip, colour (3), each (B, …)."""
+        start = iteration * self.batch_size + self.share.start
+        stop = start + self.share.stop - self.share.start
+        pieces, images = [], len(self.labels)
+        while start < stop:
+            epoch, first = divmod(start, images)
+            plan = self._plan(epoch)
+            pieces.append({name: values[first : first + stop - start] for name, values in plan.items()})
+            start += len(pieces[-1]["image"])
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def _keys(self, iteration: int) -> Iterator[list[tuple]]:
+        while True:
+            draws = self.draws(iteration)
+            places = map(tuple, draws["place"].tolist())
+            yield list(zip(draws["image"].tolist(), draws["side"].tolist(), places, strict=True))
+            iteration += 1
+
+    def _plan(self, epoch: int) -> dict[str, Tensor]:
+        """Return the draws of a whole epoch."""
+        if epoch not in self._plans:
+            generator, count = seeded_generator(self.seed, epoch), len(self.labels)
+            plan = {
+                "image": torch.randperm(count, generator=generator),
+                "side": torch.randint(*self.sides, (count,), generator=generator),
+                "place": torch.rand(count, 2, generator=generator),
+                "flip": torch.randint(2, (count,), generator=generator),
+                "colour": torch.randn(count, 3, generator=generator),
+            }
+            # Workers are ahead of the training, perhaps in the next epoch.
+            self._plans = {key: value for key, value in self._plans.items() if abs(key - epoch) <= 1}
+            self._plans[epoch] = plan
+        return self._plans[epoch]
+
+
+def _crop(image_size: int, path: Path, side: int, place: tuple[float, float]) -> np.ndarray:
+    return crop_of_resized(path, side, image_size, place)
+
+
+class CentreViews:
+    """The centre crops of a process's part of a split: single-crop testing (Fig. 4).
+
+    Args:
+        folder: the data set's folder.
+        index: the split's pictures.
+        normalise: what a network sees of them.
+        side: shorter side after the resize.
+        size: side of the crop.
+        part: the pictures of this process.
+        device: where the views are finished.
+        workers: processes that decode.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        index: Index,
+        normalise: Normalise,
+        *,
+        side: int,
+        size: int,
+        part: slice,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.device, self.workers, self.normalise = device, workers, normalise
+        self.pictures = Pictures(folder, index, partial(_centre, side, size))
+        self.chosen = range(len(index))[part]
+        self.labels = torch.tensor(index.labels)[part].to(device)
+        self.keeps = len(self.chosen) * size * size * 3 <= KEEP_BYTES
+        self._kept: list[Tensor] = []
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.chosen)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images (B, 3, S, S) float32 and labels (B,); the last batch may be smaller."""
+        starts = range(0, len(self), EVALUATION_BATCH)
+        views = self._kept if len(self._kept) == len(starts) else self._load()
+        for batch, labels in zip(views, self.labels.split(EVALUATION_BATCH), strict=True):
+            yield self.normalise(batch.to(self.device)), labels
+
+    def _load(self) -> Iterator[Tensor]:
+        self._kept = []
+        batches = [
+            [(picture,) for picture in self.chosen[start : start + EVALUATION_BATCH]]
+            for start in range(0, len(self), EVALUATION_BATCH)
+        ]
+        for views in load(self.pictures, batches, self.workers, self.device.type == "cuda"):
+            if self.keeps:
+                self._kept.append(views)
+            yield views
+
+
+def _centre(side: int, size: int, path: Path) -> np.ndarray:
+    return centre_crop(path, side, size)
+
+
+def ten_crops(picture: np.ndarray, size: int) -> np.ndarray:
+    """Return the four corners and the centre of a picture (H, W, 3), and their mirror images: (10, S, S, 3)."""
+    height, width = picture.shape[:2]
+    bottom, right = height - size, width - size
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+    crops = np.stack([picture[top : top + size, left : left + size] for top, left in corners])
+    return np.concatenate([crops, crops[:, :, ::-1]])

@@ -1,0 +1,74 @@
+"""What ImageNet brings to a training (sections 3.4 and 4.1)."""
+
+from pathlib import Path
+
+import torch
+
+from resnet.architectures import imagenet_net
+from resnet.data.imagenet import read_description, read_index
+from resnet.data.pixels import read_pixels
+from resnet.data.views import CentreViews, Normalise, TrainingViews
+from resnet.distributed import Processes
+from resnet.files import checksum
+from resnet.settings import Hardware, ImageNetRecipe
+from resnet.training import Task
+
+
+def imagenet_task(recipe: ImageNetRecipe, hardware: Hardware, data: Path, pixels: Path, processes: Processes) -> Task:
+    """Open the data set for a process and build the network.
+
+    Args:
+        recipe: what to train and how.
+        hardware: how many workers decode.
+        data: the data set's ``dataset.json``.
+        pixels: the training images' statistics, for crops of the recipe's ``image_size``.
+        processes: those that train together.
+
+    Raises:
+        UserError: a file is missing, damaged, or not the one that was described.
+    """
+    description, statistics = read_description(data), read_pixels(pixels)
+    training, validation = (read_index(data, description, split) for split in ("train", "val"))
+    net = imagenet_net(
+        recipe.model,
+        len(description.wnids),
+        width=recipe.width,
+        image_size=recipe.image_size,
+        stride_in_3x3=recipe.stride_in_3x3,
+        ghost_batch_size=recipe.ghost_batch_size,
+        dropout=recipe.dropout,
+    )
+    return Task(
+        dataset=description.name,
+        checksums={**description.sha256, "pixels": checksum(pixels, "sha256")},
+        net=net,
+        training=TrainingViews(
+            description,
+            training,
+            statistics,
+            image_size=recipe.image_size,
+            min_side=recipe.min_side,
+            max_side=recipe.max_side,
+            colour=recipe.colour,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed,
+            share=processes.share(recipe.batch_size),
+            device=processes.device,
+            workers=hardware.workers,
+        ),
+        training_images=len(training),
+        evaluation={
+            "val": CentreViews(
+                description.path,
+                validation,
+                Normalise(torch.from_numpy(statistics.mean).to(processes.device)),
+                side=recipe.test_side,
+                size=recipe.image_size,
+                part=slice(processes.rank, None, processes.count),
+                device=processes.device,
+                workers=hardware.workers,
+            )
+        },
+        reported="val",
+        facts={"horizontal_flip": description.horizontal_flip, "val_images": len(validation)},
+    )

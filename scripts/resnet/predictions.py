@@ -1,0 +1,81 @@
+"""Stored class probabilities: written once per network, averaged in an ensemble for nothing; no torch."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from resnet.errors import UserError
+from resnet.files import atomic_path, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a network says of pictures.
+
+    Attributes:
+        paths: the pictures, in order.
+        labels: their classes (N,), -1 where unknown.
+        probabilities: (N, classes) float32.
+    """
+
+    paths: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+    def errors(self) -> dict[str, float]:
+        """Return top1_error and top5_error in percent over the pictures whose class is known."""
+        known = self.labels >= 0
+        best = np.argsort(-self.probabilities[known], axis=1, kind="stable")[:, :5]
+        hits = best == self.labels[known, None]
+        return {
+            "top1_error": 100 * float(1 - hits[:, 0].mean()),
+            "top5_error": 100 * float(1 - hits.any(1).mean()),
+        }
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions as npz."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **dataclasses.asdict(predictions))
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions; nothing in the file is executed.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Predictions(**file)
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run Snakemake again") from None
+
+
+def average(files: list[Path]) -> Predictions:
+    """Return the mean of several networks' probabilities.
+
+    Raises:
+        UserError: the files are of different pictures or classes.
+    """
+    first, *others = [read_predictions(path) for path in files]
+    total = first.probabilities.astype(np.float64)
+    for path, other in zip(files[1:], others, strict=True):
+        same = other.probabilities.shape == total.shape and np.array_equal(first.paths, other.paths)
+        if not same:
+            raise UserError(f"{path} and {files[0]} are of different pictures or classes; evaluate both again")
+        total += other.probabilities
+    return Predictions(first.paths, first.labels, (total / len(files)).astype(np.float32))
+
+
+def write_submission(path: Path, predictions: Predictions, ids: tuple[int, ...]) -> int:
+    """Write the test server's file: per test picture, in order, the devkit's numbers of the five likeliest classes.
+
+    Returns the number of test pictures, which are those without a label; no file is written when there is none.
+    """
+    unknown = predictions.labels < 0
+    best = np.argsort(-predictions.probabilities[unknown], axis=1, kind="stable")[:, :5]
+    if len(best):
+        write_text(path, "".join(" ".join(str(ids[label]) for label in row) + "\n" for row in best))
+    return len(best)

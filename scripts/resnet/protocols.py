@@ -1,0 +1,120 @@
+"""How section 3.4 tests a network: centre crop, ten crops, or whole pictures at several scales."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from resnet.data.imagenet import Index
+from resnet.data.pictures import centre_crop, picture_size, resized, whole
+from resnet.data.views import Normalise, Pictures, load, ten_crops
+from resnet.progress import Progress
+
+# Pixels that are computed at once: 320 crops of 224x224.
+BATCH_PIXELS = 320 * 224 * 224
+
+View = Callable[[Path], np.ndarray]
+
+
+class Tester:
+    """Computes the class probabilities that a network gives to pictures.
+
+    Args:
+        net: in evaluation mode, on its device, with ``dense`` for the fully convolutional form.
+        normalise: what the network sees of a view.
+        folder: the data set's folder.
+        device: where the network is.
+        autocast: the precision.
+        workers: processes that decode.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        normalise: Normalise,
+        folder: Path,
+        device: torch.device,
+        autocast: torch.autocast,
+        workers: int,
+    ) -> None:
+        self.net, self.normalise, self.folder = net, normalise, folder
+        self.device, self.autocast, self.workers = device, autocast, workers
+
+    def centre(self, index: Index, part: range, side: int, size: int, progress: Progress) -> Tensor:
+        """Return probabilities (N, classes) from the centre crop of pictures resized to ``side``."""
+        batches = in_batches(part, size * size)
+        return self._predict(index, part, batches, partial(centre_crop, side=side, crop=size), self._plain, progress)
+
+    def ten_crop(self, index: Index, part: range, side: int, size: int, progress: Progress) -> Tensor:
+        """Return the softmax (N, classes) averaged over the four corners and the centre, and their mirror images."""
+        batches = in_batches(part, 10 * size * size)
+        return self._predict(index, part, batches, partial(_ten_crops, side=side, size=size), self._crops, progress)
+
+    def multiscale(self, index: Index, part: range, sides: list[int], progress: Progress) -> Tensor:
+        """Return the softmax (N, classes) averaged over whole pictures at several sizes, and their mirror images.
+
+        The network is applied in its fully convolutional form; each size has the shorter side of ``sides``.
+        """
+        shapes = picture_shapes(self.folder, index, part)
+        total = 0
+        for side in sides:
+            batches = same_shapes(part, [resized(shape, side) for shape in shapes])
+            total = total + self._predict(index, part, batches, partial(whole, side=side), self._dense, progress)
+        return total / len(sides)
+
+    def _predict(
+        self,
+        index: Index,
+        part: range,
+        batches: list[list[int]],
+        view: View,
+        probabilities: Callable[[Tensor], Tensor],
+        progress: Progress,
+    ) -> Tensor:
+        """Return probabilities of the pictures ``part`` in their order, computed in the order of ``batches``."""
+        pictures = Pictures(self.folder, index, view)
+        keys = [[(picture,) for picture in batch] for batch in batches]
+        rows = []
+        for views in load(pictures, keys, self.workers, self.device.type == "cuda"):
+            with torch.inference_mode(), self.autocast:
+                rows.append(probabilities(views.to(self.device, non_blocking=True)).float().cpu())
+            progress.step(len(views))
+        order = torch.tensor([picture for batch in batches for picture in batch])
+        return torch.cat(rows)[order.argsort()]
+
+    def _plain(self, views: Tensor) -> Tensor:
+        return self.net(self.normalise(views)).float().softmax(1)
+
+    def _crops(self, views: Tensor) -> Tensor:
+        scores = self.net(self.normalise(views.flatten(0, 1))).float()
+        return scores.softmax(1).unflatten(0, views.shape[:2]).mean(1)
+
+    def _dense(self, views: Tensor) -> Tensor:
+        images = self.normalise(views)
+        return sum(self.net.dense(each).float().softmax(1) for each in (images, images.flip(3))) / 2
+
+
+def _ten_crops(path: Path, side: int, size: int) -> np.ndarray:
+    return ten_crops(whole(path, side), size)
+
+
+def in_batches(pictures: Sequence[int], pixels: int) -> list[list[int]]:
+    """Split pictures into batches; each has views with that many pixels."""
+    size = max(1, BATCH_PIXELS // pixels)
+    return [list(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+
+
+def same_shapes(part: range, shapes: list[tuple[int, int]]) -> list[list[int]]:
+    """Group pictures by their shapes, so that a batch has one; each picture is in exactly one batch."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for picture, shape in zip(part, shapes, strict=True):
+        groups.setdefault(shape, []).append(picture)
+    return [batch for (width, height), group in groups.items() for batch in in_batches(group, width * height)]
+
+
+def picture_shapes(folder: Path, index: Index, part: range) -> list[tuple[int, int]]:
+    """Return width and height of pictures, from the heads of their files."""
+    return [picture_size(folder / index.paths[picture]) for picture in part]

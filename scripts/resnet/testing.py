@@ -1,0 +1,150 @@
+"""Testing a run: from its folder to its errors and predictions."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from resnet.architectures import imagenet_net
+from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
+from resnet.data.pixels import read_pixels
+from resnet.data.views import Normalise
+from resnet.distributed import Processes
+from resnet.errors import UserError
+from resnet.files import write_json
+from resnet.predictions import Predictions, write_predictions
+from resnet.progress import Progress
+from resnet.protocols import Tester
+from resnet.settings import Hardware
+
+
+def load_network(run: Path, classes: int, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the network of a run folder with its weights, in evaluation mode, and its recipe.
+
+    Raises:
+        UserError: the weights are damaged or of another architecture.
+    """
+    recipe = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
+    settings = {key: recipe[key] for key in ("width", "image_size", "stride_in_3x3")}
+    net = imagenet_net(recipe["model"], classes, **settings)
+    try:
+        net.load_state_dict(torch.load(run / "weights.pt", map_location="cpu", weights_only=True))
+    except RuntimeError as error:
+        raise UserError(f"{run / 'weights.pt'} does not fit its config.yaml: {error}") from None
+    except UserError as error:
+        raise UserError(f"{run / 'weights.pt'}: {error}") from None
+    return net.to(device, memory_format=torch.channels_last).eval(), recipe
+
+
+def test_run(
+    run: Path,
+    data: Path,
+    pixels: Path,
+    *,
+    protocol: str,
+    sides: list[int],
+    output: Path,
+    predictions: Path,
+    hardware: Hardware,
+) -> None:
+    """Test a run on the validation images (and predict the test images, by ``multiscale``), each exactly once.
+
+    Args:
+        run: its folder.
+        data: the data set's ``dataset.json``.
+        pixels: the statistics that the network was trained with.
+        protocol: center, 10crop or multiscale.
+        sides: shorter sides of the pictures by multiscale.
+        output: JSON of the errors.
+        predictions: npz of the probabilities.
+        hardware: where to compute.
+
+    Raises:
+        UserError: a file is missing or damaged, or fits no other.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(hardware.threads)
+    processes = Processes(hardware)
+    description = read_description(data)
+    net, recipe = load_network(run, len(description.wnids), processes.device)
+    index = read_index(data, description, "val")
+    if protocol == "multiscale" and "test" in description.images:
+        index = joined(index, read_index(data, description, "test"))
+    normalise = Normalise(torch.from_numpy(read_pixels(pixels).mean).to(processes.device))
+    autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=processes.device.type == "cuda")
+    tester = Tester(net, normalise, description.path, processes.device, autocast, hardware.workers)
+    own = range(processes.rank, len(index), processes.count)
+    probabilities = in_order(processes, predict(tester, index, own, protocol, sides, recipe, processes), len(index))
+    if processes.is_main:
+        found = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
+        write_predictions(predictions, found)
+        write_json(output, summary(description, recipe, protocol, sides, found, time.monotonic() - started))
+    processes.wait()
+    processes.leave()
+
+
+def predict(
+    tester: Tester,
+    index: Index,
+    own: range,
+    protocol: str,
+    sides: list[int],
+    recipe: dict[str, Any],
+    processes: Processes,
+) -> Tensor:
+    """Return the probabilities of this process's pictures by a protocol."""
+    views = len(own) * (len(sides) if protocol == "multiscale" else 1)
+    progress = Progress(
+        views,
+        title=f"{recipe['model']} {protocol}",
+        unit="pictures",
+        speed_unit="pictures",
+        silent=not processes.is_main,
+    )
+    crop = {"side": recipe["test_side"], "size": recipe["image_size"], "progress": progress}
+    if protocol == "multiscale":
+        probabilities = tester.multiscale(index, own, sides, progress)
+    else:
+        probabilities = (tester.ten_crop if protocol == "10crop" else tester.centre)(index, own, **crop)
+    progress.close()
+    return probabilities
+
+
+def in_order(processes: Processes, own: Tensor, count: int) -> np.ndarray:
+    """Return every picture's row, of which process r has computed number r, r + processes, and so on."""
+    parts = processes.gather_rows(own)  # none but in process 0
+    rows = np.empty((count, own.shape[1]), np.float32)
+    for rank, part in enumerate(parts):
+        rows[rank :: processes.count] = part.numpy()
+    return rows
+
+
+def joined(first: Index, second: Index) -> Index:
+    """Return two indexes as one."""
+    return Index(first.paths + second.paths, first.labels + second.labels, first.sizes + second.sizes)
+
+
+def summary(
+    description: ImageNetDescription,
+    recipe: dict[str, Any],
+    protocol: str,
+    sides: list[int],
+    found: Predictions,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return what ``evaluation/<protocol>.json`` says."""
+    return {
+        "model": recipe["model"],
+        "seed": recipe["seed"],
+        "dataset": description.name,
+        "protocol": protocol,
+        "sides": sides if protocol == "multiscale" else [recipe["test_side"]],
+        "images": int((found.labels >= 0).sum()),
+        "source": recipe.get("source", "reproduced"),
+        **found.errors(),
+        "seconds": round(seconds, 1),
+    }

@@ -1,0 +1,29 @@
+"""Train a plain net, a residual net or a VGG net of section 4.1 and write its run folder.
+
+Run again after a kill, the same command goes on from the last checkpoint and ends with the same weights.
+SIGTERM, SIGUSR1 and SIGINT make it save a checkpoint and leave with an exit code that is not zero.
+torchrun --nproc-per-node N scripts/train_imagenet.py … (or srun) trains with N processes, each on its own GPU.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from resnet.errors import run_program
+from resnet.settings import ImageNetRecipe, read_training_arguments
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    pixels = ("--pixels", {"type": Path, "required": True, "help": "pixels-<test side>-<image size>.npz of the data"})
+    arguments, recipe, hardware = read_training_arguments(__doc__, ImageNetRecipe, pixels)
+
+    # torch takes seconds to import, so settings are checked first.
+    from resnet.imagenet import imagenet_task
+    from resnet.training import train
+
+    build_task = partial(imagenet_task, recipe, hardware, arguments.data, arguments.pixels)
+    train(arguments.run, recipe, hardware, build_task, arguments.wait)
+
+
+if __name__ == "__main__":
+    run_program(main)
