@@ -2,7 +2,8 @@
 
 center: the centre crop of a picture resized to the recipe's test_side. 10crop: its corners and centre and their mirror
 images, softmax averaged. multiscale: whole pictures at several sizes and their mirror images through the network in its
-fully convolutional form, softmax averaged; with it, the test images are predicted too where there are any.
+fully convolutional form, softmax averaged; with it, the test images are predicted too where there are any. Mirror
+images are left out where a mirrored picture is of another class, as with the demo's digits.
 
 torchrun --nproc-per-node N scripts/evaluate_imagenet.py … (or srun) shares the pictures out among N processes.
 """

@@ -29,6 +29,7 @@ class Tester:
         device: where the network is.
         autocast: the precision.
         workers: processes that decode.
+        mirrors: average over mirror images too; not where they are of another class, as mirrored digits are.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class Tester:
         device: torch.device,
         autocast: torch.autocast,
         workers: int,
+        mirrors: bool = True,
     ) -> None:
+        self.mirrors = mirrors
         self.net, self.normalise, self.folder = net, normalise, folder
         self.device, self.autocast, self.workers = device, autocast, workers
 
@@ -51,7 +54,8 @@ class Tester:
     def ten_crop(self, index: Index, part: range, side: int, size: int, progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over the four corners and the centre, and their mirror images."""
         batches = in_batches(part, 10 * size * size)
-        return self._predict(index, part, batches, partial(_ten_crops, side=side, size=size), self._crops, progress)
+        view = partial(_ten_crops, side=side, size=size, mirrors=self.mirrors)
+        return self._predict(index, part, batches, view, self._crops, progress)
 
     def multiscale(self, index: Index, part: range, sides: list[int], progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over whole pictures at several sizes, and their mirror images.
@@ -94,11 +98,13 @@ class Tester:
 
     def _dense(self, views: Tensor) -> Tensor:
         images = self.normalise(views)
-        return sum(self.net.dense(each).float().softmax(1) for each in (images, images.flip(3))) / 2
+        both = (images, images.flip(3)) if self.mirrors else (images,)
+        return sum(self.net.dense(each).float().softmax(1) for each in both) / len(both)
 
 
-def _ten_crops(path: Path, side: int, size: int) -> np.ndarray:
-    return ten_crops(whole(path, side), size)
+def _ten_crops(path: Path, side: int, size: int, mirrors: bool) -> np.ndarray:
+    crops = ten_crops(whole(path, side), size)
+    return crops if mirrors else crops[:5]
 
 
 def in_batches(pictures: Sequence[int], pixels: int) -> list[list[int]]:

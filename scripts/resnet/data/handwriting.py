@@ -1,7 +1,7 @@
 """The embedded ImageNet of the demo scale: handwritten digits on photographs, as JPEG files.
 
-Real handwriting (scikit-learn's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's layout
-with its oddities: pictures of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a ground
+Real handwriting (scikit-learn's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's
+layout with its oddities: pictures of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a ground
 truth whose numbers are not the alphabetical order of the classes. A class is a digit on one of the photographs.
 """
 
@@ -19,8 +19,9 @@ from resnet.progress import Progress
 PHOTOGRAPHS = ("temple", "flower")
 CLASSES = tuple(f"{digit} on the {name}" for name in PHOTOGRAPHS for digit in range(10))
 PICTURES = {"train": 64 * len(CLASSES), "val": 10 * len(CLASSES), "test": 2 * len(CLASSES)}
+# Nearly square, so that the small networks of the demo see whole pictures at the map size that they were trained at.
 # The last is large enough for libjpeg to decode it at half its size.
-SIZES = ((108, 81), (81, 108), (90, 90), (120, 90), (84, 126), (176, 200))
+SIZES = ((80, 70), (70, 80), (90, 90), (96, 84), (84, 96), (160, 180))
 QUALITY = 90
 
 
@@ -71,7 +72,7 @@ def draw(
     pixels = np.asarray(background, np.float32) * random.uniform(0.25, 0.45)
     ink = random.uniform(235, 255, 3).astype(np.float32)
     # The digit stays whole in the crops that the demo scale takes.
-    wide = int(min(width, height) * random.uniform(0.55, 0.7))
+    wide = int(min(width, height) * random.uniform(0.6, 0.75))
     tall = int(wide * random.uniform(1.0, 1.25))
     x, y = (width - wide) // 2 + random.randint(-2, 3), (height - tall) // 2 + random.randint(-2, 3)
     shape = Image.fromarray(digits[digit][random.randint(len(digits[digit]))])

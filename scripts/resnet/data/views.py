@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -81,20 +82,21 @@ def load(pictures: Pictures, batches: Any, workers: int, pin: bool) -> Iterator[
 class Normalise:
     """Turns bytes into what a network sees: the training images' per-pixel mean subtracted.
 
-    Views of another size than the mean have its average per channel subtracted instead.
+    For views of another size the mean is stretched to that size. (On ImageNet it is nearly flat.)
 
     Args:
         mean: (3, S, S), or (3, 1, 1), on the scale from 0 to 1.
     """
 
     def __init__(self, mean: Tensor) -> None:
-        self.mean, self.channel_mean = mean, mean.mean((1, 2), keepdim=True)
+        self.mean = mean
 
     def __call__(self, views: Tensor) -> Tensor:
         """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32, in channels_last memory."""
         images = views.permute(0, 3, 1, 2).float().div_(255)
-        fits = images.shape[2:] == self.mean.shape[1:]
-        return images.sub_(self.mean if fits else self.channel_mean)
+        if images.shape[2:] == self.mean.shape[1:]:
+            return images.sub_(self.mean)
+        return images.sub_(F.interpolate(self.mean[None], images.shape[2:], mode="bilinear"))
 
 
 class TrainingViews:
