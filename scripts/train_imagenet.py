@@ -21,7 +21,7 @@ def main() -> None:
     from resnet.imagenet import imagenet_task
     from resnet.training import train
 
-    build_task = partial(imagenet_task, recipe, hardware, arguments.data, arguments.pixels)
+    build_task = partial(imagenet_task, recipe, arguments.data, arguments.pixels)
     train(arguments.run, recipe, hardware, build_task, arguments.wait)
 
 

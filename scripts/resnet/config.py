@@ -11,7 +11,30 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from resnet.errors import UserError
-from resnet.settings import CifarRecipe, Hardware
+from resnet.settings import CifarRecipe, Hardware, ImageNetRecipe, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The settings of one half of the paper, checked.
+
+    Attributes:
+        dataset: name of its data set.
+        seeds: the seeds of every model.
+        settings: what else the scale says of it.
+    """
+
+    dataset: str
+    seeds: dict[str, list[int]]
+    settings: dict[str, Any]
+    _kind: type[Recipe]
+    _recipe: dict[str, Any]
+    _exceptions: dict[str, dict[str, Any]]
+
+    def recipe(self, model: str, seed: int) -> Any:
+        """Return the recipe of one run."""
+        values = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
+        return self._kind(**{**values, "lr_drops": tuple(values["lr_drops"])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,24 +43,22 @@ class Config:
 
     Attributes:
         scale: name of the scale.
-        dataset: name of the CIFAR-10 part's data set.
-        seeds: the seeds of every model.
         hardware: where to train.
-        cifar10: where the real data come from (folder, url, md5).
+        processes: how many processes train an ImageNet net together.
+        data: where the real data come from.
+        cifar10: section 4.2.
+        imagenet: section 4.1.
     """
 
     scale: str
-    dataset: str
-    seeds: dict[str, list[int]]
     hardware: Hardware
-    cifar10: dict[str, Any]
-    _recipe: dict[str, Any]
-    _exceptions: dict[str, dict[str, Any]]
+    processes: int
+    data: dict[str, Any]
+    cifar10: Part
+    imagenet: Part
 
-    def recipe(self, model: str, seed: int) -> CifarRecipe:
-        """Return the recipe of one run."""
-        values = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
-        return CifarRecipe(**{**values, "lr_drops": tuple(values["lr_drops"])})
+
+RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
 
 
 def load(config: dict[str, Any], workflow: Path) -> Config:
@@ -46,31 +67,42 @@ def load(config: dict[str, Any], workflow: Path) -> Config:
     Raises:
         UserError: a key is unknown, missing or has a wrong value; the message names file, key and fix.
     """
-    config = {**config, **{key: _typed(config[key]) for key in ("hardware", "cifar10") if key in config}}
+    config = {**config, **{key: _typed(config[key]) for key in ("hardware", *RECIPES) if key in config}}
     check(config, workflow / "schemas/config.schema.yaml", "config.yaml")
     scale_file = workflow / f"scales/{config['scale']}.yaml"
     scale = yaml.safe_load(scale_file.read_text(encoding="utf-8"))
     schema = workflow / "schemas/scale.schema.yaml"
     check(scale, schema, str(scale_file))
-    check({"cifar10": config["cifar10"]}, schema, "config.yaml")
-    cifar10 = merge(scale["cifar10"], config["cifar10"])
-    hardware = Hardware(**{key: _switch(value) for key, value in config["hardware"].items()})
-    seeds = cifar10["seeds"]
-    loaded = Config(
-        config["scale"],
-        cifar10["dataset"],
-        seeds,
-        hardware,
-        config["data"]["cifar10"],
-        cifar10["recipe"],
-        cifar10["exceptions"],
-    )
-    for model in [*seeds, *cifar10["exceptions"]]:
+    check({part: config[part] for part in RECIPES}, schema, "config.yaml")
+    hardware = {key: _switch(value) for key, value in config["hardware"].items()}
+    processes = hardware.pop("processes")
+    parts = {name: load_part(name, merge(scale[name], config[name]), scale_file) for name in RECIPES}
+    if missing := [
+        member for member in parts["imagenet"].settings["ensemble"] if not _is_run(member, parts["imagenet"].seeds)
+    ]:
+        raise UserError(f"imagenet.ensemble: {missing[0]} is not a run of imagenet.seeds ({scale_file} or config.yaml)")
+    return Config(config["scale"], Hardware(**hardware), processes, config["data"], **parts)
+
+
+def load_part(name: str, values: dict[str, Any], scale_file: Path) -> Part:
+    """Return the settings of one half of the paper.
+
+    Raises:
+        UserError: a recipe is out of range; the message names model and key.
+    """
+    values = dict(values)
+    dataset, seeds, recipe, exceptions = (values.pop(key) for key in ("dataset", "seeds", "recipe", "exceptions"))
+    part = Part(dataset, seeds, values, RECIPES[name], recipe, exceptions)
+    for model in [*seeds, *exceptions]:
         try:
-            loaded.recipe(model, 0)
+            part.recipe(model, 0)
         except UserError as error:
-            raise UserError(f"cifar10, {model}: {error} ({scale_file} or config.yaml)") from None
-    return loaded
+            raise UserError(f"{name}, {model}: {error} ({scale_file} or config.yaml)") from None
+    return part
+
+
+def _is_run(member: dict[str, Any], seeds: dict[str, list[int]]) -> bool:
+    return member["seed"] in seeds.get(member["model"], [])
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

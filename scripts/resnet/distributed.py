@@ -19,6 +19,7 @@ class Processes:
         rank: its number from 0; the one numbered 0 writes files and messages.
         count: how many there are.
         device: where it computes.
+        workers: how many processes decode pictures for it.
 
     Raises:
         UserError: cuda is asked for and there is none.
@@ -34,6 +35,9 @@ class Processes:
         self.device = torch.device("cuda" if on_gpu else "cpu")
         if on_gpu and self.count > 1:
             self.device = torch.device("cuda", local)
+        beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
+        cores = len(os.sched_getaffinity(0)) // beside if on_gpu else 0
+        self.workers = cores if hardware.workers is None else hardware.workers
         self.control = None
         if self.count > 1:
             if on_gpu:

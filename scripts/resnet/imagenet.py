@@ -10,16 +10,15 @@ from resnet.data.pixels import read_pixels
 from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.distributed import Processes
 from resnet.files import checksum
-from resnet.settings import Hardware, ImageNetRecipe
+from resnet.settings import ImageNetRecipe
 from resnet.training import Task
 
 
-def imagenet_task(recipe: ImageNetRecipe, hardware: Hardware, data: Path, pixels: Path, processes: Processes) -> Task:
+def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: Processes) -> Task:
     """Open the data set for a process and build the network.
 
     Args:
         recipe: what to train and how.
-        hardware: how many workers decode.
         data: the data set's ``dataset.json``.
         pixels: the training images' statistics, for crops of the recipe's ``image_size``.
         processes: those that train together.
@@ -54,7 +53,7 @@ def imagenet_task(recipe: ImageNetRecipe, hardware: Hardware, data: Path, pixels
             seed=recipe.seed,
             share=processes.share(recipe.batch_size),
             device=processes.device,
-            workers=hardware.workers,
+            workers=processes.workers,
         ),
         training_images=len(training),
         evaluation={
@@ -66,7 +65,7 @@ def imagenet_task(recipe: ImageNetRecipe, hardware: Hardware, data: Path, pixels
                 size=recipe.image_size,
                 part=slice(processes.rank, None, processes.count),
                 device=processes.device,
-                workers=hardware.workers,
+                workers=processes.workers,
             )
         },
         reported="val",

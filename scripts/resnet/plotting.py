@@ -27,7 +27,6 @@ COLOURS = {
     "magenta": "#d400d4",
 }
 STYLES = {"solid": "-", "dashed": (0, (4, 2))}
-SPLIT_NAMES = {"train": "training", "test": "test"}
 THEME = {
     "axes.linewidth": 0.8,
     "axes.edgecolor": "black",
@@ -118,7 +117,7 @@ def new_figure(size: tuple[float, float], rows: int, columns: int, **options: An
 
 
 def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: str, digitised: bool) -> "Figure":
-    """Draw error against iterations: Figs. 1 and 6.
+    """Draw error against iterations: Figs. 1, 4 and 6.
 
     Args:
         drawing: how the paper draws it (``workflow/paper/fig*.yaml``).
@@ -180,11 +179,11 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], not
 
 
 def _error_range(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"]) -> float:
-    """Return the top of the error axis: the paper's, or 100 where a curve ends above it."""
-    top = drawing["ylim"][1]
+    """Return the top of the error axis: the paper's, or 100 where a curve ends outside the paper's axis."""
+    low, top = drawing["ylim"]
     curves = [curve for panel in drawing["panels"] for curve in panel["curves"]]
     ends = [_curve(runs, curve)["top1_error"].iloc[-1] for curve in curves]
-    return top if max(ends) <= top else 100
+    return top if low <= min(ends) and max(ends) <= top else 100
 
 
 def _curve(runs: dict[str, "pd.DataFrame"], curve: dict[str, Any]) -> "pd.DataFrame":
@@ -223,7 +222,7 @@ def _draw_error_panel(
             _write_beside(axis, curve, rows, unit, first + 0.72 * (last - first), top)
     wide = top > drawing["ylim"][1]
     axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
-    axis.set(ylim=(0, top), yticks=range(0, 101, 20) if wide else panel["yticks"])
+    axis.set(ylim=(0 if wide else drawing["ylim"][0], top), yticks=range(0, 101, 20) if wide else panel["yticks"])
     if "grid" in panel:
         for level in axis.get_yticks()[1:] if wide else panel["grid"]:
             axis.axhline(level, color="black", linewidth=0.5, linestyle=(0, (3, 3)), zorder=0)

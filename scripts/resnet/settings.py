@@ -208,7 +208,11 @@ class Hardware:
         "auto", "recompute activations in the backward pass to save memory: true, false or auto: when they are large"
     )
     checkpoint_seconds: float = describe(300.0, "seconds between checkpoints")
-    workers: int = describe(0, "processes that decode ImageNet's images, for each training process; 0: none but itself")
+    workers: int | None = describe(
+        None,
+        "processes that decode ImageNet's images, for each training process (default: its share of the cores on a GPU, "
+        "else 0: the process itself)",
+    )
     accumulate: int = describe(1, "parts into which a process splits its batch where memory is short")
 
     def __post_init__(self) -> None:
@@ -221,7 +225,7 @@ class Hardware:
         for key, words in allowed.items():
             if (value := getattr(self, key)) not in words:
                 raise UserError(f"{key} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
-        if self.workers < 0 or self.accumulate < 1:
+        if (self.workers or 0) < 0 or self.accumulate < 1:
             raise UserError("workers must not be negative, and accumulate must be at least 1")
 
 

@@ -123,6 +123,93 @@ def table6_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def read_evaluations(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Read ``evaluation/<protocol>.json`` of many runs, grouped by model."""
+    evaluations: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        evaluation = read_json(path)
+        evaluations.setdefault(evaluation["model"], []).append(evaluation)
+    return evaluations
+
+
+def error_columns(paper: dict[str, Any]) -> tuple[str, ...]:
+    """Return the columns of Table 2, 3, 4 or 5 as CSV."""
+    names = [column["name"] for column in paper["columns"]]
+    return ("method", *(part for n in names for part in (n, f"{n}_std", f"paper_{n}")), "runs", "scale", "source")
+
+
+def error_table(
+    paper: dict[str, Any], evaluations: dict[str, list[dict[str, Any]]], scale: str, weights: str
+) -> list[dict[str, Any]]:
+    """Return the rows of Table 2, 3, 4 or 5 in the paper's order.
+
+    Errors are means over a model's runs, with their standard deviation (n-1) where there are several.
+
+    Raises:
+        UserError: a model of the table has not been evaluated, and ``weights`` is ``trained``.
+    """
+    rows = []
+    for published in paper["rows"]:
+        row: dict[str, Any] = {"method": published["method"], "scale": scale, "runs": None}
+        row |= {f"paper_{column['name']}": published.get(column["name"]) for column in paper["columns"]}
+        if "quoted_from" in published:
+            rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
+            continue
+        for column in paper["columns"]:
+            runs = evaluations.get(published[column["model"]], [])
+            if not runs and weights == "trained":
+                raise UserError(f"{paper['title']} needs an evaluation of {published[column['model']]}")
+            errors = [run[column["error"]] for run in runs]
+            if errors:
+                row |= {column["name"]: statistics.mean(errors), "runs": len(runs), "source": runs[0]["source"]}
+            if len(errors) > 1:
+                row[f"{column['name']}_std"] = statistics.stdev(errors)
+        rows.append({"source": f"no weights from {weights}"} | row)
+    return rows
+
+
+def error_headings(paper: dict[str, Any]) -> tuple[str, ...]:
+    """Return the printed headings of Table 2, 3, 4 or 5."""
+    groups = ((column["heading"], "paper", "difference") for column in paper["columns"])
+    return ("method", *(heading for group in groups for heading in group), "runs", "source")
+
+
+def error_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
+    """Return the printed cells of a row: per error, measured, published, and the difference."""
+    cells = [row["method"] + (" (quoted)" if row["source"].startswith("quoted") else "")]
+    for column in paper["columns"]:
+        name = column["name"]
+        ours, deviation, theirs = (row.get(key) for key in (name, f"{name}_std", f"paper_{name}"))
+        spread = f" ± {deviation:.2f}" if deviation is not None else ""
+        cells += [
+            "–" if ours is None else f"{ours:.2f}{spread}",
+            "–" if theirs is None else f"{theirs:.2f}",
+            "" if ours is None or theirs is None else f"{ours - theirs:+.2f}",
+        ]
+    source = "quoted" if row["source"].startswith("quoted") else row["source"]
+    return [*cells, "" if row.get("runs") is None else str(row["runs"]), source]
+
+
+def flops_cell(row: dict[str, Any], key: str) -> str:
+    """Return multiply-adds in 10⁹ with three digits after the point."""
+    return f"{row[key]:.3f}"
+
+
+def architecture_grid(paper: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells of Table 1 as the paper prints it: a network per column; "=" where both agree."""
+    nets = [row for row in rows if row["conv1"]]
+    lines = []
+    for stage in paper["stages"]:
+        size = nets[0][f"output_{stage}"]
+        same = all(row[stage] == row[f"paper_{stage}"] for row in nets)
+        sized = all(row[f"output_{stage}"] == paper["output_sizes"][stage] for row in nets)
+        mark = "as in the paper" if same and sized else "not as in the paper"
+        lines.append([stage, f"{size}×{size}", *(row[stage] for row in nets), mark])
+    lines.append(["FLOPs (10⁹)", "", *(flops_cell(row, "flops_1e9") for row in nets), "convolutions and fc layers"])
+    lines.append(["FLOPs (10⁹), paper", "", *(f"{row['paper_flops_1e9']:g}" for row in nets), ""])
+    return ["layer", "output size", *(row["method"] for row in nets), ""], lines
+
+
 def write_table(columns: tuple[str, ...], rows: list[dict[str, Any]], path: Path) -> None:
     """Write rows as CSV, numbers rounded to six digits after the point, empty cells empty."""
     rounded = [{key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
@@ -140,7 +227,7 @@ def scale_note(scale: str) -> str:
     return {
         "demo": "Demo scale: small pictures of handwritten digits and a few hundred iterations. The numbers cannot be "
         "compared with the paper's. The claims can, with care: so short a run shows how hard a net is to optimise, not "
-        "where it would end after the paper's 64,000 iterations.",
+        "where it would end after the paper's iterations.",
         "short": "Short scale: a tenth of the paper's iterations. Errors are expected to lie above the paper's.",
-        "paper": "Paper scale: the paper's schedule on CIFAR-10.",
+        "paper": "Paper scale: the paper's schedules on CIFAR-10 and ImageNet.",
     }[scale]

@@ -77,7 +77,7 @@ def test_run(
     normalise = Normalise(torch.from_numpy(read_pixels(pixels).mean).to(processes.device))
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=processes.device.type == "cuda")
     tester = Tester(
-        net, normalise, description.path, processes.device, autocast, hardware.workers, description.horizontal_flip
+        net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
     )
     own = range(processes.rank, len(index), processes.count)
     probabilities = in_order(processes, predict(tester, index, own, protocol, sides, recipe, processes), len(index))

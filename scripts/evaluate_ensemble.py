@@ -1,0 +1,38 @@
+"""Average the stored predictions of several networks (Table 5), and write the test server's file if there are test images."""
+
+import argparse
+from pathlib import Path
+
+from resnet.data.imagenet import read_description
+from resnet.errors import run_program
+from resnet.files import write_json
+from resnet.predictions import average, write_submission
+
+
+def main() -> None:
+    """Read the predictions and average."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json that the networks were tested on")
+    parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="npz of each network")
+    parser.add_argument("--source", default="reproduced", help="what the table says of its origin (default: reproduced)")
+    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--submission", type=Path, required=True, help="text file for the test server")
+    arguments = parser.parse_args()
+    description = read_description(arguments.data)
+    found = average(arguments.predictions)
+    count = write_submission(arguments.submission, found, description.ids)
+    if count:
+        print(f"{arguments.submission}: five classes for each of {count} test images")
+    summary = {
+        "model": "ensemble",
+        "dataset": description.name,
+        "members": [str(path.parent.parent) for path in arguments.predictions],
+        "images": int((found.labels >= 0).sum()),
+        "source": arguments.source,
+        **found.errors(),
+    }
+    write_json(arguments.output, summary)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,105 @@
+"""Write Table 1, the architectures for ImageNet, counted from the networks themselves.
+
+FLOPs are multiply-adds of the convolutions and fc layers for a 224x224 picture, projection shortcuts included.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet.architectures import (
+    Vgg,
+    count_multiply_adds,
+    count_parameters,
+    imagenet_net,
+    weighted_layers,
+    without_storage,
+)
+from resnet.errors import run_program
+from resnet.tables import architecture_grid, read_paper, write_markdown, write_table
+
+SIDE = 224
+
+
+def main() -> None:
+    """Build every network, count, and write CSV and Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--paper", type=Path, required=True, help="workflow/paper/table1.yaml")
+    parser.add_argument("--csv", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
+    arguments = parser.parse_args()
+    paper = read_paper(arguments.paper)
+    rows = [describe(published, paper) for published in paper["rows"]]
+    write_table(tuple(rows[0]), rows, arguments.csv)
+    headings, cells = architecture_grid(paper, rows)
+    others = [row for row in rows if not row["conv1"]]
+    note = "Counted from the modules for 224×224 pictures. FLOPs are multiply-adds of convolutions and fc layers. " + " ".join(
+        f"{row['method']}: {row['flops_1e9']:.2f} ({row['conv_flops_1e9']:.2f} without the fc layers); "
+        f"the paper: {row['paper_flops_1e9']}."
+        for row in others
+    )
+    write_markdown(arguments.md, paper["title"], note, tuple(headings), cells)
+
+
+def describe(published: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
+    """Return a network's row: stages, output sizes, layers, parameters and FLOPs, beside the paper's."""
+    with torch.device("meta"):
+        net = imagenet_net(published["model"], 1000)
+    stages = {} if isinstance(net, Vgg) else stages_of(net)
+    row = {"method": published["method"], "layers": len(weighted_layers(net))}
+    for name in paper["stages"]:
+        text, size = stages.get(name, ("", None))
+        row |= {name: text, f"paper_{name}": published.get(name, ""), f"output_{name}": size}
+    flops = count_multiply_adds(net, SIDE)
+    fc = sum(module.in_features * module.out_features for module in net.modules() if isinstance(module, nn.Linear))
+    return row | {
+        "parameters": count_parameters(net),
+        "flops_1e9": flops / 1e9,
+        "conv_flops_1e9": (flops - fc) / 1e9,
+        "paper_flops_1e9": published["flops_1e9"],
+        "source": "reproduced",
+    }
+
+
+def stages_of(net: nn.Module) -> dict[str, tuple[str, int]]:
+    """Return per stage what the paper writes in its cell, and the side of its output."""
+    sizes = output_sides(net)
+    first = net.conv1
+    found = {"conv1": (f"{shape(first)}, stride {first.stride[0]}", sizes["conv1"])}
+    for number, stage in enumerate(net.stages):
+        blocks = {"; ".join(shape(conv) for conv in convolutions(block)) for block in stage}
+        text = f"[{' | '.join(sorted(blocks))}] × {len(stage)}"
+        found[f"conv{number + 2}_x"] = (text, sizes[f"stages.{number}"])
+    return found
+
+
+def convolutions(block: nn.Module) -> list[nn.Conv2d]:
+    """Return a block's convolutions without the shortcut's."""
+    return [module for module in block.children() if isinstance(module, nn.Conv2d)]
+
+
+def shape(conv: nn.Conv2d) -> str:
+    """Return size and filters as the paper writes them."""
+    return f"{conv.kernel_size[0]}×{conv.kernel_size[1]}, {conv.out_channels}"
+
+
+def output_sides(net: nn.Module) -> dict[str, int]:
+    """Return the side of the output of every module for a 224x224 picture."""
+    sides: dict[str, int] = {}
+    shapes_only = without_storage(net)
+    for name, module in shapes_only.named_modules():
+
+        def record(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor, name: str = name) -> None:
+            sides[name] = output.shape[-1]
+
+        module.register_forward_hook(record)
+    with torch.no_grad():
+        shapes_only(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+    return sides
+
+
+if __name__ == "__main__":
+    run_program(main)
