@@ -1,4 +1,4 @@
-"""Average the stored predictions of several networks (Table 5), and write the test server's file if there are test images."""
+"""Average the stored predictions of several networks (Table 5); write the test server's file if there are such images."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json that the networks were tested on")
     parser.add_argument("--predictions", type=Path, nargs="+", required=True, help="npz of each network")
-    parser.add_argument("--source", default="reproduced", help="what the table says of its origin (default: reproduced)")
+    parser.add_argument("--source", default="reproduced", help="what the table says of them (default: reproduced)")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--submission", type=Path, required=True, help="text file for the test server")
     arguments = parser.parse_args()

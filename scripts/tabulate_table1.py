@@ -36,10 +36,13 @@ def main() -> None:
     write_table(tuple(rows[0]), rows, arguments.csv)
     headings, cells = architecture_grid(paper, rows)
     others = [row for row in rows if not row["conv1"]]
-    note = "Counted from the modules for 224×224 pictures. FLOPs are multiply-adds of convolutions and fc layers. " + " ".join(
-        f"{row['method']}: {row['flops_1e9']:.2f} ({row['conv_flops_1e9']:.2f} without the fc layers); "
-        f"the paper: {row['paper_flops_1e9']}."
-        for row in others
+    note = (
+        "Counted from the modules for 224×224 pictures. FLOPs are multiply-adds of convolutions and fc layers. "
+        + " ".join(
+            f"{row['method']}: {row['flops_1e9']:.2f} ({row['conv_flops_1e9']:.2f} without the fc layers); "
+            f"the paper: {row['paper_flops_1e9']}."
+            for row in others
+        )
     )
     write_markdown(arguments.md, paper["title"], note, tuple(headings), cells)
 

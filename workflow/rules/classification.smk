@@ -1,9 +1,9 @@
-# Training and measuring the networks of section 4.2.
+# Training, measuring and testing the networks of sections 4.1 and 4.2.
 
 
 rule train_cifar10:
     input:
-        data=f"data/{CONFIG.dataset}/dataset.json",
+        data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
     output:
         config=f"{RUN}/config.yaml",
         metrics=f"{RUN}/metrics.csv",
@@ -24,7 +24,7 @@ rule train_cifar10:
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
-        recipe=lambda wildcards: to_flags(CONFIG.recipe(wildcards.model, int(wildcards.seed))),
+        recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))),
         recipe_version=RECIPE_VERSION,
     shell:
         "python scripts/train_cifar10.py --data {input.data} --run {params.run} --wait {params.recipe}"
@@ -33,7 +33,7 @@ rule train_cifar10:
 
 rule measure_responses:
     input:
-        data=f"data/{CONFIG.dataset}/dataset.json",
+        data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
         config=f"{RUN}/config.yaml",
         weights=f"{RUN}/weights.pt",
     output:
@@ -54,3 +54,114 @@ rule measure_responses:
     shell:
         "python scripts/measure_responses.py --data {input.data} --run {params.run} --threads {threads} "
         "--output {output} > {log} 2>&1"
+
+
+rule train_imagenet:
+    input:
+        data=IMAGENET_DATA,
+        pixels=lambda wildcards: pixels_of(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
+    output:
+        **{
+            name: f"{IMAGENET_RUN}/{file}".replace("{run}", "seed{seed}")
+            for name, file in {
+                "config": "config.yaml",
+                "metrics": "metrics.csv",
+                "result": "result.json",
+                "environment": "environment.json",
+                "weights": "weights.pt",
+            }.items()
+        },
+    log:
+        f"logs/train_imagenet/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
+    benchmark:
+        f"{IMAGENET_RUN}/benchmarks/train_imagenet.tsv".replace("{run}", "seed{seed}")
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.processes * (CONFIG.hardware.threads + (CONFIG.hardware.workers or 0))
+    resources:
+        mem_mb=lambda wildcards: 16000 * CONFIG.processes,
+        runtime="14d",
+        gpu=TRAINING_GPUS * CONFIG.processes,
+    params:
+        run=lambda wildcards, output: Path(output.result).parent,
+        recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
+        recipe_version=RECIPE_VERSION,
+    shell:
+        f"{launcher()} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run {{params.run}}"
+        f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+
+
+rule import_weights:
+    input:
+        data=IMAGENET_DATA,
+        weights=lambda wildcards: torchvision_file(wildcards.net),
+    output:
+        config=f"{IMAGENET_RUN}/config.yaml".replace("{run}", "torchvision"),
+        pixels=f"{IMAGENET_RUN}/pixels.npz".replace("{run}", "torchvision"),
+        weights=f"{IMAGENET_RUN}/weights.pt".replace("{run}", "torchvision"),
+    log:
+        f"logs/import_weights/{CONFIG.scale}-{{net}}.log",
+    benchmark:
+        f"logs/benchmarks/import_weights-{CONFIG.scale}-{{net}}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        run=lambda wildcards, output: Path(output.config).parent,
+        sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.net, 0)),
+    shell:
+        "python scripts/import_weights.py --model {wildcards.net} --weights {input.weights:q} --data {input.data} "
+        "{params.sizes} --run {params.run} > {log} 2>&1"
+
+
+rule evaluate_imagenet:
+    input:
+        data=IMAGENET_DATA,
+        config=f"{IMAGENET_RUN}/config.yaml",
+        weights=f"{IMAGENET_RUN}/weights.pt",
+        pixels=lambda wildcards: (
+            f"{IMAGENET_RUN}/pixels.npz".format(**wildcards)
+            if wildcards.run == "torchvision"
+            else pixels_of(CONFIG.imagenet.recipe(wildcards.net, 0))
+        ),
+    output:
+        result=f"{IMAGENET_RUN}/evaluation/{{protocol}}.json",
+        predictions=f"{IMAGENET_RUN}/evaluation/{{protocol}}.npz",
+    log:
+        f"logs/evaluate_imagenet/{CONFIG.scale}-{{net}}-{{run}}-{{protocol}}.log",
+    benchmark:
+        f"{IMAGENET_RUN}/benchmarks/evaluate_imagenet-{{protocol}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.hardware.threads + (CONFIG.hardware.workers or 0)
+    resources:
+        mem_mb=8000,
+        runtime="1d",
+        gpu=TRAINING_GPUS,
+    params:
+        run=lambda wildcards, input: Path(input.weights).parent,
+        sides=CONFIG.imagenet.settings["multiscale_sides"],
+    shell:
+        "python scripts/evaluate_imagenet.py --data {input.data} --pixels {input.pixels} --run {params.run} "
+        "--protocol {wildcards.protocol} --sides {params.sides} --output {output.result} "
+        f"--predictions {{output.predictions}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+
+
+rule evaluate_ensemble:
+    input:
+        data=IMAGENET_DATA,
+        predictions=ensemble_predictions(),
+    output:
+        f"{ENSEMBLE}/multiscale.json",
+    log:
+        f"logs/evaluate_ensemble-{CONFIG.scale}.log",
+    benchmark:
+        f"logs/benchmarks/evaluate_ensemble-{CONFIG.scale}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        submission=lambda wildcards, output: Path(output[0]).with_name("test_submission.txt"),
+    shell:
+        "python scripts/evaluate_ensemble.py --data {input.data} --predictions {input.predictions} --output {output} "
+        "--submission {params.submission} > {log} 2>&1"

@@ -1,25 +1,102 @@
 # Where the files of a run lie, and which runs an artefact shows.
 
-RUN = f"results/runs/{CONFIG.scale}/{CONFIG.dataset}/{{model}}/seed{{seed}}"
+RUN = f"results/runs/{CONFIG.scale}/{CONFIG.cifar10.dataset}/{{model}}/seed{{seed}}"
+# {run} is seed<k> of a trained network, or torchvision for published weights.
+IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{net}}/{{run}}"
+ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
+IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
+
 TABLE6_MODELS = [f"resnet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
 FIGURE_MODELS = {
     "fig1": ["plain-20", "plain-56"],
+    "fig4": ["plain-18", "plain-34", "resnet-18-A", "resnet-34-A"],
     "fig6": [*(f"plain-{depth}" for depth in (20, 32, 44, 56)), *TABLE6_MODELS],
     "fig7": ["plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110"],
 }
+DEEP = ["resnet-34-B", "resnet-34-C", "resnet-50", "resnet-101", "resnet-152"]
+# Per table: how the networks are tested, and which.
+ERROR_TABLES = {
+    "table2": ("10crop", FIGURE_MODELS["fig4"]),
+    "table3": ("10crop", ["vgg-16", "plain-34", "resnet-34-A", *DEEP]),
+    "table4": ("multiscale", DEEP),
+}
+PUBLISHED_BY_TORCHVISION = ["vgg-16", "resnet-34-B", "resnet-50", "resnet-101", "resnet-152"]
+WEIGHTS = CONFIG.imagenet.settings["weights"]
 
 
 wildcard_constraints:
-    model="|".join(CONFIG.seeds),
+    model="|".join(CONFIG.cifar10.seeds),
+    net="|".join(CONFIG.imagenet.seeds),
     seed=r"\d+",
+    run=r"seed\d+|torchvision",
     figure="|".join(FIGURE_MODELS),
+    table="|".join(ERROR_TABLES),
+    protocol="center|10crop|multiscale",
 
 
-def all_runs(name, models=tuple(CONFIG.seeds)):
+def all_runs(name, models=tuple(CONFIG.cifar10.seeds)):
     """Return the file ``name`` of every run of some models."""
-    return [f"{RUN}/{name}".format(model=model, seed=seed) for model in models for seed in CONFIG.seeds[model]]
+    return [f"{RUN}/{name}".format(model=model, seed=seed) for model in models for seed in CONFIG.cifar10.seeds[model]]
 
 
 def first_runs(name, models):
     """Return the file ``name`` of the first run of each model: the one that figures show."""
-    return [f"{RUN}/{name}".format(model=model, seed=CONFIG.seeds[model][0]) for model in models]
+    seeds = {**CONFIG.cifar10.seeds, **CONFIG.imagenet.seeds}
+    pattern = {True: f"{RUN}/{name}", False: f"{IMAGENET_RUN}/{name}"}
+    return [
+        pattern[model in CONFIG.cifar10.seeds].format(
+            model=model, net=model, seed=seeds[model][0], run=f"seed{seeds[model][0]}"
+        )
+        for model in models
+    ]
+
+
+def imagenet_runs(name, nets=tuple(CONFIG.imagenet.seeds)):
+    """Return the file ``name`` of every trained run of some networks on ImageNet."""
+    return [
+        f"{IMAGENET_RUN}/{name}".format(net=net, run=f"seed{k}") for net in nets for k in CONFIG.imagenet.seeds[net]
+    ]
+
+
+def evaluations(table):
+    """Return the evaluations that a table shows: of trained networks, or of the weights that torchvision publishes."""
+    protocol, nets = ERROR_TABLES[table]
+    name = f"evaluation/{protocol}.json"
+    if WEIGHTS == "trained" or table == "table2":
+        return imagenet_runs(name, nets)
+    published = [net for net in nets if net in PUBLISHED_BY_TORCHVISION]
+    return [f"{IMAGENET_RUN}/{name}".format(net=net, run=WEIGHTS) for net in published]
+
+
+def ensemble_predictions():
+    """Return the stored predictions of the ensemble's members."""
+    name = f"{IMAGENET_RUN}/evaluation/multiscale.npz"
+    members = CONFIG.imagenet.settings["ensemble"]
+    return [name.format(net=member["model"], run=f"seed{member['seed']}") for member in members]
+
+
+def pixels_of(recipe):
+    """Return the statistics of the training images at a recipe's sizes."""
+    return f"data/{CONFIG.imagenet.dataset}/pixels-{recipe.test_side}-{recipe.image_size}.npz"
+
+
+def sizes_of(recipe):
+    """Return the options that say at which sizes a network is tested."""
+    return f"--test-side {recipe.test_side} --image-size {recipe.image_size}"
+
+
+def torchvision_file(net):
+    """Return torchvision's file of weights: the one in the folder of config.yaml, or the one to download."""
+    if CONFIG.data["imagenet"]["weights"] is None:
+        return f"data/downloads/torchvision-{net}.pth"
+    kind, depth = net.split("-")[:2]
+    folder = Path(CONFIG.data["imagenet"]["weights"])
+    found = sorted(folder.glob(f"{kind}{depth}-*.pth"))
+    return found[0] if found else folder / f"{kind}{depth}-….pth"
+
+
+def launcher():
+    """Return what starts a training program, in one process or in several."""
+    if CONFIG.processes == 1:
+        return "python"
+    return f"torchrun --standalone --nproc-per-node {CONFIG.processes}"

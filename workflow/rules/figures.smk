@@ -20,7 +20,7 @@ rule plot_errors:
     benchmark:
         "logs/benchmarks/plot_errors-{figure}.tsv"
     wildcard_constraints:
-        figure="fig1|fig6",
+        figure="fig1|fig4|fig6",
     localrule: True
     conda:
         "../../environment.yml"

@@ -50,11 +50,84 @@ rule tabulate_cifar_architectures:
     conda:
         "../../environment.yml"
     params:
-        models=list(CONFIG.seeds),
-        shortcut=CONFIG.recipe("resnet-20", 0).shortcut,
+        models=list(CONFIG.cifar10.seeds),
+        shortcut=CONFIG.cifar10.recipe("resnet-20", 0).shortcut,
     shell:
         "python {input.program} --paper {input.paper} --models {params.models} --shortcut {params.shortcut} "
         "--csv {output.csv} --md {output.md} > {log} 2>&1"
+
+
+rule tabulate_table1:
+    input:
+        program="scripts/tabulate_table1.py",
+        library="scripts/resnet/architectures.py",
+        paper="workflow/paper/table1.yaml",
+    output:
+        csv=report(
+            "results/table1.csv",
+            caption="../report/table1.rst",
+            category="Tables",
+            labels={"artefact": "Table 1", "shows": "architectures for ImageNet, counted"},
+        ),
+        md="results/table1.md",
+    log:
+        "logs/tabulate_table1.log",
+    benchmark:
+        "logs/benchmarks/tabulate_table1.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        "python {input.program} --paper {input.paper} --csv {output.csv} --md {output.md} > {log} 2>&1"
+
+
+rule tabulate_errors:
+    input:
+        program="scripts/tabulate_errors.py",
+        library="scripts/resnet/tables.py",
+        paper="workflow/paper/{table}.yaml",
+        evaluations=lambda wildcards: evaluations(wildcards.table),
+    output:
+        csv=report(
+            "results/{table}.csv",
+            caption="../report/errors_table.rst",
+            category="Tables",
+            labels={"artefact": "{table}", "shows": "errors on ImageNet"},
+        ),
+        md="results/{table}.md",
+    log:
+        "logs/tabulate_errors-{table}.log",
+    benchmark:
+        "logs/benchmarks/tabulate_errors-{table}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=CONFIG.scale,
+        weights=WEIGHTS,
+    shell:
+        "python {input.program} --paper {input.paper} --evaluations {input.evaluations} --weights {params.weights} "
+        "--scale {params.scale} --csv {output.csv} --md {output.md} > {log} 2>&1"
+
+
+use rule tabulate_errors as tabulate_table5 with:
+    input:
+        program="scripts/tabulate_errors.py",
+        library="scripts/resnet/tables.py",
+        paper="workflow/paper/table5.yaml",
+        evaluations=rules.evaluate_ensemble.output,
+    output:
+        csv=report(
+            "results/table5.csv",
+            caption="../report/errors_table.rst",
+            category="Tables",
+            labels={"artefact": "table5", "shows": "an ensemble's error on ImageNet"},
+        ),
+        md="results/table5.md",
+    log:
+        "logs/tabulate_table5.log",
+    benchmark:
+        "logs/benchmarks/tabulate_table5.tsv"
 
 
 rule check_claims:

@@ -13,18 +13,26 @@ from resnet.progress import Progress
 PIECE_BYTES = 1 << 16
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 30
+MD5_DIGITS = 32
 
 
-def download(url: str, target: Path, md5: str, pause_seconds: float = 2.0) -> None:
+def download(
+    url: str,
+    target: Path,
+    expected: str,
+    pause_seconds: float = 2.0,
+    hint: str = "Check data.cifar10.url and data.cifar10.md5 in config.yaml",
+) -> None:
     """Download ``url`` to ``target``; an interrupted download goes on where it stopped.
 
-    What has arrived is kept in ``<target>.part`` until it is complete and its md5 is right; only then it gets its name.
+    What has arrived is kept in ``<target>.part`` until it is complete with the right checksum; then it gets its name.
 
     Args:
         url: where the file is.
         target: where it goes.
-        md5: the checksum that its publisher gives.
+        expected: the checksum that its publisher gives: an md5, or the first digits of a sha256.
         pause_seconds: pause after a broken connection, doubled each time.
+        hint: what to do when the checksum is wrong.
 
     Raises:
         UserError: the server refuses, the connection keeps breaking, or the checksum is wrong.
@@ -45,12 +53,13 @@ def download(url: str, target: Path, md5: str, pause_seconds: float = 2.0) -> No
             pause = pause_seconds * 2 ** (attempt - 1)
             print(f"connection broke after {have} bytes ({_reason(error)}); again in {pause:.0f} s", flush=True)
             time.sleep(pause)
-    if (found := checksum(part, "md5")) != md5:
+    algorithm = "md5" if len(expected) == MD5_DIGITS else "sha256"
+    if not (found := checksum(part, algorithm)).startswith(expected):
         size = part.stat().st_size
         part.unlink()
         raise UserError(
-            f"{url} has the wrong content: md5 {found} ({size} bytes), expected {md5}; the download was discarded. "
-            "Check data.cifar10.url and data.cifar10.md5 in config.yaml"
+            f"{url} has the wrong content: {algorithm} {found} ({size} bytes), expected {expected}; the download was "
+            f"discarded. {hint}"
         )
     part.replace(target)
 

@@ -1,8 +1,8 @@
 """The embedded ImageNet of the demo scale: handwritten digits on photographs, as JPEG files.
 
 Real handwriting (scikit-learn's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's
-layout with its oddities: pictures of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a ground
-truth whose numbers are not the alphabetical order of the classes. A class is a digit on one of the photographs.
+layout with its oddities: pictures of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a
+ground truth whose numbers are not the alphabetical order of the classes. A class is a digit on one of the photographs.
 """
 
 from pathlib import Path

@@ -1,0 +1,80 @@
+"""Make a run folder of weights that torchvision publishes, so that they are tested like a trained network's.
+
+torchvision's networks see pictures minus the channels' means, divided by their deviations; the division is folded into
+the first convolution. A bottleneck's stride is in the 3x3 layer there, which the weights' file says.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from resnet.architectures import from_torchvision, imagenet_net
+from resnet.checkpoint import save_tensors
+from resnet.data.imagenet import read_description
+from resnet.data.pixels import Pixels, write_pixels
+from resnet.errors import UserError, run_program
+from resnet.files import checksum, write_yaml
+from resnet.settings import ImageNetRecipe
+
+# What torchvision's published networks were trained with (its references/classification).
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def main() -> None:
+    """Convert and write the run folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="resnet-<18|34>-B, resnet-<50|101|152>, vgg-<16|19>")
+    parser.add_argument("--weights", type=Path, required=True, help="torchvision's file, or any state dict of its net")
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data that they are tested on")
+    parser.add_argument("--image-size", type=int, default=224, help="side of the test crop (default: 224)")
+    parser.add_argument("--test-side", type=int, default=256, help="shorter side of the test image (default: 256)")
+    parser.add_argument("--run", type=Path, required=True, help="run folder to write")
+    arguments = parser.parse_args()
+    recipe = ImageNetRecipe(
+        model=arguments.model,
+        stride_in_3x3=True,
+        image_size=arguments.image_size,
+        min_side=max(ImageNetRecipe.min_side, arguments.image_size),
+        max_side=max(ImageNetRecipe.max_side, arguments.image_size),
+        test_side=arguments.test_side,
+    )
+    classes = len(read_description(arguments.data).wnids)
+    write_run(arguments.run, recipe, arguments.weights, classes)
+
+
+def write_run(run: Path, recipe: ImageNetRecipe, weights: Path, classes: int) -> None:
+    """Write config.yaml, pixels.npz and weights.pt.
+
+    Raises:
+        UserError: the file is damaged, or holds another network's weights.
+    """
+    net = imagenet_net(
+        recipe.model, classes, image_size=recipe.image_size, stride_in_3x3=recipe.stride_in_3x3, width=recipe.width
+    )
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        net.load_state_dict(from_torchvision(state, net))
+    except UserError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()
+        raise UserError(
+            f"{weights} does not hold torchvision's weights of {recipe.model} for {classes} classes and crops of "
+            f"{recipe.image_size} pixels: {' '.join(reason[:2])[:300]}"
+        ) from None
+    first = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        first.weight /= torch.tensor(DEVIATION)[:, None, None]
+    save_tensors(run / "weights.pt", net.state_dict())
+    mean = np.array(MEAN, np.float32)[:, None, None]
+    write_pixels(run / "pixels.npz", Pixels(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
+    source = f"torchvision ({weights.name})"
+    settings = {**dataclasses.asdict(recipe), "lr_drops": list(recipe.lr_drops), "source": source}
+    write_yaml(run / "config.yaml", {"recipe": settings, "weights": {"sha256": checksum(weights, "sha256")}})
+
+
+if __name__ == "__main__":
+    run_program(main)
