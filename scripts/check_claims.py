@@ -1,43 +1,65 @@
-"""Test the paper's claims about CIFAR-10 on what was measured, one row per claim."""
+"""Test the paper's claims on what was measured, one row per claim."""
 
 import argparse
+import contextlib
 import csv
 from pathlib import Path
+from typing import Any
 
 from resnet.claims import COLUMNS, Facts, check_claims
 from resnet.errors import run_program
 from resnet.files import write_rows
-from resnet.tables import read_paper, read_results
+from resnet.tables import read_evaluations, read_paper, read_results
 
 
 def main() -> None:
     """Read the measurements and write the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--claims", type=Path, required=True, help="workflow/paper/claims.yaml")
-    parser.add_argument("--results", type=Path, nargs="+", required=True, help="result.json of every run")
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="result.json of every run on CIFAR-10")
     parser.add_argument("--responses", type=Path, nargs="+", required=True, help="responses.csv of each model's run")
     parser.add_argument("--architectures", type=Path, required=True, help="cifar_architectures.csv")
+    parser.add_argument("--imagenet", type=Path, nargs="+", required=True, help="result.json of every run on ImageNet")
+    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="evaluation/<protocol>.json of them")
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.csv of the networks of Fig. 4")
+    parser.add_argument("--table1", type=Path, required=True, help="table1.csv")
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()
+    protocols = {path.stem for path in arguments.evaluations}
     facts = Facts(
         read_results(arguments.results),
-        {path.parent.parent.name: [float(row["std"]) for row in read_csv(path)] for path in arguments.responses},
-        {row["method"]: as_numbers(row) for row in read_csv(arguments.architectures)},
+        {model_of(path): [row["std"] for row in read_csv(path)] for path in arguments.responses},
+        {row["method"]: row for row in read_csv(arguments.architectures)},
+        imagenet=read_results(arguments.imagenet),
+        evaluations={
+            protocol: read_evaluations([path for path in arguments.evaluations if path.stem == protocol])
+            for protocol in protocols
+        },
+        curves={model_of(path): read_csv(path) for path in arguments.metrics},
+        table1={row["method"]: row for row in read_csv(arguments.table1)},
     )
     rows = check_claims(read_paper(arguments.claims)["claims"], facts, arguments.scale)
     write_rows(arguments.output, COLUMNS, rows)
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a CSV file."""
+def model_of(path: Path) -> str:
+    """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
+    return path.parent.parent.name
+
+
+def read_csv(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a CSV file, numbers as such."""
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [{key: as_number(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def as_numbers(row: dict[str, str]) -> dict[str, int | str]:
-    """Return a row with its whole numbers as such."""
-    return {key: int(value) if value.isdecimal() else value for key, value in row.items()}
+def as_number(text: str) -> int | float | str:
+    """Return a number where a text is one."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Average the stored predictions of several networks (Table 5); write the test server's file if there are such images."""
+"""Average the stored predictions of several networks (Table 5), and write the test server's file.
+
+The file is written where there are test images.
+"""
 
 import argparse
 from pathlib import Path

@@ -11,6 +11,9 @@ def main() -> None:
     """Read the artefacts and render."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", required=True, help="name of the scale")
+    parser.add_argument("--errors", type=Path, nargs="+", required=True, help="results/table2.csv to table5.csv")
+    parser.add_argument("--published", type=Path, nargs="+", required=True, help="workflow/paper/table2.yaml …")
+    parser.add_argument("--table1", type=Path, nargs=2, required=True, help="table1.csv, workflow/paper/table1.yaml")
     parser.add_argument("--table6", type=Path, required=True, help="results/table6.csv")
     parser.add_argument("--architectures", type=Path, required=True, help="results/cifar_architectures.csv")
     parser.add_argument("--claims", type=Path, required=True, help="results/claims.csv")
@@ -23,6 +26,8 @@ def main() -> None:
 
     page = render(
         scale=arguments.scale,
+        errors=dict(zip(arguments.errors, arguments.published, strict=True)),
+        table1=tuple(arguments.table1),
         table6=arguments.table6,
         architectures=arguments.architectures,
         claims=arguments.claims,

@@ -1,8 +1,9 @@
-"""The networks of section 4.2 against published counts and torchvision's blocks."""
+"""The networks of sections 4.1 and 4.2 against published counts and torchvision's blocks."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -13,8 +14,11 @@ from resnet.architectures import (
     CifarNet,
     count_multiply_adds,
     count_parameters,
+    from_torchvision,
+    imagenet_net,
     initialise,
     layers_by_map,
+    to_torchvision,
     weighted_layers,
 )
 from resnet.errors import UserError
@@ -132,3 +136,111 @@ def test_recomputing_activations_changes_no_bit():
         assert torch.equal(ours.grad, theirs.grad), name
     for (name, ours), theirs in zip(nets[0].named_buffers(), nets[1].buffers(), strict=True):
         assert torch.equal(ours, theirs), name
+
+
+TORCHVISION = {
+    "resnet-18-B": torchvision.models.resnet18,
+    "resnet-34-B": torchvision.models.resnet34,
+    "resnet-50": torchvision.models.resnet50,
+    "resnet-101": torchvision.models.resnet101,
+    "resnet-152": torchvision.models.resnet152,
+    "vgg-16": torchvision.models.vgg16,
+}
+IMAGENET_FLOPS = {
+    "resnet-18-A": "1.8", "plain-18": "1.8", "resnet-34-A": "3.6", "plain-34": "3.6", "resnet-50": "3.8",
+    "resnet-101": "7.6", "resnet-152": "11.3", "vgg-16": "15.3", "vgg-19": "19.6",
+}  # fmt: skip
+
+
+def paired(name, image_size=64):
+    """torchvision's network with random weights and statistics, and ours with the same."""
+    theirs = TORCHVISION[name](num_classes=7).eval()
+    generator = torch.Generator().manual_seed(0)
+    for key, value in theirs.state_dict().items():
+        if "running_mean" in key:
+            value.normal_(generator=generator).mul_(0.1)
+        elif "running_var" in key:
+            value.uniform_(0.5, 2, generator=generator)
+    settings = {} if name == "vgg-16" else {"stride_in_3x3": True}
+    ours = imagenet_net(name, 7, image_size=224 if name == "vgg-16" else image_size, **settings).eval()
+    return theirs, ours
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_same_outputs_as_torchvision_from_the_same_weights(name):
+    theirs, ours = paired(name)
+    ours.load_state_dict(from_torchvision(theirs.state_dict(), ours))
+    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-4)
+    back = to_torchvision(ours)
+    assert back.keys() == theirs.state_dict().keys()
+    assert all(torch.equal(back[key], value) for key, value in theirs.state_dict().items())
+
+
+def test_the_paper_s_stride_is_torchvision_s_net_with_strides_moved():
+    theirs, _ = paired("resnet-50")
+    for module in theirs.modules():
+        if isinstance(module, torchvision.models.resnet.Bottleneck):
+            module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
+    released = imagenet_net("resnet-50", 7, image_size=64).eval()
+    v15 = imagenet_net("resnet-50", 7, image_size=64, stride_in_3x3=True)
+    state = from_torchvision(theirs.state_dict(), v15) | {"_extra_state": released.architecture}
+    released.load_state_dict(state)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(released(images), theirs(images), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_the_other_stride_are_refused():
+    released = imagenet_net("resnet-50", 7, width=0.1)
+    v15 = imagenet_net("resnet-50", 7, width=0.1, stride_in_3x3=True)
+    with pytest.raises(UserError, match="the weights have stride_in_3x3 True, but the net has False"):
+        released.load_state_dict(v15.state_dict())
+    with pytest.raises(UserError, match="strides in the 3x3 layers, this one in the first 1x1"):
+        to_torchvision(released)
+    with pytest.raises(UserError, match="only B"):
+        to_torchvision(imagenet_net("resnet-34-A", 7, width=0.1))
+
+
+@pytest.mark.parametrize(("name", "printed"), IMAGENET_FLOPS.items())
+def test_flops_are_those_that_the_paper_prints(name, printed):
+    """Multiply-adds of convolutions and fc layers; 3.8 and 15.3 are cut off, and VGG-16's are without its fc layers."""
+    with torch.device("meta"):
+        net = imagenet_net(name, 1000)
+    flops = count_multiply_adds(net, 224)
+    if name == "vgg-16":
+        flops -= sum(m.in_features * m.out_features for m in net.modules() if isinstance(m, nn.Linear))
+    cut = int(flops / 1e8) / 10
+    assert printed in (f"{flops / 1e9:.1f}", f"{cut:.1f}")
+    assert len(weighted_layers(net)) == int(name.split("-")[1])
+
+
+def test_option_c_has_thirteen_more_projections():
+    def projections(name):
+        with torch.device("meta"):
+            return sum(".shortcut.0.weight" in key for key in imagenet_net(name, 10).state_dict())
+
+    assert projections("resnet-34-C") - projections("resnet-34-B") == 13
+    assert projections("resnet-34-A") == 0
+
+
+@pytest.mark.parametrize("name", ["resnet-18-A", "resnet-50", "vgg-16", "plain-18"])
+def test_the_fully_convolutional_form_is_the_mean_over_windows(name):
+    """At the training size it is the plain forward; at a larger one, the mean over all windows of the last map."""
+    net = imagenet_net(name, 5, width=0.125, image_size=64).eval()
+    initialise(net, torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, 64, 64)
+    larger = torch.randn(1, 3, 128, 160)
+    with torch.no_grad():
+        torch.testing.assert_close(net.dense(images), net(images), rtol=1e-4, atol=1e-5)
+        maps = net.features(larger)
+        scores = []
+        for top in range(maps.shape[2] - 1):
+            for left in range(maps.shape[3] - 1):
+                window = maps[:, :, top : top + 2, left : left + 2]
+                if name == "vgg-16":
+                    scores.append(net.fc(F.relu(net.fc7(F.relu(net.fc6(window.flatten(1)))))))
+                else:
+                    scores.append(net.fc(window.mean((2, 3))))
+        torch.testing.assert_close(net.dense(larger), torch.stack(scores).mean(0), rtol=1e-4, atol=1e-5)

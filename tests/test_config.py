@@ -1,14 +1,15 @@
 """config.yaml, scales, settings: what is accepted, and the exact error for what is not."""
 
+import argparse
 import dataclasses
 
 import pytest
 import yaml
 from conftest import ROOT
 
-from resnet.config import load
+from resnet.config import RECIPES, load
 from resnet.errors import UserError
-from resnet.settings import CifarRecipe, Hardware, add_arguments, fingerprint, from_arguments, to_flags
+from resnet.settings import CifarRecipe, Hardware, ImageNetRecipe, add_arguments, fingerprint, from_arguments, to_flags
 
 WORKFLOW = ROOT / "workflow"
 
@@ -18,43 +19,50 @@ def config():
     return yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
+@pytest.mark.parametrize("part", ["cifar10", "imagenet"])
 @pytest.mark.parametrize("scale", ["demo", "short", "paper"])
-def test_every_scale_is_valid_and_sets_every_setting(config, scale):
+def test_every_scale_is_valid_and_sets_every_setting(config, scale, part):
     loaded = load({**config, "scale": scale}, WORKFLOW)
-    values = yaml.safe_load((WORKFLOW / f"scales/{scale}.yaml").read_text())["cifar10"]["recipe"]
-    fields = {field.name for field in dataclasses.fields(CifarRecipe)}
+    values = yaml.safe_load((WORKFLOW / f"scales/{scale}.yaml").read_text())[part]["recipe"]
+    fields = {field.name for field in dataclasses.fields(RECIPES[part])}
     assert set(values) == fields - {"model", "seed"}
-    assert [*loaded.seeds][:2] == ["plain-20", "plain-32"]
+    assert next(iter(getattr(loaded, part).seeds)).startswith("plain-")
 
 
 def test_schema_and_settings_have_the_same_keys():
     scale = yaml.safe_load((WORKFLOW / "schemas/scale.schema.yaml").read_text())
-    fields = {field.name for field in dataclasses.fields(CifarRecipe)}
-    assert set(scale["$defs"]["recipe"]["properties"]) == fields - {"model", "seed"}
+    for part, name in (("cifar10", "recipe"), ("imagenet", "imagenet_recipe")):
+        fields = {field.name for field in dataclasses.fields(RECIPES[part])}
+        assert set(scale["$defs"][name]["properties"]) == fields - {"model", "seed"}
     schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
     hardware = {field.name for field in dataclasses.fields(Hardware)}
-    assert set(schema["properties"]["hardware"]["properties"]) == hardware
+    assert set(schema["properties"]["hardware"]["properties"]) == hardware | {"processes"}
 
 
 def test_the_paper_scale_is_the_defaults_of_the_recipe(config):
     loaded = load({**config, "scale": "paper"}, WORKFLOW)
-    assert loaded.recipe("resnet-110", 0) == CifarRecipe(model="resnet-110")
-    assert loaded.seeds["resnet-110"] == [0, 1, 2, 3, 4]
-    assert load(config, WORKFLOW).seeds["resnet-110"] == [0, 1]
+    assert loaded.cifar10.recipe("resnet-110", 0) == CifarRecipe(model="resnet-110")
+    assert loaded.cifar10.seeds["resnet-110"] == [0, 1, 2, 3, 4]
+    assert loaded.imagenet.recipe("resnet-152", 0) == ImageNetRecipe(model="resnet-152")
+    assert loaded.imagenet.recipe("vgg-16", 0) == ImageNetRecipe(model="vgg-16", lr=0.01, dropout=0.5)
+    assert load(config, WORKFLOW).cifar10.seeds["resnet-110"] == [0, 1]
 
 
 def test_config_lays_over_the_scale(config):
     config["cifar10"] = {"seeds": {"resnet-164": [3]}, "exceptions": {"resnet-164": {"lr": 0.5}}}
     loaded = load(config, WORKFLOW)
-    assert loaded.seeds["resnet-164"] == [3]
-    assert loaded.seeds["plain-20"] == [0]
-    assert loaded.recipe("resnet-164", 3).lr == 0.5
-    assert loaded.recipe("plain-20", 0).lr == load({**config, "cifar10": {}}, WORKFLOW).recipe("plain-20", 0).lr
+    assert loaded.cifar10.seeds["resnet-164"] == [3]
+    assert loaded.cifar10.seeds["plain-20"] == [0]
+    assert loaded.cifar10.recipe("resnet-164", 3).lr == 0.5
+    assert (
+        loaded.cifar10.recipe("plain-20", 0).lr
+        == load({**config, "cifar10": {}}, WORKFLOW).cifar10.recipe("plain-20", 0).lr
+    )
 
 
 def test_values_from_the_command_line_are_text(config):
     config["cifar10"] = {"recipe": {"iterations": "60", "lr": "0.5", "lr_drops": ["30"], "ghost_batch_size": "null"}}
-    recipe = load(config, WORKFLOW).recipe("plain-20", 0)
+    recipe = load(config, WORKFLOW).cifar10.recipe("plain-20", 0)
     assert (recipe.iterations, recipe.lr, recipe.lr_drops, recipe.ghost_batch_size) == (60, 0.5, (30,), None)
 
 
@@ -119,3 +127,28 @@ def test_conda_and_pip_have_the_same_pins():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert conda["dependencies"][-1]["pip"] == pins
     assert all("==" in pin for pin in pins)
+
+
+def test_recipes_of_imagenet_survive_the_command_line():
+    recipe = ImageNetRecipe(model="resnet-34-C", stride_in_3x3=True, plateau=3, ghost_batch_size=32, width=0.5)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, ImageNetRecipe)
+    assert from_arguments(ImageNetRecipe, parser.parse_args(to_flags(recipe).split())) == recipe
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": {"resnet-34": [0]}}, "say which shortcuts it has: resnet-34-A, resnet-34-B or resnet-34-C"),
+        ({"seeds": {"plain-50": [0]}}, "plain nets have 18 or 34 layers and no shortcuts"),
+        ({"recipe": {"min_side": 64}}, "min_side must be at least image_size (96), not 64"),
+        ({"recipe": {"max_side": 100, "min_side": 110}}, "max_side must be at least min_side (110), not 100"),
+        ({"ensemble": [{"model": "resnet-152", "seed": 7}]}, "'seed': 7} is not a run of imagenet.seeds"),
+        ({"recipe": {"widht": 2}}, "unknown key imagenet.recipe.widht; did you mean width?"),
+    ],
+)
+def test_wrong_settings_of_imagenet_are_named(config, changes, message):
+    config["imagenet"] = changes
+    with pytest.raises(UserError) as error:
+        load(config, WORKFLOW)
+    assert message in str(error.value)

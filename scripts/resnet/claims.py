@@ -1,10 +1,11 @@
-"""The paper's claims about CIFAR-10, tested on what was measured; no torch.
+"""The paper's claims, tested on what was measured; no torch.
 
 The statements are in ``workflow/paper/claims.yaml``; each has its test here, under the same id. A test returns whether
 the claim holds (None: this run of the workflow cannot tell) and the evidence as a person would want to read it.
 """
 
 import dataclasses
+import itertools
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -25,11 +26,27 @@ class Facts:
         results: per model, ``result.json`` of each run.
         responses: per model, the standard deviation of each layer's response.
         architectures: per model, its row of ``cifar_architectures.csv``.
+        imagenet: as ``results``, of the networks on ImageNet.
+        evaluations: per protocol and model, ``evaluation/<protocol>.json`` of each run.
+        curves: per model of Fig. 4, the rows of ``metrics.csv``.
+        table1: per method, its row of ``table1.csv``.
     """
 
     results: dict[str, list[dict[str, Any]]]
     responses: dict[str, list[float]]
     architectures: dict[str, dict[str, Any]]
+    imagenet: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    evaluations: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
+    curves: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    table1: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def tested(self, model: str, protocol: str, key: str = "top1_error") -> float:
+        """Return the mean over runs of a model's error on ImageNet validation in percent."""
+        return statistics.mean(run[key] for run in self.evaluations[protocol][model])
+
+    def trained(self, model: str) -> float:
+        """Return the mean over runs of a model's last training error on ImageNet in percent."""
+        return statistics.mean(run["train"]["top1_error"] for run in self.imagenet[model])
 
     def error(self, model: str, split: str) -> float:
         """Return the mean over runs of a model's last error in percent."""
@@ -123,7 +140,8 @@ def fewer_parameters(facts: Facts) -> Outcome:
     ours = facts.architectures["resnet-110"]["parameters"] / 1e6
     others = {"FitNet": 2.5, "Highway (19 layers)": 2.3, "Highway (32 layers)": 1.25}
     text = ", ".join(f"{name}: {millions}M" for name, millions in others.items())
-    return all(ours < millions for millions in others.values()), f"ResNet-110: {ours:.2f}M; quoted: {text}"
+    holds = all(ours < millions for millions in others.values())
+    return holds, f"ResNet-110: {ours:.2f}M; quoted: {text}; so the paper's own Table 6 contradicts it"
 
 
 def smaller_responses(facts: Facts) -> Outcome:
@@ -160,6 +178,127 @@ def resnet_1202_size(facts: Facts) -> Outcome:
     return f"{count / 1e6:.1f}" == "19.4", f"{count:,} parameters"
 
 
+def imagenet_degradation(facts: Facts) -> Outcome:
+    """Plain-34 against plain-18 by 10-crop."""
+    values = [facts.tested(model, "10crop") for model in ("plain-18", "plain-34")]
+    return values[1] > values[0], f"10-crop top-1 error: plain-18 {values[0]:.2f} %, plain-34 {values[1]:.2f} %"
+
+
+def imagenet_training_degradation(facts: Facts) -> Outcome:
+    """Training errors of plain-34 against plain-18, each the mean of a tenth of the training; the first is left out."""
+    tenths = {model: _tenths(facts.curves[model]) for model in ("plain-18", "plain-34")}
+    higher = [deep > shallow for shallow, deep in zip(*tenths.values(), strict=True)][1:]
+    ends = ", ".join(f"{model} {values[-1]:.2f} %" for model, values in tenths.items())
+    return all(higher), f"higher in {sum(higher)} of the last {len(higher)} tenths of the training; at the end {ends}"
+
+
+def resnet_34_beats_18(facts: Facts) -> Outcome:
+    """ResNet-34 against ResNet-18."""
+    return _lower(facts, "resnet-34-A", "resnet-18-A")
+
+
+def resnet_34_beats_plain_34(facts: Facts) -> Outcome:
+    """ResNet-34 against plain-34."""
+    return _lower(facts, "resnet-34-A", "plain-34")
+
+
+def eighteen_comparable(facts: Facts) -> Outcome:
+    """Plain-18 against ResNet-18."""
+    values = [facts.tested(model, "10crop") for model in ("plain-18", "resnet-18-A")]
+    return abs(values[0] - values[1]) <= 0.5, f"10-crop top-1 error: plain {values[0]:.2f} %, ResNet {values[1]:.2f} %"
+
+
+def resnet_18_converges_faster(facts: Facts) -> Outcome:
+    """Validation errors of the 18-layer nets at the evaluations before the first drop."""
+    means = {}
+    for model in ("plain-18", "resnet-18-A"):
+        rows = [row for row in facts.curves[model] if row["split"] == "val"]
+        before = [row["top1_error"] for row in rows if row["lr"] == rows[0]["lr"]]
+        means[model] = statistics.mean(before)
+    text = ", ".join(f"{model} {value:.2f} %" for model, value in means.items())
+    return means["resnet-18-A"] < means["plain-18"], f"mean validation error before the first drop: {text}"
+
+
+def shortcuts_beat_plain(facts: Facts) -> Outcome:
+    """Options A, B and C against plain-34."""
+    models = ("plain-34", "resnet-34-A", "resnet-34-B", "resnet-34-C")
+    values = {model: facts.tested(model, "10crop") for model in models}
+    return max(list(values.values())[1:]) < values["plain-34"], _errors(values)
+
+
+def shortcuts_order(facts: Facts) -> Outcome:
+    """Options A, B and C among themselves."""
+    values = {model: facts.tested(model, "10crop") for model in ("resnet-34-A", "resnet-34-B", "resnet-34-C")}
+    a, b, c = values.values()
+    return a >= b >= c, _errors(values)
+
+
+def deeper_is_better(facts: Facts) -> Outcome:
+    """34 to 152 layers on every metric."""
+    models, holds, texts = ("resnet-34-B", "resnet-50", "resnet-101", "resnet-152"), True, []
+    for protocol in ("10crop", "multiscale"):
+        for key in ("top1_error", "top5_error"):
+            values = [facts.tested(model, protocol, key) for model in models]
+            holds = holds and all(a > b for a, b in itertools.pairwise(values))
+            texts.append(f"{protocol} {key.split('_')[0]} " + " / ".join(f"{value:.2f}" for value in values))
+    return holds, "34 / 50 / 101 / 152 layers (%): " + "; ".join(texts)
+
+
+def imagenet_flops(facts: Facts) -> Outcome:
+    """Counted FLOPs against the printed ones; VGG-16's leave the fc layers out, as the paper's number does."""
+    texts, holds = [], True
+    for method, row in facts.table1.items():
+        counted = row["conv_flops_1e9"] if method == "VGG-16" else row["flops_1e9"]
+        holds = holds and abs(counted - row["paper_flops_1e9"]) < 0.1
+        texts.append(f"{method} {counted:.2f} ({row['paper_flops_1e9']:g})")
+    flops = {method: row["flops_1e9"] for method, row in facts.table1.items()}
+    holds = holds and flops["152-layer"] < min(flops["VGG-16"], flops["VGG-19"])
+    return holds, "counted (printed) in 10⁹: " + ", ".join(texts)
+
+
+def plain_34_near_vgg(facts: Facts) -> Outcome:
+    """Plain-34 against VGG-16."""
+    values = {model: facts.tested(model, "10crop") for model in ("plain-34", "vgg-16")}
+    return abs(values["plain-34"] - values["vgg-16"]) <= 1, _errors(values)
+
+
+def single_model(facts: Facts) -> Outcome:
+    """ResNet-152's multi-scale top-5 error; 4.82 is the lowest of Table 5's quoted ensembles."""
+    error = facts.tested("resnet-152", "multiscale", "top5_error")
+    return abs(error - 4.49) <= 0.3 and error < 4.82, f"top-5 error {error:.2f} %"
+
+
+def ensemble_is_better(facts: Facts) -> Outcome:
+    """The ensemble against the members that are in Table 4."""
+    tested = facts.evaluations["multiscale"]
+    ours = facts.tested("ensemble", "multiscale", "top5_error")
+    members = {model: facts.tested(model, "multiscale", "top5_error") for model in tested if model != "ensemble"}
+    best = min(members, key=members.get)
+    return ours < members[best], f"top-5 error: ensemble {ours:.2f} %, best single model {best} {members[best]:.2f} %"
+
+
+def _lower(facts: Facts, ours: str, theirs: str) -> Outcome:
+    tested = {model: facts.tested(model, "10crop") for model in (ours, theirs)}
+    trained = {model: facts.trained(model) for model in (ours, theirs)}
+    holds = tested[ours] < tested[theirs] and trained[ours] < trained[theirs]
+    text = ", ".join(f"{model} {value:.2f} %" for model, value in trained.items())
+    return holds, f"{_errors(tested)}; training error: {text}"
+
+
+def _errors(values: dict[str, float]) -> str:
+    return "10-crop top-1 error: " + ", ".join(f"{model} {value:.2f} %" for model, value in values.items())
+
+
+def _tenths(rows: list[dict[str, Any]]) -> list[float]:
+    """Return the mean training error of each tenth of the training."""
+    train = [row for row in rows if row["split"] == "train"]
+    last = train[-1]["iteration"]
+    parts: dict[int, list[float]] = {}
+    for row in train:
+        parts.setdefault(min(9, 10 * (row["iteration"] - 1) // last), []).append(row["top1_error"])
+    return [statistics.mean(parts[part]) for part in sorted(parts)]
+
+
 TESTS: dict[str, Callable[[Facts], Outcome]] = {
     "degradation": degradation,
     "same-cost": same_cost,
@@ -177,6 +316,19 @@ TESTS: dict[str, Callable[[Facts], Outcome]] = {
     "resnet-1202-optimises": resnet_1202_optimises,
     "resnet-1202-overfits": resnet_1202_overfits,
     "resnet-1202-size": resnet_1202_size,
+    "imagenet-degradation": imagenet_degradation,
+    "imagenet-training-degradation": imagenet_training_degradation,
+    "resnet-34-beats-18": resnet_34_beats_18,
+    "resnet-34-beats-plain-34": resnet_34_beats_plain_34,
+    "eighteen-comparable": eighteen_comparable,
+    "resnet-18-converges-faster": resnet_18_converges_faster,
+    "shortcuts-beat-plain": shortcuts_beat_plain,
+    "shortcuts-order": shortcuts_order,
+    "deeper-is-better": deeper_is_better,
+    "imagenet-flops": imagenet_flops,
+    "plain-34-near-vgg": plain_34_near_vgg,
+    "single-model": single_model,
+    "ensemble": ensemble_is_better,
 }
 
 

@@ -218,8 +218,7 @@ def _draw_error_panel(
             errorbar=None,
             estimator=None,
         )
-        if "text" in curve:
-            _write_beside(axis, curve, rows, unit, first + 0.72 * (last - first), top)
+    _write_texts(axis, panel["curves"], runs, unit, first + 0.72 * (last - first), top)
     wide = top > drawing["ylim"][1]
     axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
     axis.set(ylim=(0 if wide else drawing["ylim"][0], top), yticks=range(0, 101, 20) if wide else panel["yticks"])
@@ -236,16 +235,32 @@ def _iteration_unit(last: int) -> tuple[int, str]:
     return (10**exponent, f" (1e{exponent})") if exponent >= 3 else (1, "")
 
 
-def _write_beside(axis: "Axes", curve: dict[str, Any], rows: "pd.DataFrame", unit: int, at: float, top: float) -> None:
+def _write_texts(
+    axis: "Axes", curves: list[dict[str, Any]], runs: dict[str, "pd.DataFrame"], unit: int, at: float, top: float
+) -> None:
+    """Write the curves' texts near ``at``: above the highest of them, below the others."""
+    points = []
+    for curve in curves:
+        if "text" in curve:
+            rows = _curve(runs, curve)
+            nearest = rows.iloc[(rows["iteration"] - at).abs().argmin()]
+            points.append((min(nearest["top1_error"], top), nearest["iteration"] / unit, curve))
+    points.sort(key=lambda point: -point[0])
+    for place, (height, iteration, curve) in enumerate(points):
+        # A single text has the place that the paper gives it.
+        below = place > 0 if len(points) > 1 else curve["place"] == "below"
+        _write_beside(axis, curve, iteration, height, below, top)
+
+
+def _write_beside(
+    axis: "Axes", curve: dict[str, Any], iteration: float, height: float, below: bool, top: float
+) -> None:
     """Write a curve's text above or below it; where there is no room below, higher above than the other texts."""
-    nearest = rows.iloc[(rows["iteration"] - at).abs().argmin()]
-    height = min(nearest["top1_error"], top)
-    below = curve["place"] == "below"
     has_room = height > 0.12 * top
     offset = (-4 if has_room else 16) if below else 4
     axis.annotate(
         curve["text"],
-        (nearest["iteration"] / unit, height),
+        (iteration, height),
         xytext=(0, offset),
         textcoords="offset points",
         ha="center",

@@ -10,11 +10,21 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from resnet.files import read_json
-from resnet.tables import TABLE6_HEADINGS, scale_note, table6_cells
+from resnet.tables import (
+    TABLE6_HEADINGS,
+    architecture_grid,
+    error_cells,
+    error_headings,
+    read_paper,
+    scale_note,
+    table6_cells,
+)
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 FIGURE_CAPTIONS = {
     "fig1": "The runs of the left panel of Fig. 6. A deeper plain net is worse already on the data it is trained on.",
+    "fig4": "Thin: training error on augmented crops. Bold: validation error of the centre crops. Left: plain "
+    "nets. Right: ResNets with option A, which have the same parameters.",
     "fig6": "Dashed: training error on augmented batches. Bold: test error. The 110-layer plain net is trained too, "
     "but not drawn, as in the paper.",
     "fig7": "Standard deviation of the output of each 3×3 layer, after batch normalisation and before ReLU or "
@@ -25,6 +35,8 @@ FIGURE_CAPTIONS = {
 def render(
     *,
     scale: str,
+    errors: dict[Path, Path],
+    table1: tuple[Path, Path],
     table6: Path,
     architectures: Path,
     claims: Path,
@@ -36,6 +48,8 @@ def render(
 
     Args:
         scale: name of the scale.
+        errors: results/table2.csv to table5.csv, each with its published table (``workflow/paper/table<n>.yaml``).
+        table1: results/table1.csv and its published table.
         table6: results/table6.csv.
         architectures: results/cifar_architectures.csv.
         claims: results/claims.csv.
@@ -65,11 +79,13 @@ def render(
             }
             for name, drawing in ((name, yaml.safe_load(path.read_text("utf-8"))) for name, path in drawings.items())
         ],
+        errors=[_error_table(table, read_paper(published)) for table, published in errors.items()],
+        table1=_architectures(*table1),
         table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in _records(table6)]},
         architectures=_records(architectures),
         runs=[run.provenance() for run in folders],
         seconds=sum(run.environment["seconds"] for run in folders),
-        dataset=folders[0].config["dataset"]["name"],
+        datasets=sorted({run.config["dataset"]["name"] for run in folders}),
     )
 
 
@@ -99,6 +115,7 @@ class Run:
             "seed": result["seed"],
             "iterations": f"{result['iterations']:,}",
             "warmup": result["warmup_ended_at"],
+            "dataset": result["dataset"],
             "errors": [f"{self.end(s):.2f}" if s in result else "–" for s in ("train", "val", "test")],
             "seconds": f"{environment['seconds']:,.0f}",
             "images_per_second": f"{environment['images_per_second']:,.0f}",
@@ -109,6 +126,19 @@ class Run:
             "fingerprint": self.config["fingerprint"][:12],
             "folder": str(self.folder),
         }
+
+
+def _error_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
+    """Return Table 2, 3, 4 or 5 as printed."""
+    cells = [error_cells(paper, row) for row in _records(path)]
+    return {"name": path.stem, "title": paper["title"], "headings": error_headings(paper), "rows": cells}
+
+
+def _architectures(path: Path, published: Path) -> dict[str, Any]:
+    """Return Table 1 as printed, and the networks that it does not show."""
+    paper, rows = read_paper(published), _records(path)
+    headings, cells = architecture_grid(paper, rows)
+    return {"headings": headings, "rows": cells, "others": [row for row in rows if not row["conv1"]]}
 
 
 def _comparison(drawing: dict[str, Any], runs: dict[str, Run]) -> dict[str, Any]:

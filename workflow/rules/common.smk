@@ -68,6 +68,14 @@ def evaluations(table):
     return [f"{IMAGENET_RUN}/{name}".format(net=net, run=WEIGHTS) for net in published]
 
 
+def trained_evaluations():
+    """Return every evaluation of trained networks that a table shows, and those of the ensemble's members."""
+    found = [
+        path for protocol, nets in ERROR_TABLES.values() for path in imagenet_runs(f"evaluation/{protocol}.json", nets)
+    ]
+    return sorted(set(found))
+
+
 def ensemble_predictions():
     """Return the stored predictions of the ensemble's members."""
     name = f"{IMAGENET_RUN}/evaluation/multiscale.npz"

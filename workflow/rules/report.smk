@@ -6,12 +6,15 @@ rule render_report:
         program="scripts/render_report.py",
         library=["scripts/resnet/report.py", "scripts/resnet/tables.py"],
         template="scripts/resnet/report.html.j2",
+        errors=expand("results/table{number}.csv", number=range(2, 6)),
+        published=expand("workflow/paper/table{number}.yaml", number=range(2, 6)),
+        table1=[rules.tabulate_table1.output.csv, "workflow/paper/table1.yaml"],
         table6=rules.tabulate_table6.output.csv,
         architectures=rules.tabulate_cifar_architectures.output.csv,
         claims=rules.check_claims.output,
         figures=expand("results/{figure}.png", figure=FIGURE_MODELS),
         drawings=expand("workflow/paper/{figure}.yaml", figure=FIGURE_MODELS),
-        results=all_runs("result.json"),
+        results=all_runs("result.json") + imagenet_runs("result.json"),
     output:
         report(
             "results/report.html",
@@ -29,6 +32,7 @@ rule render_report:
     params:
         scale=CONFIG.scale,
     shell:
-        "python {input.program} --scale {params.scale} --table6 {input.table6} --architectures {input.architectures} "
+        "python {input.program} --scale {params.scale} --errors {input.errors} --published {input.published} "
+        "--table1 {input.table1} --table6 {input.table6} --architectures {input.architectures} "
         "--claims {input.claims} --figures {input.figures} --drawings {input.drawings} --results {input.results} "
         "--output {output} > {log} 2>&1"

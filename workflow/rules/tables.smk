@@ -138,6 +138,10 @@ rule check_claims:
         results=all_runs("result.json"),
         responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
         architectures=rules.tabulate_cifar_architectures.output.csv,
+        imagenet=imagenet_runs("result.json"),
+        evaluations=trained_evaluations() + rules.evaluate_ensemble.output,
+        metrics=first_runs("metrics.csv", FIGURE_MODELS["fig4"]),
+        table1=rules.tabulate_table1.output.csv,
     output:
         report(
             "results/claims.csv",
@@ -156,4 +160,5 @@ rule check_claims:
         scale=CONFIG.scale,
     shell:
         "python {input.program} --claims {input.claims} --results {input.results} --responses {input.responses} "
-        "--architectures {input.architectures} --scale {params.scale} --output {output} > {log} 2>&1"
+        "--architectures {input.architectures} --imagenet {input.imagenet} --evaluations {input.evaluations} "
+        "--metrics {input.metrics} --table1 {input.table1} --scale {params.scale} --output {output} > {log} 2>&1"
