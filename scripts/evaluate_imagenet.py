@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     parser.add_argument("--pixels", type=Path, required=True, help="the statistics that the network was trained with")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to test")
     parser.add_argument("--sides", type=int, nargs="+", default=(224, 256, 384, 480, 640), help="sizes of multiscale")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
@@ -34,7 +34,7 @@ def main() -> None:
     from resnet.testing import test_run
 
     test_run(
-        arguments.run,
+        arguments.run_folder,
         arguments.data,
         arguments.pixels,
         protocol=arguments.protocol,

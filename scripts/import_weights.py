@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data that they are tested on")
     parser.add_argument("--image-size", type=int, default=224, help="side of the test crop (default: 224)")
     parser.add_argument("--test-side", type=int, default=256, help="shorter side of the test image (default: 256)")
-    parser.add_argument("--run", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--run-folder", type=Path, required=True, help="run folder to write")
     arguments = parser.parse_args()
     recipe = ImageNetRecipe(
         model=arguments.model,
@@ -42,7 +42,7 @@ def main() -> None:
         test_side=arguments.test_side,
     )
     classes = len(read_description(arguments.data).wnids)
-    write_run(arguments.run, recipe, arguments.weights, classes)
+    write_run(arguments.run_folder, recipe, arguments.weights, classes)
 
 
 def write_run(run: Path, recipe: ImageNetRecipe, weights: Path, classes: int) -> None:

@@ -20,19 +20,19 @@ def main() -> None:
     """Load the trained network and write one row per layer."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json the network was trained on")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recipe = yaml.safe_load((arguments.run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
+    recipe = yaml.safe_load((arguments.run_folder / "config.yaml").read_text(encoding="utf-8"))["recipe"]
     description = read_description(arguments.data)
     net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes)).to(device)
     try:
-        net.load_state_dict(torch.load(arguments.run / "weights.pt", map_location=device, weights_only=True))
+        net.load_state_dict(torch.load(arguments.run_folder / "weights.pt", map_location=device, weights_only=True))
     except RuntimeError as error:
-        raise UserError(f"{arguments.run / 'weights.pt'} does not fit its config.yaml: {error}") from None
+        raise UserError(f"{arguments.run_folder / 'weights.pt'} does not fit its config.yaml: {error}") from None
     parts, mean = load_parts(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
     batches = EvaluationBatches(parts["test"], mean, BATCH, device)
     rows = [

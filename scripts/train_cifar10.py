@@ -20,7 +20,7 @@ def main() -> None:
     from resnet.training import train
 
     build_task = partial(cifar_task, recipe, read_description(arguments.data))
-    train(arguments.run, recipe, hardware, build_task, arguments.wait)
+    train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)
 
 
 if __name__ == "__main__":

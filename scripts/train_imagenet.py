@@ -22,7 +22,7 @@ def main() -> None:
     from resnet.training import train
 
     build_task = partial(imagenet_task, recipe, arguments.data, arguments.pixels)
-    train(arguments.run, recipe, hardware, build_task, arguments.wait)
+    train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)
 
 
 if __name__ == "__main__":

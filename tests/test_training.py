@@ -28,7 +28,7 @@ FINAL_FILES = ("config.yaml", "metrics.csv", "result.json", "environment.json", 
 def arguments(dataset, folder, recipe, hardware=None):
     hardware = hardware or Hardware(device="cpu", checkpoint_seconds=0.01)
     flags = f"{to_flags(recipe)} {to_flags(hardware)}".split()
-    return ["train_cifar10", "--data", dataset, "--run", folder, *flags]
+    return ["train_cifar10", "--data", dataset, "--run-folder", folder, *flags]
 
 
 def same_run(first, second):
@@ -257,7 +257,9 @@ def test_a_full_disk_is_one_clear_error_and_the_checkpoint_stays(dataset, tmp_pa
 
 
 def test_an_unknown_model_fails_before_torch_is_imported(dataset, tmp_path):
-    python, *command = command_line("train_cifar10", "--data", dataset, "--run", tmp_path, "--model", "resnet-21")
+    python, *command = command_line(
+        "train_cifar10", "--data", dataset, "--run-folder", tmp_path, "--model", "resnet-21"
+    )
     done = subprocess.run([python, "-X", "importtime", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "the depth must be 6n+2" in done.stderr

@@ -261,7 +261,7 @@ def read_training_arguments(
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     for flag, options in files:
         parser.add_argument(flag, **options)
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--wait", action="store_true", help="wait for another process that trains in the folder")
     add_arguments(parser, recipe)
     add_arguments(parser, Hardware)

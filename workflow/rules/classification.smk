@@ -27,7 +27,7 @@ rule train_cifar10:
         recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))),
         recipe_version=RECIPE_VERSION,
     shell:
-        "python scripts/train_cifar10.py --data {input.data} --run {params.run} --wait {params.recipe}"
+        "python scripts/train_cifar10.py --data {input.data} --run-folder {params.run} --wait {params.recipe}"
         f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
 
 
@@ -52,7 +52,7 @@ rule measure_responses:
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
     shell:
-        "python scripts/measure_responses.py --data {input.data} --run {params.run} --threads {threads} "
+        "python scripts/measure_responses.py --data {input.data} --run-folder {params.run} --threads {threads} "
         "--output {output} > {log} 2>&1"
 
 
@@ -87,7 +87,7 @@ rule train_imagenet:
         recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
         recipe_version=RECIPE_VERSION,
     shell:
-        f"{launcher()} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run {{params.run}}"
+        f"{launcher()} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
         f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
 
 
@@ -111,7 +111,7 @@ rule import_weights:
         sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.net, 0)),
     shell:
         "python scripts/import_weights.py --model {wildcards.net} --weights {input.weights:q} --data {input.data} "
-        "{params.sizes} --run {params.run} > {log} 2>&1"
+        "{params.sizes} --run-folder {params.run} > {log} 2>&1"
 
 
 rule evaluate_imagenet:
@@ -142,7 +142,7 @@ rule evaluate_imagenet:
         run=lambda wildcards, input: Path(input.weights).parent,
         sides=CONFIG.imagenet.settings["multiscale_sides"],
     shell:
-        "python scripts/evaluate_imagenet.py --data {input.data} --pixels {input.pixels} --run {params.run} "
+        "python scripts/evaluate_imagenet.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
         "--protocol {wildcards.protocol} --sides {params.sides} --output {output.result} "
         f"--predictions {{output.predictions}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
 

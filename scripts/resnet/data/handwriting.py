@@ -21,7 +21,7 @@ CLASSES = tuple(f"{digit} on the {name}" for name in PHOTOGRAPHS for digit in ra
 PICTURES = {"train": 64 * len(CLASSES), "val": 10 * len(CLASSES), "test": 2 * len(CLASSES)}
 # Nearly square, so that the small networks of the demo see whole pictures at the map size that they were trained at.
 # The last is large enough for libjpeg to decode it at half its size.
-SIZES = ((80, 70), (70, 80), (90, 90), (96, 84), (84, 96), (160, 180))
+SIZES = ((80, 70), (70, 80), (90, 90), (96, 84), (84, 96), (420, 450))
 QUALITY = 90
 
 

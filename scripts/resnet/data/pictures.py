@@ -13,13 +13,15 @@ from PIL import Image
 
 from resnet.errors import UserError
 
+REDUCING_GAP = 2
+
 
 def read_picture(path: Path, side: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
     """Read a picture as RGB: JPEG or PNG whatever its name says; grey, CMYK and transparent ones are converted.
 
     Returns the picture, and its width and height once the shorter is resized to ``side``. With a ``side``, libjpeg may
-    have decoded it at 1/2, 1/4 or 1/8 of its size, but not below that width and height: it is faster, and as good a
-    start for shrinking.
+    have decoded it at 1/2, 1/4 or 1/8 of its size, which is faster, but not below twice that width and height, so that
+    the resize that follows gives nearly the same pixels (Pillow's thumbnails keep the same distance).
 
     Raises:
         UserError: the file is missing, truncated or no picture; the message names it.
@@ -27,7 +29,7 @@ def read_picture(path: Path, side: int | None = None) -> tuple[Image.Image, tupl
     with opened(path) as picture:
         target = resized(picture.size, side) if side else picture.size
         if side:
-            picture.draft(None, target)
+            picture.draft(None, (REDUCING_GAP * target[0], REDUCING_GAP * target[1]))
         return picture.convert("RGB"), target
 
 
