@@ -99,7 +99,48 @@ def facts(results):
         architectures[model] = row
     architectures["resnet-1202"]["parameters"] = 19_421_274
     responses = {"plain-20": [2, 2, 1], "resnet-20": [1.5, 1.5], "plain-56": [2, 1.4], "resnet-56": [1.1, 1]}
-    return claims.Facts(results, responses | {"resnet-110": [0.9, 0.9]}, architectures)
+    imagenet, evaluations, curves, table1 = imagenet_facts()
+    return claims.Facts(
+        results, responses | {"resnet-110": [0.9, 0.9]}, architectures, imagenet, evaluations, curves, table1
+    )
+
+
+def imagenet_facts():
+    """The paper's own numbers of Tables 1 to 5, and of Fig. 4 as read off it."""
+    trained = {"plain-18": 31.7, "plain-34": 33.1, "resnet-18-A": 31.0, "resnet-34-A": 25.1}
+    imagenet = {model: [{"model": model, "train": {"top1_error": error}}] for model, error in trained.items()}
+    evaluations = {"10crop": {}, "multiscale": {}}
+    for table, protocol in ((3, "10crop"), (4, "multiscale")):
+        for row in read_paper(PAPER / f"table{table}.yaml")["rows"]:
+            if "model" in row:
+                evaluations[protocol][row["model"]] = [evaluation(row["model"], row["top1_error"], row["top5_error"])]
+    for row in read_paper(PAPER / "table2.yaml")["rows"]:
+        for kind in ("plain", "resnet"):
+            if row[kind] not in evaluations["10crop"]:
+                evaluations["10crop"][row[kind]] = [evaluation(row[kind], row[f"{kind}_top1_error"], 9)]
+    evaluations["multiscale"]["ensemble"] = [evaluation("ensemble", 18, 3.9)]
+    curves = {}
+    for model, end in trained.items():
+        faster = -2 if model.startswith("resnet") else 0
+        curves[model] = [
+            {
+                "split": split,
+                "iteration": 10000 * n,
+                "lr": 0.1 if n <= 15 else 0.01,
+                "top1_error": end + 40 / n + faster,
+            }
+            for n in range(1, 61)
+            for split in ("train", "val")
+        ]
+    table1 = {
+        row["method"]: {"flops_1e9": row["flops_1e9"], "conv_flops_1e9": 15.35, "paper_flops_1e9": row["flops_1e9"]}
+        for row in read_paper(PAPER / "table1.yaml")["rows"]
+    }
+    return imagenet, evaluations, curves, table1
+
+
+def evaluation(model, top1, top5):
+    return {"model": model, "top1_error": top1, "top5_error": top5, "source": "reproduced"}
 
 
 def verdicts(facts, scale="paper"):
@@ -146,6 +187,66 @@ def test_claims_about_counts_and_responses_fail_too(facts):
     assert found["fewer-parameters"] == "does not hold"
 
 
+@pytest.mark.parametrize(
+    ("claim", "model", "top1"),
+    [
+        ("imagenet-degradation", "plain-34", 27),
+        ("resnet-34-beats-18", "resnet-34-A", 28),
+        ("resnet-34-beats-plain-34", "resnet-34-A", 29),
+        ("eighteen-comparable", "plain-18", 29),
+        ("shortcuts-beat-plain", "resnet-34-C", 30),
+        ("shortcuts-order", "resnet-34-B", 26),
+        ("deeper-is-better", "resnet-101", 24),
+        ("plain-34-near-vgg", "vgg-16", 26),
+    ],
+)
+def test_a_claim_about_imagenet_fails_when_the_numbers_say_so(facts, claim, model, top1):
+    facts.evaluations["10crop"][model] = [evaluation(model, top1, 9)]
+    assert verdicts(facts)[claim] == "does not hold"
+
+
+def test_other_claims_about_imagenet_fail_too(facts):
+    facts.curves["plain-34"][-1]["top1_error"] = facts.curves["plain-34"][-2]["top1_error"] = -50
+    facts.curves["resnet-18-A"] = facts.curves["plain-18"]
+    facts.evaluations["multiscale"]["ensemble"] = [evaluation("ensemble", 18, 4.6)]
+    facts.evaluations["multiscale"]["resnet-152"] = [evaluation("resnet-152", 19, 4.9)]
+    facts.table1["50-layer"]["flops_1e9"] = 4.1
+    found = verdicts(facts)
+    for claim in (
+        "imagenet-training-degradation",
+        "resnet-18-converges-faster",
+        "ensemble",
+        "single-model",
+        "imagenet-flops",
+    ):
+        assert found[claim] == "does not hold", claim
+
+
+def test_error_tables_have_the_papers_rows_in_its_order():
+    _, evaluations, _, _ = imagenet_facts()
+    paper = read_paper(PAPER / "table3.yaml")
+    tested = evaluations["10crop"]
+    tested["resnet-50"] = [evaluation("resnet-50", 22, 6), evaluation("resnet-50", 24, 7)]
+    rows = tables.error_table(paper, tested, "paper", "trained")
+    assert [row["method"] for row in rows][:3] == ["VGG-16", "GoogLeNet", "PReLU-net"]
+    assert [row["source"].split(":")[0] for row in rows][:3] == ["reproduced", "quoted", "quoted"]
+    row = rows[7]
+    assert (row["top1_error"], row["top1_error_std"], row["paper_top1_error"]) == (23, pytest.approx(2**0.5), 22.85)
+    assert tables.error_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
+    assert tables.error_cells(paper, rows[1]) == ["GoogLeNet (quoted)", "–", "–", "", "–", "9.15", "", "", "quoted"]
+    del tested["vgg-16"]
+    with pytest.raises(UserError, match=r"Table 3.* needs an evaluation of vgg-16"):
+        tables.error_table(paper, tested, "paper", "trained")
+    rows = tables.error_table(paper, tested, "paper", "torchvision")
+    assert rows[0]["source"] == "no weights from torchvision"
+
+
+def test_table_2_pairs_plain_and_residual():
+    _, evaluations, _, _ = imagenet_facts()
+    rows = tables.error_table(read_paper(PAPER / "table2.yaml"), evaluations["10crop"], "paper", "trained")
+    assert [(row["plain_top1_error"], row["resnet_top1_error"]) for row in rows] == [(27.94, 27.88), (28.54, 25.03)]
+
+
 def test_absolute_claims_are_not_judged_at_another_scale(facts):
     found = verdicts(facts, "demo")
     assert found["resnet-110-error"] == found["resnet-1202-optimises"] == "not tested"
@@ -156,7 +257,7 @@ def metrics(last, iterations=64000, points=64):
     rows = []
     for point in range(1, points + 1):
         iteration = iterations * point // points
-        for split in ("train", "test"):
+        for split in ("train", "test", "val"):
             rows.append({"iteration": iteration, "split": split, "top1_error": last + 60 / point**1.5})
     return pd.DataFrame(rows)
 
@@ -228,7 +329,23 @@ def test_a_broken_metrics_file_is_named(tmp_path):
     assert f"{path} has no column top1_error" in output
 
 
-RENDERERS = ["plot_errors", "plot_responses", "tabulate_table6", "check_claims", "render_report"]
+def test_fig4_looks_as_the_paper_says(tmp_path):
+    models = ("plain-18", "plain-34", "resnet-18-A", "resnet-34-A")
+    runs = {model: metrics(25 + place, 600000) for place, model in enumerate(models)}
+    drawing = plotting.read_drawing(PAPER / "fig4.yaml", runs)
+    figure = plotting.draw_errors(drawing, runs, "", digitised=True)
+    for axis, kind in zip(figure.axes, ("plain", "ResNet"), strict=True):
+        assert axis.get_ylim() == (20, 63)
+        assert axis.get_xlabel() == "iter. (1e5)"
+        assert [text.get_text() for text in axis.get_legend().get_texts()] == [f"{kind}-18", f"{kind}-34"]
+        widths = [line.get_linewidth() for line in axis.lines if len(line.get_xdata()) == 64]
+        assert widths == [0.7, 0.7, 2, 2]
+
+
+RENDERERS = [
+    "plot_errors", "plot_responses", "tabulate_table6", "tabulate_errors", "check_claims", "render_report",
+    "evaluate_ensemble",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RENDERERS)

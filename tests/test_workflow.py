@@ -19,10 +19,30 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import torchvision
 import yaml
 from conftest import PACKS, snakemake
 
 TINY = {
+    "imagenet": {
+        "recipe": {
+            "width": 0.03,
+            "image_size": 32,
+            "min_side": 32,
+            "max_side": 40,
+            "test_side": 36,
+            "batch_size": 8,
+            "iterations": 4,
+            "lr_drops": [2, 3],
+            "log_interval": 2,
+            "evaluation_interval": 2,
+        },
+        "exceptions": {
+            **{f"resnet-{depth}": {"batch_size": 8} for depth in (50, 101, 152)},
+            "vgg-16": {"iterations": 4, "lr_drops": [2, 3]},
+        },
+        "multiscale_sides": [32, 36],
+    },
     "cifar10": {
         "recipe": {
             "batch_size": 16,
@@ -32,10 +52,11 @@ TINY = {
             "evaluation_interval": 2,
         },
         "exceptions": {"resnet-1202": {"batch_size": 2, "iterations": 1, "log_interval": 1, "evaluation_interval": 1}},
-    }
+    },
 }
 ARTEFACTS = (
-    "table6.csv", "table6.md", "cifar_architectures.csv", "cifar_architectures.md", "claims.csv",
+    *(f"table{number}.{form}" for number in range(1, 7) for form in ("csv", "md")), "fig4.pdf", "fig4.png",
+    "cifar_architectures.csv", "cifar_architectures.md", "claims.csv",
     "fig1.pdf", "fig1.png", "fig6.pdf", "fig6.png", "fig7.pdf", "fig7.png", "report.html",
 )  # fmt: skip
 
@@ -82,23 +103,39 @@ def test_everything_is_made(built):
         assert (built / "results" / name).stat().st_size > 100, name
     models = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56, 110)]
     expected = {f"demo/digits/{model}/seed0" for model in [*models, "resnet-1202"]} | {"demo/digits/resnet-110/seed1"}
+    nets = ["plain-18", "plain-34", "resnet-18-A", "resnet-50", "resnet-101", "resnet-152", "vgg-16"]
+    nets += [f"resnet-34-{option}" for option in "ABC"]
+    expected |= {f"demo/handwriting/{net}/seed0" for net in nets} | {"demo/handwriting/resnet-152/seed1"}
     assert runs(built) == expected
     table = pd.read_csv(built / "results/table6.csv")
     assert table[table.layers == 110].runs.tolist() == [2]
     assert table[table.source == "reproduced"].scale.unique().tolist() == ["demo"]
     for folder in expected:
         weights = torch.load(built / "results/runs" / folder / "weights.pt", weights_only=True)
-        assert all(torch.isfinite(value).all() for value in weights.values())
+        assert all(torch.isfinite(value).all() for key, value in weights.items() if key != "_extra_state")
+    submission = built / "results/runs/demo/handwriting/ensemble/test_submission.txt"
+    assert [len(set(line.split())) for line in submission.read_text().splitlines()] == [5] * 40
 
 
 def test_the_report_is_whole_by_itself(built):
     page = (built / "results/report.html").read_text()
     parser = Images()
     parser.feed(page)
-    assert len(parser.sources) == 3
+    assert len(parser.sources) == 4
     assert all(source.startswith("data:image/png;base64,") for source in parser.sources)
     assert not parser.links
-    for text in ("Table 6", "plain-110, seed 0", "resnet-110, seed 1", "demo", "digits", "quoted", "6.43 (6.61±0.16)"):
+    for text in (
+        "Table 3",
+        "ResNet-34 B",
+        "resnet-152, seed 1",
+        "Table 6",
+        "plain-110, seed 0",
+        "resnet-110, seed 1",
+        "demo",
+        "digits",
+        "quoted",
+        "6.43 (6.61±0.16)",
+    ):
         assert text in page, text
 
 
@@ -126,7 +163,7 @@ def test_a_comment_or_other_hardware_does_not_retrain_but_a_setting_does(built, 
     code, output = snakemake(copy, "-n", *configure(copy, changes), "--", target)
     assert code == 0, output
     assert executed(output, "train_cifar10") == 0, output
-    changed = {"cifar10": TINY["cifar10"] | {"recipe": TINY["cifar10"]["recipe"] | {"lr": 0.5}}}
+    changed = TINY | {"cifar10": TINY["cifar10"] | {"recipe": TINY["cifar10"]["recipe"] | {"lr": 0.5}}}
     code, output = snakemake(copy, "-n", *configure(copy, changed), "--", target)
     assert executed(output, "train_cifar10") == 1, output
 
@@ -156,7 +193,41 @@ def test_paper_scale_plans_the_papers_runs(project):
     code, output = snakemake(project, "-n", "--config", "scale=paper")
     assert code == 0, output
     assert executed(output, "train_cifar10") == 15
+    assert executed(output, "train_imagenet") == 11
     assert executed(output, "download_cifar10") == 1
+
+
+def test_published_weights_are_tested_without_training(project, tmp_path):
+    """Of torchvision's files, found in a folder, or downloaded where there is none."""
+    published = {"resnet34": torchvision.models.resnet34, "resnet50": torchvision.models.resnet50}
+    for name, build in published.items():
+        torch.save(build(num_classes=20).state_dict(), tmp_path / f"{name}-0a1b2c3d.pth")
+    changes = TINY | {"data": {"imagenet": {"weights": str(tmp_path)}}}
+    changes["imagenet"] = TINY["imagenet"] | {"weights": "torchvision"}
+    folder = "results/runs/demo/handwriting/{}/torchvision/evaluation/10crop.json"
+    targets = [folder.format("resnet-34-B"), folder.format("resnet-50")]
+    code, output = snakemake(project, *configure(project, changes), "--", *targets)
+    assert code == 0, output
+    assert executed(output, "train_imagenet") == 0
+    assert json.loads((project / targets[1]).read_text())["source"] == "torchvision (resnet50-0a1b2c3d.pth)"
+    changes["data"] = {"imagenet": {"weights": None}}
+    code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table3.csv")
+    assert code == 0, output
+    assert (executed(output, "train_imagenet"), executed(output, "download_weights")) == (0, 3)
+
+
+def test_imagenet_says_where_to_get_it(project):
+    code, output = snakemake(project, "--config", "scale=paper", "--", "data/imagenet/dataset.json")
+    assert code != 0
+    assert "prepare_imagenet: error: ILSVRC2012 cannot be downloaded without an account: register at" in output
+
+
+def test_several_processes_train_in_the_dag(project):
+    changes = TINY | {"hardware": {"processes": 2}}
+    target = "results/runs/demo/handwriting/resnet-18-A/seed0"
+    code, output = snakemake(project, *configure(project, changes), "--", f"{target}/weights.pt")
+    assert code == 0, output
+    assert json.loads((project / target / "environment.json").read_text())["processes"] == 2
 
 
 def test_the_same_command_goes_on_after_kill_9(project):

@@ -1,0 +1,192 @@
+"""Images per second and core of this project's ImageNet input against torchvision's usual recipes, in one run.
+
+Three recipes of 224-pixel training crops, from JPEG files of about 500 pixels (quality 90, pieces of the two
+photographs that scikit-learn ships), each ending with a float32 batch of 128, mirrored, colour-shifted and normalised:
+
+ours              section 3.4 as this project does it: only the crop's region is resampled, the rest is done per batch
+same recipe       section 3.4 with torchvision transforms: resize all of the picture, crop, flip, tensor, PCA, mean
+RandomResizedCrop what torchvision's references do, without PCA: another augmentation, and less work
+
+They take turns on one core, so a machine whose speed drifts is fair to all. Also printed: how far the pixels of our
+crop are from those of the same crop by torchvision. Everything runs on the CPU here; in a training with a GPU, what ours
+does per batch runs there.
+
+    python benchmarks/imagenet_input.py
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
+from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as TF
+
+from resnet.data.imagenet import ImageNetDescription, Index
+from resnet.data.pictures import crop_of_resized
+from resnet.data.pixels import Pixels
+from resnet.data.views import TrainingViews
+from resnet.training import processor_name
+
+SIZES = ((500, 375), (375, 500), (500, 333), (500, 500), (480, 360))
+BATCH, CROP, MIN_SIDE, MAX_SIDE, COLOUR = 128, 224, 256, 480, 0.1
+MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def write_pictures(folder: Path, count: int) -> list[Path]:
+    """Write JPEG files of about 500 pixels."""
+    photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
+    random, paths = np.random.RandomState(0), []
+    for number in range(count):
+        photograph, size = photographs[number % 2], SIZES[number % len(SIZES)]
+        piece = random.uniform(0.6, 1) * min(photograph.size)
+        left, top = random.uniform(0, photograph.width - piece), random.uniform(0, photograph.height - piece)
+        picture = photograph.resize(size, Image.Resampling.BICUBIC, (left, top, left + piece, top + piece))
+        grain = random.normal(0, 4, (size[1], size[0], 3))
+        picture = Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+        paths.append(folder / f"{number}.JPEG")
+        picture.save(paths[-1], quality=90)
+    return paths
+
+
+def our_input(paths: list[Path], pixels: Pixels) -> Callable[[int], Tensor]:
+    """Return a function that makes the batch of an iteration with the project's own input."""
+    sizes = [path.stat().st_size for path in paths]
+    index = Index([path.name for path in paths], [0] * len(paths), sizes)
+    description = ImageNetDescription("jpegs", str(paths[0].parent), True, (), (), (), {}, {})
+    views = TrainingViews(
+        description,
+        index,
+        pixels,
+        image_size=CROP,
+        min_side=MIN_SIDE,
+        max_side=MAX_SIDE,
+        colour=COLOUR,
+        batch_size=BATCH,
+        seed=0,
+        share=slice(0, BATCH),
+        device=torch.device("cpu"),
+        workers=0,
+    )
+    return lambda iteration: views.batch(iteration)[0]
+
+
+class Lighting:
+    """PCA colour as it is usually written: one picture at a time, on a float tensor."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.values, self.vectors = torch.from_numpy(pixels.values), torch.from_numpy(pixels.vectors)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Shift the colours of an image (3, S, S)."""
+        shift = self.vectors @ (self.values * torch.randn(3) * COLOUR)
+        return image + shift[:, None, None]
+
+
+def usual_input(paths: list[Path], transform: Callable) -> Callable[[int], Tensor]:
+    """Return a function that makes a batch with transforms of PIL images, one after another."""
+    random = np.random.RandomState(0)
+
+    def batch(_iteration: int) -> Tensor:
+        images = []
+        for number in random.randint(len(paths), size=BATCH):
+            with Image.open(paths[number]) as picture:
+                images.append(transform(picture.convert("RGB")))
+        return torch.stack(images)
+
+    return batch
+
+
+def same_recipe(pixels: Pixels) -> Callable:
+    """Return section 3.4 written with torchvision's transforms."""
+    mean = torch.from_numpy(pixels.mean)
+    rest = v2.Compose(
+        [
+            v2.RandomCrop(CROP),
+            v2.RandomHorizontalFlip(),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            Lighting(pixels),
+            lambda image: image - mean,
+        ]
+    )
+    return lambda picture: rest(TF.resize(picture, int(torch.randint(MIN_SIDE, MAX_SIDE + 1, ()))))
+
+
+def references_recipe() -> Callable:
+    """Return the training transforms of torchvision's references."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(CROP),
+            v2.RandomHorizontalFlip(),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(MEAN, DEVIATION),
+        ]
+    )
+
+
+def pixel_difference(paths: list[Path]) -> tuple[float, float]:
+    """Return mean and 99th percentile of the difference (0 to 255) to crops of wholly resized pictures."""
+    random, differences = np.random.RandomState(1), []
+    for path in paths[:50]:
+        side, across, down = random.randint(MIN_SIDE, MAX_SIDE + 1), *random.rand(2)
+        ours = crop_of_resized(path, side, CROP, (across, down))
+        with Image.open(path) as picture:
+            whole = TF.resize(picture.convert("RGB"), side)
+        left, top = int(across * (whole.width - CROP + 1)), int(down * (whole.height - CROP + 1))
+        theirs = np.asarray(whole.crop((left, top, left + CROP, top + CROP)), float)
+        differences.append(np.abs(ours - theirs))
+    return float(np.mean(differences)), float(np.percentile(differences, 99))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=400, help="JPEG files to make (default: 400)")
+    parser.add_argument("--turns", type=int, default=7, help="turns of each recipe, one batch each (default: 7)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{processor_name()}, one core, torch {torch.__version__}, batch {BATCH}, {CROP}x{CROP} crops")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_pictures(Path(folder), arguments.images)
+        pixels = Pixels(
+            np.full((3, CROP, CROP), 0.45, np.float32),
+            np.array([0.02, 0.1, 0.2], np.float32),
+            np.eye(3, dtype=np.float32),
+        )
+        recipes = {
+            "ours": our_input(paths, pixels),
+            "same recipe": usual_input(paths, same_recipe(pixels)),
+            "RandomResizedCrop": usual_input(paths, references_recipe()),
+        }
+        speeds: dict[str, list[float]] = {name: [] for name in recipes}
+        for turn in range(arguments.turns + 1):
+            for name, batch in recipes.items():
+                start = time.perf_counter()
+                batch(turn)
+                # The first turn warms up.
+                if turn:
+                    speeds[name].append(BATCH / (time.perf_counter() - start))
+        for name, values in speeds.items():
+            ratios = [ours / theirs for ours, theirs in zip(speeds["ours"], values, strict=True)]
+            print(
+                f"{name:18} {statistics.median(values):6.0f} images/s per core; ours {statistics.median(ratios):.2f} "
+                f"times as fast ({min(ratios):.2f}-{max(ratios):.2f})"
+            )
+        mean, high = pixel_difference(paths)
+        print(f"pixels of our crop against the same crop by torchvision: mean {mean:.2f}, 99 % below {high:.1f} of 255")
+
+
+if __name__ == "__main__":
+    main()
