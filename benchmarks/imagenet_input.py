@@ -8,7 +8,7 @@ same recipe       section 3.4 with torchvision transforms: resize all of the pic
 RandomResizedCrop what torchvision's references do, without PCA: another augmentation, and less work
 
 They take turns on one core, so a machine whose speed drifts is fair to all. Also printed: how far the pixels of our
-crop are from those of the same crop by torchvision. Everything runs on the CPU here; in a training with a GPU, what ours
+crop are from those of the same crop by torchvision. Everything runs on the CPU here; with a GPU, what ours
 does per batch runs there.
 
     python benchmarks/imagenet_input.py
