@@ -30,7 +30,9 @@ def read_picture(path: Path, side: int | None = None) -> tuple[Image.Image, tupl
         target = resized(picture.size, side) if side else picture.size
         if side:
             picture.draft(None, (REDUCING_GAP * target[0], REDUCING_GAP * target[1]))
-        return picture.convert("RGB"), target
+        picture.load()
+        # A conversion would copy what is RGB already.
+        return picture if picture.mode == "RGB" else picture.convert("RGB"), target
 
 
 @contextlib.contextmanager

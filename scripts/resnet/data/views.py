@@ -91,12 +91,21 @@ class Normalise:
     def __init__(self, mean: Tensor) -> None:
         self.mean = mean
 
-    def __call__(self, views: Tensor) -> Tensor:
-        """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32, in channels_last memory."""
-        images = views.permute(0, 3, 1, 2).float().div_(255)
-        if images.shape[2:] == self.mean.shape[1:]:
-            return images.sub_(self.mean)
-        return images.sub_(F.interpolate(self.mean[None], images.shape[2:], mode="bilinear"))
+    def __call__(self, views: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32, in channels_last memory.
+
+        ``shift`` (N, 3) is added to the colours of each picture.
+        """
+        count, height, width, _ = views.shape
+        mean = self.mean
+        if mean.shape[1:] != (height, width):
+            mean = F.interpolate(mean[None], (height, width), mode="bilinear")[0]
+        # In rows of width * 3 numbers, as loops over three colours are slow.
+        rows = views.reshape(count, height, width * 3).float()
+        rows.mul_(1 / 255).sub_(mean.permute(1, 2, 0).reshape(height, width * 3))
+        if shift is not None:
+            rows.add_(shift.to(rows.device).repeat(1, width)[:, None])
+        return rows.view(count, height, width, 3).permute(0, 3, 1, 2)
 
 
 class TrainingViews:
@@ -154,9 +163,9 @@ class TrainingViews:
     def finish(self, views: Tensor, draws: dict[str, Tensor]) -> Tensor:
         """Mirror, subtract the mean and shift the colours of views (B, S, S, 3) uint8."""
         if self.horizontal_flip:
-            flip = draws["flip"].bool().to(self.device)[:, None, None, None]
-            views = torch.where(flip, views.flip(2), views)
-        return self.normalise(views).add_(self.colour_shift(draws["colour"])[:, :, None, None].to(self.device))
+            chosen = draws["flip"].nonzero()[:, 0].to(self.device)
+            views[chosen] = views[chosen].flip(2)
+        return self.normalise(views, self.colour_shift(draws["colour"]))
 
     def colour_shift(self, draws: Tensor) -> Tensor:
         """Return what is added to red, green and blue of each image (B, 3): Σ vector · value · draw, as in [21]."""
