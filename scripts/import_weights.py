@@ -14,9 +14,9 @@ import torch
 from resnet.architectures import from_torchvision, imagenet_net
 from resnet.checkpoint import save_tensors
 from resnet.data.imagenet import read_description
-from resnet.data.pixels import Pixels, write_pixels
+from resnet.data.pixels import Pixels
 from resnet.errors import UserError, run_program
-from resnet.files import checksum, write_yaml
+from resnet.files import checksum, write_arrays, write_yaml
 from resnet.settings import ImageNetRecipe
 
 # What torchvision's published networks were trained with (its references/classification).
@@ -70,7 +70,7 @@ def write_run(run: Path, recipe: ImageNetRecipe, weights: Path, classes: int) ->
         first.weight /= torch.tensor(DEVIATION)[:, None, None]
     save_tensors(run / "weights.pt", net.state_dict())
     mean = np.array(MEAN, np.float32)[:, None, None]
-    write_pixels(run / "pixels.npz", Pixels(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
+    write_arrays(run / "pixels.npz", Pixels(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
     source = f"torchvision ({weights.name})"
     settings = {**dataclasses.asdict(recipe), "lr_drops": list(recipe.lr_drops), "source": source}
     write_yaml(run / "config.yaml", {"recipe": settings, "weights": {"sha256": checksum(weights, "sha256")}})

@@ -7,8 +7,9 @@ import argparse
 from pathlib import Path
 
 from resnet.data.imagenet import SPLITS, read_description, read_index
-from resnet.data.pixels import measure, write_pixels
+from resnet.data.pixels import measure
 from resnet.errors import run_program
+from resnet.files import write_arrays
 from resnet.progress import Progress
 
 
@@ -30,7 +31,7 @@ def main() -> None:
         description.path, training, others, arguments.test_side, arguments.image_size, arguments.workers, progress
     )
     progress.close()
-    write_pixels(arguments.output, pixels)
+    write_arrays(arguments.output, pixels)
     print(f"read {count} pictures; mean of red, green and blue: {pixels.mean.mean((1, 2)).round(4).tolist()}")
 
 

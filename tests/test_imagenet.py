@@ -25,11 +25,12 @@ from torchvision.transforms import v2
 from resnet import checkpoint
 from resnet.architectures import imagenet_net, initialise
 from resnet.data import ilsvrc_archives, imagenet, pictures
-from resnet.data.pixels import read_pixels
+from resnet.data.pixels import Pixels
 from resnet.data.views import Normalise, TrainingViews, ten_crops
 from resnet.errors import UserError
+from resnet.files import read_arrays, write_arrays
 from resnet.imagenet import imagenet_task
-from resnet.predictions import Predictions, average, read_predictions, write_predictions, write_submission
+from resnet.predictions import Predictions, average, write_submission
 from resnet.protocols import Tester
 from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import Hardware, ImageNetRecipe, to_flags
@@ -328,7 +329,7 @@ def views(dataset, **changes):
     description = imagenet.read_description(dataset)
     values = {"image_size": 32, "min_side": 36, "max_side": 48, "colour": 0.1, "batch_size": 8, "seed": 0}
     return TrainingViews(
-        description, imagenet.read_index(dataset, description, "train"), read_pixels(pixels(dataset)),
+        description, imagenet.read_index(dataset, description, "train"), read_arrays(pixels(dataset), Pixels),
         **{**values, "share": slice(0, 8), "device": CPU, "workers": 0, **changes},
     )  # fmt: skip
 
@@ -350,7 +351,7 @@ def test_batches_do_not_depend_on_workers_restarts_or_processes(ilsvrc):
 
 
 def test_views_against_a_slow_version(ilsvrc):
-    source, statistics = views(ilsvrc), read_pixels(pixels(ilsvrc))
+    source, statistics = views(ilsvrc), read_arrays(pixels(ilsvrc), Pixels)
     images, labels = source.batch(5)
     draws = source.draws(5)
     for place in range(8):
@@ -368,7 +369,7 @@ def test_views_against_a_slow_version(ilsvrc):
 
 
 def test_pixels_against_numpy(ilsvrc):
-    folder, found = ilsvrc.parent / "ILSVRC2012", read_pixels(pixels(ilsvrc))
+    folder, found = ilsvrc.parent / "ILSVRC2012", read_arrays(pixels(ilsvrc), Pixels)
     crops = np.stack([pictures.centre_crop(path, 40, 32) for path in folder.glob("train/*/*")]) / 255
     np.testing.assert_allclose(found.mean, crops.mean(0).transpose(2, 0, 1), atol=1e-6)
     covariance = np.cov(crops.reshape(-1, 3).T, bias=True)
@@ -383,7 +384,7 @@ def tester(ilsvrc):
     net = imagenet_net("resnet-18-A", 6, width=0.1, image_size=32)
     initialise(net, torch.Generator().manual_seed(0))
     net.eval()
-    normalise = Normalise(torch.from_numpy(read_pixels(pixels(ilsvrc)).mean))
+    normalise = Normalise(torch.from_numpy(read_arrays(pixels(ilsvrc), Pixels).mean))
     folder = imagenet.read_description(ilsvrc).path
     return Tester(net, normalise, folder, CPU, torch.autocast("cpu", enabled=False), workers=0)
 
@@ -451,7 +452,7 @@ def test_an_ensemble_is_the_mean_and_refuses_other_pictures(tmp_path):
     generator = np.random.RandomState(0)
     members = [Predictions(paths, labels, generator.rand(3, 6).astype(np.float32)) for _ in range(3)]
     for number, member in enumerate(members):
-        write_predictions(tmp_path / f"{number}.npz", member)
+        write_arrays(tmp_path / f"{number}.npz", member)
     found = average([tmp_path / f"{number}.npz" for number in range(3)])
     np.testing.assert_allclose(found.probabilities, np.mean([m.probabilities for m in members], 0), rtol=1e-6)
     order = np.argsort(-found.probabilities, 1)
@@ -459,12 +460,12 @@ def test_an_ensemble_is_the_mean_and_refuses_other_pictures(tmp_path):
     assert found.errors()["top1_error"] == pytest.approx(100 * top1)
     assert write_submission(tmp_path / "s.txt", found, (10, 20, 30, 40, 50, 60)) == 1
     assert (tmp_path / "s.txt").read_text().split() == [str(10 * (label + 1)) for label in order[2, :5]]
-    write_predictions(tmp_path / "3.npz", dataclasses.replace(members[0], paths=np.array(["a", "c", "t"])))
+    write_arrays(tmp_path / "3.npz", dataclasses.replace(members[0], paths=np.array(["a", "c", "t"])))
     with pytest.raises(UserError, match="are of different pictures or classes"):
         average([tmp_path / "0.npz", tmp_path / "3.npz"])
     (tmp_path / "0.npz").write_bytes(b"PK broken")
     with pytest.raises(UserError, match="cannot be read"):
-        read_predictions(tmp_path / "0.npz")
+        read_arrays(tmp_path / "0.npz", Predictions)
 
 
 # Training
@@ -605,7 +606,7 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
         "--protocol", "center", "--output", run / "center.json", "--predictions", run / "center.npz", "--device", "cpu",
     )  # fmt: skip
     assert code == 0, output
-    found = read_predictions(run / "center.npz")
+    found = read_arrays(run / "center.npz", Predictions)
     crops = np.stack([pictures.centre_crop(ilsvrc.parent / "ILSVRC2012" / path, 40, 32) for path in found.paths])
     images = torch.from_numpy(crops).permute(0, 3, 1, 2)
     normalise = v2.Compose(
@@ -652,7 +653,7 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
         process = program(*command) if name == "one" else two_processes(*command)
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
-        files.append(read_predictions(tmp_path / f"{name}.npz"))
+        files.append(read_arrays(tmp_path / f"{name}.npz", Predictions))
     assert np.array_equal(files[0].paths, files[1].paths)
     assert len(files[0].paths) == 22, "validation and test pictures"
     np.testing.assert_allclose(files[0].probabilities, files[1].probabilities, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -10,11 +11,13 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from resnet.errors import UserError
+
+Arrays = TypeVar("Arrays")
 
 
 @contextlib.contextmanager
@@ -76,6 +79,29 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} does not exist") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and run Snakemake again") from None
+
+
+def write_arrays(path: Path, value: Any) -> None:
+    """Write a dataclass of arrays as npz atomically; the same values give the same bytes."""
+    import numpy as np
+
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+
+
+def read_arrays(path: Path, kind: type[Arrays]) -> Arrays:
+    """Read a dataclass of arrays; nothing in the file is executed.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return kind(**file)
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run Snakemake again") from None
 
 
 def checksum(path: Path, algorithm: str) -> str:

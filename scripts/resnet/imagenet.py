@@ -6,10 +6,10 @@ import torch
 
 from resnet.architectures import imagenet_net
 from resnet.data.imagenet import read_description, read_index
-from resnet.data.pixels import read_pixels
+from resnet.data.pixels import Pixels
 from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.distributed import Processes
-from resnet.files import checksum
+from resnet.files import checksum, read_arrays
 from resnet.settings import ImageNetRecipe
 from resnet.training import Task
 
@@ -26,7 +26,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
     Raises:
         UserError: a file is missing, damaged, or not the one that was described.
     """
-    description, statistics = read_description(data), read_pixels(pixels)
+    description, statistics = read_description(data), read_arrays(pixels, Pixels)
     training, validation = (read_index(data, description, split) for split in ("train", "val"))
     net = imagenet_net(
         recipe.model,

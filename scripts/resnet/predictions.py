@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet.errors import UserError
-from resnet.files import atomic_path, write_text
+from resnet.files import read_arrays, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,32 +34,13 @@ class Predictions:
         }
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions as npz."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **dataclasses.asdict(predictions))
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Read predictions; nothing in the file is executed.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Predictions(**file)
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run Snakemake again") from None
-
-
 def average(files: list[Path]) -> Predictions:
     """Return the mean of several networks' probabilities.
 
     Raises:
         UserError: the files are of different pictures or classes.
     """
-    first, *others = [read_predictions(path) for path in files]
+    first, *others = [read_arrays(path, Predictions) for path in files]
     total = first.probabilities.astype(np.float64)
     for path, other in zip(files[1:], others, strict=True):
         same = other.probabilities.shape == total.shape and np.array_equal(first.paths, other.paths)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from resnet.architectures import imagenet_net
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
-from resnet.data.pixels import read_pixels
+from resnet.data.pixels import Pixels
 from resnet.data.views import Normalise
 from resnet.distributed import Processes
 from resnet.errors import UserError
-from resnet.files import write_json
-from resnet.predictions import Predictions, write_predictions
+from resnet.files import read_arrays, write_arrays, write_json
+from resnet.predictions import Predictions
 from resnet.progress import Progress
 from resnet.protocols import Tester
 from resnet.settings import Hardware
@@ -74,7 +74,7 @@ def test_run(
     index = read_index(data, description, "val")
     if protocol == "multiscale" and "test" in description.images:
         index = joined(index, read_index(data, description, "test"))
-    normalise = Normalise(torch.from_numpy(read_pixels(pixels).mean).to(processes.device))
+    normalise = Normalise(torch.from_numpy(read_arrays(pixels, Pixels).mean).to(processes.device))
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=processes.device.type == "cuda")
     tester = Tester(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
@@ -83,7 +83,7 @@ def test_run(
     probabilities = in_order(processes, predict(tester, index, own, protocol, sides, recipe, processes), len(index))
     if processes.is_main:
         found = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
-        write_predictions(predictions, found)
+        write_arrays(predictions, found)
         write_json(output, summary(description, recipe, protocol, sides, found, time.monotonic() - started))
     processes.wait()
     processes.leave()

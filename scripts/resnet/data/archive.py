@@ -3,12 +3,18 @@
 import contextlib
 import gzip
 import shutil
-import tarfile
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from resnet.errors import UserError
+
+# The safe filter came with Python 3.11.4; Debian 12 has 3.11.2.
+if sys.version_info >= (3, 11, 4):
+    import tarfile
+else:
+    from backports import tarfile
 
 
 def unpack(archive: Path, target: Path, members: list[str]) -> None:

@@ -9,8 +9,6 @@ import numpy as np
 
 from resnet.data.imagenet import Index
 from resnet.data.pictures import centre_crop
-from resnet.errors import UserError
-from resnet.files import atomic_path
 from resnet.progress import Progress
 
 # Pictures that a worker reads in one go.
@@ -76,22 +74,3 @@ def sum_up(folder: Path, side: int, size: int, paths: list[str]) -> tuple[list[n
         flat = crop.reshape(-1, 3).astype(np.float64)
         sums[1] += (flat.T @ flat).astype(np.int64)
     return sums, len(paths)
-
-
-def write_pixels(path: Path, pixels: Pixels) -> None:
-    """Write the statistics as npz; the same values give the same bytes."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **dataclasses.asdict(pixels))
-
-
-def read_pixels(path: Path) -> Pixels:
-    """Read the statistics; nothing in the file is executed.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return Pixels(**file)
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run Snakemake again") from None
