@@ -9,6 +9,7 @@ from typing import Any
 from resnet.claims import COLUMNS, Facts, check_claims
 from resnet.errors import run_program
 from resnet.files import write_rows
+from resnet.plotting import model_of
 from resnet.tables import read_evaluations, read_paper, read_results
 
 
@@ -41,11 +42,6 @@ def main() -> None:
     )
     rows = check_claims(read_paper(arguments.claims)["claims"], facts, arguments.scale)
     write_rows(arguments.output, COLUMNS, rows)
-
-
-def model_of(path: Path) -> str:
-    """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
-    return path.parent.parent.name
 
 
 def read_csv(path: Path) -> list[dict[str, Any]]:

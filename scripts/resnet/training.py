@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet import checkpoint
-from resnet.architectures import Vgg, count_parameters, frozen_statistics, initialise, weighted_layers
+from resnet.architectures import CifarNet, Vgg, count_parameters, frozen_statistics, initialise, weighted_layers
 from resnet.data.draws import seeded_generator
 from resnet.distributed import Processes
 from resnet.errors import StoppedError, UserError
@@ -154,8 +154,9 @@ class Training:
             "parameters": count_parameters(self.net),
         }
         self.net.to(self.device, memory_format=torch.channels_last)
-        self.recompute_group = RECOMPUTE_GROUP if self._recomputes(hardware) else 0
-        if hasattr(self.net, "recompute_group"):
+        # Nets on ImageNet keep their activations: only those of section 4.2 know how to compute them again.
+        self.recompute_group = RECOMPUTE_GROUP if isinstance(self.net, CifarNet) and self._recomputes(hardware) else 0
+        if self.recompute_group:
             self.net.recompute_group = self.recompute_group
         self.optimizer = torch.optim.SGD(
             self.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
