@@ -1,0 +1,148 @@
+"""Pictures with objects: PASCAL VOC and MS COCO under one form.
+
+A prepared data set is ``dataset.json``, its description, and beside it one file per set of pictures, ``<set>.json``,
+in the form of COCO's annotation files without segmentations. Boxes are continuous: one that covers the first two pixels
+of a row goes from 0 to 2. (VOC counts pixels from 1 and names the last one: ``xmin 1, xmax 2`` there.)
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from resnet.errors import UserError
+from resnet.files import checksum, read_json, write_json, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectsDescription:
+    """A data set of pictures with objects that has been checked, as written to ``dataset.json``."""
+
+    name: str
+    folder: str
+    # False where a mirrored object is of another class, as with digits: the augmentation then does not flip.
+    horizontal_flip: bool
+    classes: tuple[str, ...]
+    # COCO's number of each class: from 1, with gaps in the real one.
+    ids: tuple[int, ...]
+    images: dict[str, int]
+    objects: dict[str, int]
+    # The sets that come without objects, as a server keeps them.
+    unlabelled: tuple[str, ...]
+    sha256: dict[str, str]
+
+    @property
+    def path(self) -> Path:
+        """The folder that holds the pictures."""
+        return Path(self.folder)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """A picture and its objects.
+
+    Attributes:
+        id: its number in the set.
+        file: its path below the data set's folder.
+        size: width and height in pixels.
+        boxes: (N, 4) float64: left, top, right, bottom in pixels.
+        labels: (N,) int64, from 0 in the order of the description's classes.
+        ignored: (N,) bool: VOC's difficult objects and COCO's crowds, which are neither trained on nor counted.
+    """
+
+    id: int
+    file: str
+    size: tuple[int, int]
+    boxes: np.ndarray
+    labels: np.ndarray
+    ignored: np.ndarray
+
+
+def write_set(folder: Path, name: str, value: dict[str, Any]) -> None:
+    """Write a set of pictures as ``<name>.json``: images, annotations and categories as in COCO's files.
+
+    Each image has id, file_name (below the data set's folder), width and height; each annotation id, image_id,
+    category_id, bbox (left, top, width, height), area, iscrowd and difficult (0 or 1).
+    """
+    import json
+
+    # One line: files of a hundred thousand objects.
+    write_text(folder / f"{name}.json", json.dumps(value, separators=(",", ":")) + "\n")
+
+
+def write_description(
+    output: Path, *, name: str, folder: Path, horizontal_flip: bool, sets: dict[str, dict[str, Any]]
+) -> ObjectsDescription:
+    """Write every set beside ``output``, and the description to it; all sets have the same categories."""
+    for key, value in sets.items():
+        write_set(output.parent, key, value)
+    categories = next(iter(sets.values()))["categories"]
+    description = ObjectsDescription(
+        name=name,
+        folder=str(folder),
+        horizontal_flip=horizontal_flip,
+        classes=tuple(category["name"] for category in categories),
+        ids=tuple(category["id"] for category in categories),
+        images={key: len(value["images"]) for key, value in sets.items()},
+        objects={key: len(value["annotations"]) for key, value in sets.items()},
+        unlabelled=tuple(key for key, value in sets.items() if value.get("unlabelled")),
+        sha256={f"{key}.json": checksum(output.parent / f"{key}.json", "sha256") for key in sets},
+    )
+    write_json(output, dataclasses.asdict(description))
+    return description
+
+
+def read_description(path: Path) -> ObjectsDescription:
+    """Read ``dataset.json``.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    facts = read_json(path)
+    try:
+        lists = {key: tuple(facts[key]) for key in ("classes", "ids", "unlabelled")}
+        return ObjectsDescription(**{**facts, **lists})
+    except (TypeError, KeyError):
+        raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
+
+
+def set_file(path: Path, description: ObjectsDescription, name: str) -> Path:
+    """Return the file of a set, which lies beside ``path``, the description.
+
+    Raises:
+        UserError: there is no such set, or its file is missing or has changed.
+    """
+    file = path.parent / f"{name}.json"
+    if file.name not in description.sha256:
+        raise UserError(f"{path} has no set {name}, only {', '.join(description.images)}")
+    if not file.is_file() or checksum(file, "sha256") != description.sha256[file.name]:
+        raise UserError(f"{file} is missing or has changed; delete {path} and run Snakemake again")
+    return file
+
+
+def read_scenes(path: Path, description: ObjectsDescription, name: str) -> list[Scene]:
+    """Read a set of pictures in its order.
+
+    Raises:
+        UserError: there is no such set, or its file is missing or has changed.
+    """
+    content = read_json(set_file(path, description, name))
+    labels = {number: label for label, number in enumerate(description.ids)}
+    objects: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
+    for annotation in content["annotations"]:
+        objects[annotation["image_id"]].append(annotation)
+    return [_scene(image, objects[image["id"]], labels) for image in content["images"]]
+
+
+def _scene(image: dict[str, Any], objects: list[dict[str, Any]], labels: dict[int, int]) -> Scene:
+    boxes = np.array([annotation["bbox"] for annotation in objects], np.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return Scene(
+        id=image["id"],
+        file=image["file_name"],
+        size=(image["width"], image["height"]),
+        boxes=boxes,
+        labels=np.array([labels[annotation["category_id"]] for annotation in objects], np.int64),
+        ignored=np.array([bool(annotation["iscrowd"] or annotation["difficult"]) for annotation in objects], bool),
+    )
