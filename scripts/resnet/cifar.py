@@ -1,16 +1,18 @@
 """What CIFAR-10 brings to a training (section 4.2)."""
 
-from resnet.architectures import CifarNet
+import torch
+
+from resnet.architectures import CifarNet, initialise
+from resnet.classification import ClassificationTask
 from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
 from resnet.data.cifar10 import Description
 from resnet.distributed import Processes
 from resnet.settings import CifarRecipe, parse_model
-from resnet.training import Task
 
 EVALUATION_BATCH = 500
 
 
-def cifar_task(recipe: CifarRecipe, description: Description, processes: Processes) -> Task:
+def cifar_task(recipe: CifarRecipe, description: Description, processes: Processes) -> ClassificationTask:
     """Load the pictures onto the device of a process and build the network.
 
     Raises:
@@ -30,10 +32,12 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
         share=processes.share(recipe.batch_size),
     )
     own = slice(processes.rank, None, processes.count)
-    return Task(
+    net = CifarNet(recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size)
+    initialise(net, torch.Generator().manual_seed(recipe.seed))
+    return ClassificationTask(
         dataset=description.name,
         checksums=description.sha256,
-        net=CifarNet(recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size),
+        net=net,
         training=batches,
         training_images=len(training),
         evaluation={
@@ -42,6 +46,7 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
             if len(part)
         },
         reported="test",
+        image_size=recipe.image_size,
         facts={
             "horizontal_flip": description.horizontal_flip,
             **{f"{split}_images": len(part) for split, part in parts.items() if len(part)},

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -88,11 +89,11 @@ class Processes:
         dist.all_gather(values, value)
         return torch.stack(values)
 
-    def gather_rows(self, own: Tensor) -> list[Tensor]:
-        """Return the tensors of every process, which may differ in their number of rows; the rest gets empty ones."""
+    def gather_objects(self, own: Any) -> list[Any]:
+        """Return what every process gives, in process 0; nothing in the others."""
         if self.count == 1:
             return [own]
-        parts: list[Tensor | None] | None = [None] * self.count if self.is_main else None
+        parts: list[Any] | None = [None] * self.count if self.is_main else None
         dist.gather_object(own, parts, group=self.control)
         return parts or []
 

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import torch
 
-from resnet.architectures import imagenet_net
+from resnet.architectures import imagenet_net, initialise
+from resnet.classification import ClassificationTask
 from resnet.data.imagenet import read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.distributed import Processes
 from resnet.files import checksum, read_arrays
 from resnet.settings import ImageNetRecipe
-from resnet.training import Task
 
 
-def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: Processes) -> Task:
+def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: Processes) -> ClassificationTask:
     """Open the data set for a process and build the network.
 
     Args:
@@ -37,7 +37,8 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
         ghost_batch_size=recipe.ghost_batch_size,
         dropout=recipe.dropout,
     )
-    return Task(
+    initialise(net, torch.Generator().manual_seed(recipe.seed))
+    return ClassificationTask(
         dataset=description.name,
         checksums={**description.sha256, "pixels": checksum(pixels, "sha256")},
         net=net,
@@ -69,5 +70,6 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
             )
         },
         reported="val",
+        image_size=recipe.image_size,
         facts={"horizontal_flip": description.horizontal_flip, "val_images": len(validation)},
     )

@@ -198,6 +198,85 @@ class ImageNetRecipe(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A column of Table 7 or 8: what a detector is trained and tested on.
+
+    Attributes:
+        data: voc or coco.
+        train: the sets that it is trained on.
+        test: the set that it is tested on.
+        metric: 11-point or area (mAP of PASCAL VOC until 2009 and since), coco, or server: its objects are not public.
+    """
+
+    data: str
+    train: tuple[str, ...]
+    test: str
+    metric: str
+
+
+EXPERIMENTS = {
+    "voc07": Experiment("voc", ("voc2007_trainval", "voc2012_trainval"), "voc2007_test", "11-point"),
+    # The measured number beside the paper's one on 2012 test: trained without 2012 val, tested on it.
+    "voc12": Experiment("voc", ("voc2007_trainval", "voc2007_test", "voc2012_train"), "voc2012_val", "area"),
+    "voc12-server": Experiment(
+        "voc", ("voc2007_trainval", "voc2007_test", "voc2012_trainval"), "voc2012_test", "server"
+    ),
+    "coco": Experiment("coco", ("train",), "val", "coco"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorRecipe(Recipe):
+    """The settings that decide a detector's numbers (section 4.3, appendix A, and [32] where they are silent)."""
+
+    model: str = describe("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
+    experiment: str = describe("voc07", f"what it is trained and tested on: {', '.join(EXPERIMENTS)}")
+    engine: str = describe("torchvision", "whose detector: torchvision or detectron2")
+    side: int = describe(600, "shorter side of a picture after the resize, in pixels")
+    max_side: int = describe(1000, "longest side after the resize; longer pictures get a smaller shorter side")
+    anchor_sizes: tuple[int, ...] = describe((128, 256, 512), "square roots of the anchors' areas, in pixels")
+    pooling: str = describe("pool", "pool: the RoI max pooling of the paper; align: RoIAlign, without rounding")
+    rois: int = describe(128, "regions per picture that the head is trained on, a quarter of them objects")
+    proposals: int = describe(300, "proposals per picture in the test")
+    frozen_stages: int = describe(2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x")
+    dropout: float = describe(0.5, "dropout after fc6 and fc7 of a VGG net")
+    batch_size: int = describe(1, "pictures per update, over all processes")
+    iterations: int = describe(80000, "number of updates")
+    lr: float = describe(0.001, "learning rate at the start")
+    lr_drops: tuple[int, ...] = describe((60000,), "iterations at which the learning rate is divided by 10")
+    weight_decay: float = describe(5e-4, "weight decay, on every parameter that is trained")
+    precision: str = describe("float32", "float32, or bf16 (autocast; boxes and losses stay float32), or auto")
+    evaluation_interval: int = describe(5000, "iterations between evaluations")
+    evaluation_images: int = describe(500, "pictures of the test set that an evaluation during the training looks at")
+
+    # No warm-up, and fixed drops.
+    warmup = None
+    plateau = None
+
+    def __post_init__(self) -> None:
+        """Check what types cannot say.
+
+        Raises:
+            UserError: a value is out of range; the message names the key.
+        """
+        kind, depth, _ = parse_imagenet_model(self.model)
+        known = kind == "vgg" or (kind == "resnet" and depth >= 50)
+        self._require(known, "model", "must be a VGG net, or a ResNet of 50 layers and more")
+        self._require(self.experiment in EXPERIMENTS, "experiment", f"must be one of {', '.join(EXPERIMENTS)}")
+        self._require(self.engine in ("torchvision", "detectron2"), "engine", "must be torchvision or detectron2")
+        self._require(self.pooling in ("pool", "align"), "pooling", "must be pool or align")
+        super().__post_init__()
+        for key in ("side", "rois", "proposals", "evaluation_images"):
+            self._require(getattr(self, key) > 0, key, "must be positive")
+        self._require(self.max_side >= self.side, "max_side", f"must be at least side ({self.side})")
+        sizes = self.anchor_sizes
+        self._require(bool(sizes) and min(sizes) > 0, "anchor_sizes", "must be positive numbers")
+        self._require(0 <= self.frozen_stages <= 4, "frozen_stages", "must lie between 0 and 4")
+        self._require(0 <= self.dropout < 1, "dropout", "must be at least 0 and below 1")
+        self._require(self.ghost_batch_size is None, "ghost_batch_size", "must be none: batch normalisation is fixed")
+
+
+@dataclasses.dataclass(frozen=True)
 class Hardware:
     """Where a run is computed and how fast; none of it changes what is computed."""
 

@@ -118,7 +118,7 @@ def predict(
 
 def in_order(processes: Processes, own: Tensor, count: int) -> np.ndarray:
     """Return every picture's row, of which process r has computed number r, r + processes, and so on."""
-    parts = processes.gather_rows(own)  # none but in process 0
+    parts = processes.gather_objects(own)  # none but in process 0
     rows = np.empty((count, own.shape[1]), np.float32)
     for rank, part in enumerate(parts):
         rows[rank :: processes.count] = part.numpy()

@@ -15,25 +15,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from resnet import checkpoint
-from resnet.architectures import CifarNet, Vgg, count_parameters, frozen_statistics, initialise, weighted_layers
-from resnet.data.draws import seeded_generator
+from resnet.architectures import CifarNet, count_parameters, frozen_statistics, weighted_layers
 from resnet.distributed import Processes
 from resnet.errors import StoppedError, UserError
-from resnet.evaluation import Batches, Totals, evaluate
 from resnet.files import folder_lock, write_json, write_rows, write_yaml
 from resnet.progress import Progress
 from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import RECIPE_VERSION, Hardware, Recipe, fingerprint
+from resnet.task import Task
 
-METRICS = ("iteration", "epoch", "split", "loss", "top1_error", "top5_error", "lr")
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
 # eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for
 # ResNet-20 and -56, against 1.53 and 1.53).
@@ -67,40 +63,6 @@ class StopSignals:
         self.received = signal.Signals(number)
 
 
-class Source(Protocol):
-    """Where this process's part of each training batch comes from."""
-
-    def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """Return images (B, 3, S, S) float32 and labels (B,) of the update number ``iteration``."""
-
-
-@dataclasses.dataclass
-class Task:
-    """What a data set brings to a training.
-
-    Attributes:
-        dataset: its name.
-        checksums: what identifies the data.
-        net: the untrained network.
-        training: this process's part of each training batch.
-        training_images: how many there are.
-        evaluation: this process's part of each split that is evaluated.
-        reported: the split whose error is reported.
-        facts: what the run folder says besides the settings.
-        activation_bytes: an estimate of what a training step keeps for the backward pass.
-    """
-
-    dataset: str
-    checksums: dict[str, str]
-    net: nn.Module
-    training: Source
-    training_images: int
-    evaluation: dict[str, Batches]
-    reported: str
-    facts: dict[str, Any]
-    activation_bytes: float = 0
-
-
 class Training:
     """A run: its network, data and state.
 
@@ -131,7 +93,7 @@ class Training:
         self.warmup_ended_at: int | None = None
         self.rows: list[dict[str, Any]] = []
         self.plateaus = self.find_plateaus()
-        self.window = Totals(self.device)
+        self.window = self.task.window(self.device)
         # The first iteration whose loss was not finite; kept on the device, read at log points.
         self.diverged_at = torch.tensor(-1, device=self.device)
         self.seconds = 0.0
@@ -148,7 +110,6 @@ class Training:
 
     def _build(self, hardware: Hardware) -> None:
         recipe, self.net = self.recipe, self.task.net
-        initialise(self.net, torch.Generator().manual_seed(recipe.seed))
         self.counts = {
             "layers": len(weighted_layers(self.net)),
             "parameters": count_parameters(self.net),
@@ -158,8 +119,9 @@ class Training:
         self.recompute_group = RECOMPUTE_GROUP if isinstance(self.net, CifarNet) and self._recomputes(hardware) else 0
         if self.recompute_group:
             self.net.recompute_group = self.recompute_group
+        trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.SGD(
-            self.net.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+            trained, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
         self.precision = choose_precision(recipe.precision, self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
@@ -184,6 +146,11 @@ class Training:
             return hardware.compile != "false"
         return self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of ``metrics.csv``."""
+        return ("iteration", "epoch", "split", *self.task.measures, "lr")
+
     def find_plateaus(self) -> tuple[int, ...] | None:
         """Return the iterations at which the error was seen to stand still; None where the drops are fixed."""
         return find_plateaus(self.rows, self.recipe.plateau) if self.recipe.plateau else None
@@ -197,37 +164,26 @@ class Training:
         rate = self.rate(self.iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images, labels = self.task.training.batch(self.iteration)
+        batch = self.task.training.batch(self.iteration)
         self.optimizer.zero_grad(set_to_none=True)
-        size = len(labels) // self.accumulate
+        size = len(batch[0]) // self.accumulate
         for part in range(self.accumulate):
             chosen = slice(part * size, (part + 1) * size)
-            self._add_gradient(images[chosen], labels[chosen], part)
+            self._add_gradient(tuple(values[chosen] for values in batch), part)
         self.optimizer.step()
         self.iteration += 1
 
-    def _add_gradient(self, images: Tensor, labels: Tensor, part: int) -> None:
+    def _add_gradient(self, batch: tuple[Any, ...], part: int) -> None:
         """Add the gradient of one part of this process's images; the last part averages over the processes."""
-        if isinstance(self.net, Vgg) and self.net.dropout:
-            self._draw_dropout(part * len(labels), len(labels))
         with contextlib.ExitStack() as contexts:
             if part:
                 contexts.enter_context(frozen_statistics(self.net))
             if part < self.accumulate - 1 and self.processes.count > 1:
                 contexts.enter_context(self.forward.no_sync())
-            with self.autocast:
-                scores = self.forward(images.contiguous(memory_format=torch.channels_last))
-            scores = scores.float()
-            loss = F.cross_entropy(scores, labels)
+            loss = self.task.loss(self, batch, part)
             (loss / self.accumulate).backward()
-        self.window.add(scores.detach(), labels, loss.detach())
         bad = ~torch.isfinite(loss.detach()) & (self.diverged_at < 0)
         self.diverged_at = torch.where(bad, self.iteration, self.diverged_at)
-
-    def _draw_dropout(self, first: int, count: int) -> None:
-        generator = seeded_generator(self.recipe.seed, self.iteration)
-        start = self.share.start + first
-        self.net.draw_dropout(generator, self.recipe.batch_size, slice(start, start + count), self.device)
 
     def check_loss(self) -> None:
         """Stop when the loss has become NaN or infinite.
@@ -246,27 +202,23 @@ class Training:
         self.check_loss()
         self.window.sums = self.processes.add(self.window.sums)
         row = self._append("train", self.window.averages())
-        self.window = Totals(self.device)
+        self.window = self.task.window(self.device)
         warming_up = self.recipe.warmup is not None and self.warmup_ended_at is None
         if warming_up and row["top1_error"] < self.recipe.warmup[1]:
             self.warmup_ended_at = self.iteration
         return row
 
     def log_evaluation(self) -> None:
-        """Append the errors on the images that are not trained on."""
+        """Append what is measured on the images that are not trained on."""
         self.processes.share_buffers(self.net)
-        rows = {
-            split: evaluate(self.net, batches, self.autocast, self.processes.add)
-            for split, batches in self.task.evaluation.items()
-        }
-        for split, averages in rows.items():
-            self._append(split, averages)
+        for split, measured in self.task.evaluate(self).items():
+            self._append(split, measured)
         self.plateaus = self.find_plateaus()
 
-    def _append(self, split: str, averages: dict[str, float]) -> dict[str, Any]:
+    def _append(self, split: str, measured: dict[str, float]) -> dict[str, Any]:
         epoch = round(self.iteration * self.recipe.batch_size / self.task.training_images, 4)
         rate = self.rate(self.iteration - 1)
-        row = {"iteration": self.iteration, "epoch": epoch, "split": split, **averages, "lr": rate}
+        row = {"iteration": self.iteration, "epoch": epoch, "split": split, **measured, "lr": rate}
         self.rows.append(row)
         return row
 
@@ -301,21 +253,18 @@ class Training:
             self.window.sums = windows.sum(0)
 
     def result(self) -> dict[str, Any]:
-        """Return the final numbers: errors of the last iteration on every split, and what the network is."""
-        last = {row["split"]: {key: row[key] for key in METRICS[3:6]} for row in self.rows}
-        reported = self.task.reported
-        errors = [row["top1_error"] for row in self.rows if row["split"] == reported]
+        """Return the final numbers: measures of the last iteration on every split, and what the network is."""
+        measures = self.task.measures
+        last = {row["split"]: {key: row[key] for key in measures if key in row} for row in self.rows}
         return {
             "model": self.recipe.model,
             "dataset": self.task.dataset,
             "seed": self.recipe.seed,
             **self.counts,
-            "image_size": self.recipe.image_size,
             "iterations": self.iteration,
             "warmup_ended_at": self.warmup_ended_at,
             **last,
-            # Chosen by looking at these images, so never the number that is reported.
-            f"lowest_{reported}_top1_error": min(errors),
+            **self.task.result(self),
         }
 
 
@@ -348,11 +297,11 @@ def train(
         # What a job that failed has written is deleted by Snakemake, so it is written again at every start.
         if processes.is_main:
             write_yaml(folder / "config.yaml", resolved_settings(run, hardware))
-            write_rows(folder / "metrics.csv", METRICS, run.rows)
+            write_rows(folder / "metrics.csv", run.columns, run.rows)
         run_loop(run, folder, hardware.checkpoint_seconds, stop)
         if processes.is_main:
-            write_rows(folder / "metrics.csv", METRICS, run.rows)
-            checkpoint.save_tensors(folder / "weights.pt", run.net.state_dict())
+            write_rows(folder / "metrics.csv", run.columns, run.rows)
+            checkpoint.save_tensors(folder / "weights.pt", run.task.weights())
             write_json(folder / "result.json", run.result())
             write_json(folder / "environment.json", environment(run, hardware))
         processes.wait()
@@ -385,11 +334,11 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopS
         progress.step()
         if run.is_due(recipe.log_interval):
             row = run.log_training()
-            progress.line(loss=f"{row['loss']:.3f}", training_error=f"{row['top1_error']:.2f} %", lr=row["lr"])
+            progress.line(**run.task.shown(row), lr=row["lr"])
         if run.is_due(recipe.evaluation_interval):
             run.log_evaluation()
             if run.processes.is_main:
-                write_rows(folder / "metrics.csv", METRICS, run.rows)
+                write_rows(folder / "metrics.csv", run.columns, run.rows)
         if not run.is_due(AGREEMENT_INTERVAL if run.processes.count > 1 else 1):
             continue
         now = time.monotonic()

@@ -107,6 +107,18 @@ def read_description(path: Path) -> ObjectsDescription:
         raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
 
 
+def summary(description: ObjectsDescription, whole: dict[str, int] | None = None) -> str:
+    """Return what a data set holds, and of the sets that are not ``whole`` how many pictures they should have."""
+    sets = [f"{len(description.classes)} classes"]
+    for name, count in description.images.items():
+        objects = "without objects" if name in description.unlabelled else f"with {description.objects[name]} objects"
+        sets.append(f"{name} {count} pictures {objects}")
+    short = [f"{name} {whole[name]}" for name, count in description.images.items() if whole and count != whole[name]]
+    return f"{description.folder}: {'; '.join(sets)}" + (
+        f"\nthe official sets have: {', '.join(short)}" if short else ""
+    )
+
+
 def set_file(path: Path, description: ObjectsDescription, name: str) -> Path:
     """Return the file of a set, which lies beside ``path``, the description.
 

@@ -59,8 +59,10 @@ def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
     return error or torch.from_numpy(np.stack(views))
 
 
-def load(pictures: Pictures, batches: Any, workers: int, pin: bool) -> Iterator[Tensor]:
-    """Yield the views of each batch of keys (N, H, W, 3) uint8, in order.
+def load(
+    pictures: Dataset, batches: Any, workers: int, pin: bool, collate: Callable[[list[Any]], Any] = stack
+) -> Iterator[Any]:
+    """Yield the views of each batch of keys, in order; put together by ``collate``: (N, H, W, 3) uint8 by ``stack``.
 
     Raises:
         UserError: a picture cannot be read; the message names it.
@@ -69,7 +71,7 @@ def load(pictures: Pictures, batches: Any, workers: int, pin: bool) -> Iterator[
         pictures,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=stack,
+        collate_fn=collate,
         pin_memory=pin,
         prefetch_factor=PREFETCH if workers else None,
     )

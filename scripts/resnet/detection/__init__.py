@@ -1,0 +1,1 @@
+"""Faster R-CNN on PASCAL VOC and MS COCO (section 4.3 and appendix A): detectors, their training, metrics."""

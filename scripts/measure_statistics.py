@@ -1,0 +1,54 @@
+"""Measure a residual network's batch-normalisation statistics on the training images, for detectors (appendix A)."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from resnet.checkpoint import save_tensors
+from resnet.data.imagenet import read_description, read_index
+from resnet.data.pixels import Pixels
+from resnet.data.views import CentreViews, Normalise
+from resnet.distributed import Processes
+from resnet.errors import run_program
+from resnet.files import read_arrays
+from resnet.progress import Progress
+from resnet.settings import Hardware, add_arguments, from_arguments
+from resnet.statistics import measure_statistics
+from resnet.testing import load_network
+
+
+def main() -> None:
+    """Read the arguments and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data it was trained on")
+    parser.add_argument("--pixels", type=Path, required=True, help="the statistics of the pixels it was trained with")
+    parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--output", type=Path, required=True, help="file of tensors to write")
+    add_arguments(parser, Hardware)
+    arguments = parser.parse_args()
+    hardware = from_arguments(Hardware, arguments)
+    torch.set_num_threads(hardware.threads)
+    processes = Processes(hardware)
+    description = read_description(arguments.data)
+    net, recipe = load_network(arguments.run_folder, len(description.wnids), processes.device)
+    index = read_index(arguments.data, description, "train")
+    mean = torch.from_numpy(read_arrays(arguments.pixels, Pixels).mean).to(processes.device)
+    views = CentreViews(
+        description.path,
+        index,
+        Normalise(mean),
+        side=recipe["test_side"],
+        size=recipe["image_size"],
+        part=slice(None),
+        device=processes.device,
+        workers=processes.workers,
+    )
+    progress = Progress(len(index), title=f"{recipe['model']} statistics", unit="pictures", speed_unit="pictures")
+    statistics = measure_statistics(net, views, progress.step)
+    progress.close()
+    save_tensors(arguments.output, {"images": len(index), "statistics": statistics})
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,31 @@
+"""The two engines: the same detector, with the same weights, computed by torchvision's blocks or by detectron2's."""
+
+from typing import Any
+
+from torch import nn
+
+from resnet.detection.detector import Detector
+from resnet.errors import UserError
+from resnet.settings import DetectorRecipe
+
+
+def detector_state(net: nn.Module) -> dict[str, Any]:
+    """Return an engine's weights in ``Detector``'s form."""
+    return net.state_dict() if isinstance(net, Detector) else net.detector_state()
+
+
+def build_engine(detector: Detector, classes: int, recipe: DetectorRecipe) -> nn.Module:
+    """Return the detector of the engine that the recipe names, with the weights of ``detector``.
+
+    Raises:
+        UserError: detectron2 is named and not installed.
+    """
+    if recipe.engine == "torchvision":
+        return detector
+    try:
+        from resnet.detection.detectron2_engine import Detectron2Detector
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"engine is detectron2, but {error.name} is not installed: make detectron2 installs it; or use torchvision"
+        ) from None
+    return Detectron2Detector(detector, classes, recipe)

@@ -1,0 +1,189 @@
+"""Pictures with objects as a detector takes them: resized, half of them mirrored in training."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from resnet.data.draws import seeded_generator
+from resnet.data.objects import Scene
+from resnet.data.pictures import read_picture
+from resnet.data.views import load
+from resnet.errors import UserError
+
+
+def resized(size: tuple[int, int], side: int, max_side: int) -> tuple[int, int]:
+    """Return width and height after [32]'s resize: the shorter ``side``, but the longer at most ``max_side``."""
+    scale = min(side / min(size), max_side / max(size))
+    return round(size[0] * scale), round(size[1] * scale)
+
+
+class ScenePictures(Dataset):
+    """The pictures of scenes as bytes (H, W, 3); errors are returned, as a worker could only raise a traceback.
+
+    Args:
+        folder: the data set's folder.
+        scenes: the scenes.
+        side, max_side: the resize.
+    """
+
+    def __init__(self, folder: Path, scenes: list[Scene], side: int, max_side: int) -> None:
+        # Arrays, as a list of strings would be copied into every worker bit by bit.
+        self.files = np.array([scene.file for scene in scenes])
+        self.sizes = np.array([scene.size for scene in scenes])
+        self.folder, self.side, self.max_side = folder, side, max_side
+
+    def __getitem__(self, number: int) -> Tensor | UserError:
+        """Return a picture, resized with Pillow's antialiased bilinear filter."""
+        path, size = self.folder / str(self.files[number]), tuple(self.sizes[number].tolist())
+        try:
+            picture, _ = read_picture(path)
+        except UserError as error:
+            return error
+        if picture.size != size:
+            return UserError(f"{path} has {picture.size} pixels, but was described with {size}; describe it again")
+        target = resized(size, self.side, self.max_side)
+        return torch.from_numpy(np.array(picture.resize(target, Image.Resampling.BILINEAR)))
+
+
+def together(pictures: list[Tensor | UserError]) -> list[Tensor] | UserError:
+    """Return the pictures of a batch, or the first error."""
+    return next((picture for picture in pictures if isinstance(picture, UserError)), pictures)
+
+
+def finished(picture: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:
+    """Return a picture (H, W, 3) uint8 as a detector takes it: (3, H, W) float32 from 0 to 1."""
+    picture = picture.to(device, non_blocking=True).permute(2, 0, 1).float().mul_(1 / 255)
+    return picture.flip(2) if mirrored else picture
+
+
+class TrainingScenes:
+    """Batches of scenes with their objects; without difficult ones, crowds, and pictures that have no other objects.
+
+    The batch of an iteration is a pure function of the seed and the iteration, and the part of it that a process takes
+    is a slice of it.
+
+    Args:
+        folder: the data set's folder.
+        scenes: those of the training sets.
+        side, max_side, batch_size, seed: as in the recipe.
+        horizontal_flip: mirror every second picture, at random.
+        share: the part of each batch that this process takes.
+        device: where the batches go.
+        workers: processes that decode.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        scenes: list[Scene],
+        *,
+        side: int,
+        max_side: int,
+        batch_size: int,
+        seed: int,
+        horizontal_flip: bool,
+        share: slice,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.scenes = [scene for scene in scenes if not scene.ignored.all()]
+        if not self.scenes:
+            raise UserError(f"{folder}: no picture of the training sets has an object")
+        self.pictures = ScenePictures(folder, self.scenes, side, max_side)
+        self.device, self.workers = device, workers
+        self.batch_size, self.seed, self.share, self.horizontal_flip = batch_size, seed, share, horizontal_flip
+        self._plans: dict[int, Tensor] = {}
+        self._next, self._stream = -1, iter(())
+
+    def __len__(self) -> int:
+        """Return the number of pictures that are trained on."""
+        return len(self.scenes)
+
+    def batch(self, iteration: int) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+        """Return images (3, H, W) and targets (boxes (N, 4), labels (N,)) of this process at an update."""
+        if iteration != self._next:
+            pin = self.device.type == "cuda"
+            self._stream = load(self.pictures, self._keys(iteration), self.workers, pin, together)
+        self._next = iteration + 1
+        images, targets = [], []
+        for picture, (number, flip) in zip(next(self._stream), self._draws(iteration), strict=True):
+            images.append(finished(picture, self.device, bool(flip)))
+            targets.append(self._target(self.scenes[number], picture.shape[:2], bool(flip)))
+        return images, targets
+
+    def _target(self, scene: Scene, shape: tuple[int, int], mirrored: bool) -> dict[str, Tensor]:
+        kept = ~scene.ignored
+        (height, width), boxes = shape, scene.boxes[kept]
+        boxes = boxes * np.tile([width / scene.size[0], height / scene.size[1]], 2)
+        if mirrored:
+            boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
+        return {
+            "boxes": torch.from_numpy(boxes).float().to(self.device),
+            "labels": torch.from_numpy(scene.labels[kept]).to(self.device),
+        }
+
+    def _draws(self, iteration: int) -> list[tuple[int, int]]:
+        """Return picture and mirroring of this process's part of a batch."""
+        start = iteration * self.batch_size
+        places = range(start + self.share.start, start + self.share.stop)
+        return [tuple(self._plan(place // len(self))[:, place % len(self)].tolist()) for place in places]
+
+    def _keys(self, iteration: int) -> Iterator[list[int]]:
+        while True:
+            yield [number for number, _ in self._draws(iteration)]
+            iteration += 1
+
+    def _plan(self, epoch: int) -> Tensor:
+        """Return order and mirroring (2, N) of a whole epoch."""
+        if epoch not in self._plans:
+            generator = seeded_generator(self.seed, epoch)
+            order = torch.randperm(len(self), generator=generator)
+            flips = torch.randint(2, (len(self),), generator=generator) * self.horizontal_flip
+            # Workers are ahead of the training, perhaps in the next epoch.
+            self._plans = {key: value for key, value in self._plans.items() if abs(key - epoch) <= 1}
+            self._plans[epoch] = torch.stack([order, flips])
+        return self._plans[epoch]
+
+
+class TestScenes:
+    """The scenes of a test set, one by one.
+
+    Args:
+        folder: the data set's folder.
+        scenes: this process's part of the set.
+        side, max_side: the resize.
+        device: where the pictures go.
+        workers: processes that decode.
+    """
+
+    # Not a test, whatever pytest thinks of its name.
+    __test__ = False
+
+    def __init__(
+        self,
+        folder: Path,
+        scenes: list[Scene],
+        *,
+        side: int,
+        max_side: int,
+        device: torch.device,
+        workers: int,
+    ) -> None:
+        self.scenes, self.device, self.workers = scenes, device, workers
+        self.pictures = ScenePictures(folder, scenes, side, max_side)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.scenes)
+
+    def __iter__(self) -> Iterator[tuple[Scene, Tensor]]:
+        """Yield each scene with its picture (3, H, W) float32."""
+        keys = ([number] for number in range(len(self)))
+        stream = load(self.pictures, keys, self.workers, self.device.type == "cuda", together)
+        for scene, (picture,) in zip(self.scenes, stream, strict=True):
+            yield scene, finished(picture, self.device)

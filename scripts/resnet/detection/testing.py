@@ -1,0 +1,142 @@
+"""Detecting: from a detector and scenes to detections in the form of COCO's results."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from resnet.data.objects import Scene, read_description, read_scenes
+from resnet.detection.detector import Detector
+from resnet.detection.engines import build_engine
+from resnet.detection.initial import build_classifier, read_tensors
+from resnet.detection.inputs import TestScenes
+from resnet.distributed import Processes
+from resnet.errors import UserError
+from resnet.files import write_text
+from resnet.progress import Progress
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
+from resnet.training import choose_precision
+
+
+@torch.inference_mode()
+def detect(
+    net: nn.Module,
+    scenes: TestScenes,
+    ids: tuple[int, ...],
+    autocast: torch.autocast,
+    step: Callable[[], None] = lambda: None,
+) -> list[dict[str, Any]]:
+    """Return the detections in some scenes, each as image_id, category_id, bbox (left, top, width, height) and score.
+
+    Args:
+        net: the detector; it is left in the mode it was in.
+        scenes: the pictures.
+        ids: the category of each label.
+        autocast: the precision.
+        step: is called after each picture.
+    """
+    was_training, found = net.training, []
+    net.eval()
+    for scene, picture in scenes:
+        with autocast:
+            (detections,) = net([picture])
+        found += results(scene, picture.shape[1:], detections, ids)
+        step()
+    net.train(was_training)
+    return found
+
+
+def results(
+    scene: Scene, shape: tuple[int, int], detections: dict[str, Tensor], ids: tuple[int, ...]
+) -> list[dict[str, Any]]:
+    """Return the detections of a picture (height, width), their boxes in pixels of the scene."""
+    (height, width), (real_width, real_height) = shape, scene.size
+    scale = torch.tensor([real_width / width, real_height / height] * 2, device=detections["boxes"].device)
+    boxes = (detections["boxes"] * scale).double()
+    boxes[:, 2:] -= boxes[:, :2]
+    return [
+        {
+            "image_id": scene.id,
+            "category_id": ids[label],
+            "bbox": [round(value, 3) for value in box],
+            "score": score,
+        }
+        for label, box, score in zip(
+            detections["labels"].tolist(), boxes.tolist(), detections["scores"].tolist(), strict=True
+        )
+    ]
+
+
+def in_order(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the detections of several processes by picture, whatever the number of processes."""
+    return sorted(itertools.chain(*parts), key=lambda one: one["image_id"])
+
+
+def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
+    """Return the detector of a run folder, in evaluation mode, and its recipe.
+
+    Raises:
+        UserError: a file is missing or damaged, or the weights are of another architecture.
+    """
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        values, facts = config["recipe"], config["resolved"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise UserError(f"{run / 'config.yaml'} cannot be read ({error}); run Snakemake again") from None
+    recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    classes = len(facts["classes"])
+    detector = Detector(build_classifier(facts["classifier"], 1), torch.zeros(3, 1, 1), classes, recipe)
+    try:
+        detector.load_state_dict(read_tensors(run / "weights.pt"))
+    except RuntimeError as error:
+        raise UserError(f"{run / 'weights.pt'} does not fit its config.yaml: {error}") from None
+    return build_engine(detector, classes, recipe).eval(), recipe
+
+
+def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> None:
+    """Detect objects in the whole test set of a run's experiment and write them as COCO's results.
+
+    Raises:
+        UserError: a file is missing or damaged, or fits no other.
+    """
+    torch.set_num_threads(hardware.threads)
+    processes = Processes(hardware)
+    net, recipe = load_detector(run)
+    net.to(processes.device)
+    description = read_description(data)
+    scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
+    own = TestScenes(
+        description.path,
+        scenes[processes.rank :: processes.count],
+        side=recipe.side,
+        max_side=recipe.max_side,
+        device=processes.device,
+        workers=processes.workers,
+    )
+    bf16 = choose_precision(recipe.precision, processes.device) == "bf16"
+    progress = Progress(
+        len(own),
+        title=f"{recipe.model} {recipe.experiment}",
+        unit="pictures",
+        speed_unit="pictures",
+        silent=not processes.is_main,
+    )
+    autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=bf16)
+    parts = processes.gather_objects(detect(net, own, description.ids, autocast, progress.step))
+    progress.close()
+    if processes.is_main:
+        write_detections(output, in_order(parts))
+    processes.wait()
+    processes.leave()
+
+
+def write_detections(path: Path, detections: list[dict[str, Any]]) -> None:
+    """Write detections as COCO's results, one per line."""
+    import json
+
+    lines = ",\n".join(json.dumps(detection) for detection in detections)
+    write_text(path, f"[\n{lines}\n]\n")

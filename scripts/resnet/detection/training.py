@@ -1,0 +1,163 @@
+"""What a detector brings to a training: scenes, four losses, and the average precision of a part of the test set."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from resnet.data.draws import derived_seed
+from resnet.data.objects import ObjectsDescription, Scene, read_description, read_scenes, set_file
+from resnet.detection.detector import LOSSES, Detector
+from resnet.detection.engines import build_engine, detector_state
+from resnet.detection.evaluation import average_precision, subset
+from resnet.detection.initial import ARCHITECTURE, Classifier
+from resnet.detection.inputs import TestScenes, TrainingScenes
+from resnet.detection.testing import detect, in_order
+from resnet.distributed import Processes
+from resnet.errors import UserError
+from resnet.files import read_json
+from resnet.settings import EXPERIMENTS, DetectorRecipe
+from resnet.task import Task
+
+if TYPE_CHECKING:
+    from resnet.training import Training
+
+
+class LossSums:
+    """Number of parts and sum of each loss, in float64 on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(1 + len(LOSSES), dtype=torch.float64, device=device)
+
+    def add(self, losses: list[Tensor]) -> None:
+        """Add the losses of a part of a batch."""
+        self.sums += torch.stack([torch.ones_like(losses[0]), *losses]).double()
+
+    def averages(self) -> dict[str, float]:
+        """Return the mean of each loss, and of their sum."""
+        count, *sums = self.sums.tolist()
+        means = {name: value / count for name, value in zip(LOSSES, sums, strict=True)}
+        return {"loss": sum(means.values()), **means}
+
+
+@dataclasses.dataclass(kw_only=True)
+class DetectionTask(Task):
+    """Scenes with objects; the network returns losses.
+
+    Attributes:
+        test: this process's part of the pictures that are looked at during the training.
+        ground_truth: their objects; None where they are not public.
+        metric: how average precision is measured.
+        ids: the number of each class in the detections.
+    """
+
+    measures = ("loss", *LOSSES, "map50", "map")
+
+    test: TestScenes
+    ground_truth: dict[str, Any] | None
+    metric: str
+    ids: tuple[int, ...]
+
+    def window(self, device: torch.device) -> LossSums:
+        """Return sums at zero."""
+        return LossSums(device)
+
+    def loss(self, run: "Training", batch: tuple[list[Tensor], list[dict[str, Tensor]]], part: int) -> Tensor:
+        """Return the sum of the four losses on some pictures, and count each."""
+        # Samples of anchors and regions, and dropout, are drawn anew for each part of each process.
+        torch.manual_seed(derived_seed(run.recipe.seed, run.iteration, run.processes.rank, part))
+        with run.autocast:
+            losses = run.forward(*batch)
+        ordered = [losses[name] for name in LOSSES]
+        run.window.add([loss.detach() for loss in ordered])
+        return torch.stack(ordered).sum()
+
+    def evaluate(self, run: "Training") -> dict[str, dict[str, float]]:
+        """Return mAP (percent) on a part of the test set."""
+        if self.ground_truth is None:
+            return {}
+        found = detect(self.net, self.test, self.ids, run.autocast)
+        gathered = run.processes.gather_objects(found)
+        if not run.processes.is_main:
+            return {}
+        measured = average_precision(self.ground_truth, in_order(gathered), self.metric)
+        return {self.reported: {key: measured[key] for key in ("map50", "map") if key in measured}}
+
+    def shown(self, row: dict[str, Any]) -> dict[str, str]:
+        """Return what the progress line shows of a row of training."""
+        return {"loss": f"{row['loss']:.3f}"}
+
+    def result(self, run: "Training") -> dict[str, Any]:
+        """Return what the detector is."""
+        recipe = run.recipe
+        return {"experiment": recipe.experiment, "engine": recipe.engine}
+
+    def weights(self) -> dict[str, Any]:
+        """Return the state dict in ``Detector``'s form, whichever engine it was trained by."""
+        return detector_state(self.net)
+
+
+def read_training_scenes(data: Path, description: ObjectsDescription, names: tuple[str, ...]) -> list[Scene]:
+    """Return the scenes of some sets.
+
+    Raises:
+        UserError: a set is missing or has no objects.
+    """
+    for name in names:
+        if name in description.unlabelled:
+            raise UserError(f"{data}: the set {name} comes without objects, so nothing can be trained on it")
+    return [scene for name in names for scene in read_scenes(data, description, name)]
+
+
+def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, processes: Processes) -> DetectionTask:
+    """Open the data set for a process and build the detector.
+
+    Args:
+        recipe: what to train and how.
+        data: the data set's ``dataset.json``.
+        classifier: what the detector starts with.
+        processes: those that train together.
+
+    Raises:
+        UserError: a file is missing, damaged, or not the one that was described; the engine is not installed.
+    """
+    if classifier.recipe["model"] != recipe.model:
+        raise UserError(f"the classifier is {classifier.recipe['model']}, but the recipe's model {recipe.model}")
+    description, experiment = read_description(data), EXPERIMENTS[recipe.experiment]
+    generator = torch.Generator().manual_seed(recipe.seed)
+    detector = Detector(classifier.net, classifier.mean, len(description.classes), recipe, generator)
+    settings = {"side": recipe.side, "max_side": recipe.max_side, "device": processes.device}
+    training = TrainingScenes(
+        description.path,
+        read_training_scenes(data, description, experiment.train),
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        horizontal_flip=description.horizontal_flip,
+        share=processes.share(recipe.batch_size),
+        workers=processes.workers,
+        **settings,
+    )
+    labelled = experiment.metric != "server"
+    test = read_scenes(data, description, experiment.test)[: recipe.evaluation_images] if labelled else []
+    truth = subset(read_json(set_file(data, description, experiment.test)), test) if labelled else None
+    own = test[processes.rank :: processes.count]
+    return DetectionTask(
+        dataset=description.name,
+        checksums={**description.sha256, **classifier.checksums},
+        net=build_engine(detector, len(description.classes), recipe),
+        training=training,
+        training_images=len(training),
+        reported="test",
+        facts={
+            "horizontal_flip": description.horizontal_flip,
+            "evaluated_images": len(test),
+            "classes": list(description.classes),
+            "classifier": {key: classifier.recipe[key] for key in ARCHITECTURE},
+        },
+        test=TestScenes(description.path, own, workers=processes.workers, **settings),
+        ground_truth=truth,
+        metric=experiment.metric,
+        ids=description.ids,
+    )

@@ -1,0 +1,36 @@
+"""Train Faster R-CNN on PASCAL VOC or MS COCO, from a classifier of ImageNet, and write its run folder (appendix A).
+
+Run again after a kill, the same command goes on from the last checkpoint and ends with the same weights.
+SIGTERM, SIGUSR1 and SIGINT make it save a checkpoint and leave with an exit code that is not zero.
+torchrun --nproc-per-node N scripts/train_detector.py … (or srun) trains with N processes, each on its own GPU.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from resnet.errors import run_program
+from resnet.settings import DetectorRecipe, read_training_arguments
+
+
+def main() -> None:
+    """Read the arguments and train."""
+    arguments, recipe, hardware = read_training_arguments(
+        __doc__,
+        DetectorRecipe,
+        ("--classifier", {"type": Path, "required": True, "help": "run folder of the network that it starts with"}),
+        ("--pixels", {"type": Path, "required": True, "help": "statistics of the pixels that the classifier saw"}),
+        ("--statistics", {"type": Path, "help": "batch normalisation's, measured (default: the classifier's own)"}),
+    )
+
+    # torch takes seconds to import, so settings are checked first.
+    from resnet.detection.initial import read_classifier
+    from resnet.detection.training import detection_task
+    from resnet.training import train
+
+    classifier = read_classifier(arguments.classifier, arguments.pixels, arguments.statistics)
+    build_task = partial(detection_task, recipe, arguments.data, classifier)
+    train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)
+
+
+if __name__ == "__main__":
+    run_program(main)
