@@ -35,7 +35,7 @@ def download(
         hint: what to do when the checksum is wrong.
 
     Raises:
-        UserError: the server refuses, the connection keeps breaking, or the checksum is wrong.
+        UserError: the url is none, the server refuses, the connection keeps breaking, or the checksum is wrong.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -53,6 +53,8 @@ def download(
             pause = pause_seconds * 2 ** (attempt - 1)
             print(f"connection broke after {have} bytes ({_reason(error)}); again in {pause:.0f} s", flush=True)
             time.sleep(pause)
+        except requests.RequestException as error:
+            raise UserError(f"cannot download {url}: {_reason(error)}") from None
     algorithm = "md5" if len(expected) == MD5_DIGITS else "sha256"
     if not (found := checksum(part, algorithm)).startswith(expected):
         size = part.stat().st_size

@@ -66,20 +66,33 @@ def draw(
     """Return a picture of a class: a digit in someone's handwriting, light on a dimmed piece of a photograph."""
     photograph, digit = photographs[label // 10], label % 10
     width, height = SIZES[random.randint(len(SIZES))]
-    piece = random.randint(100, 300)
-    left, top = random.randint(photograph.width - piece), random.randint(photograph.height - piece)
-    background = photograph.resize((width, height), Image.Resampling.BILINEAR, (left, top, left + piece, top + piece))
-    pixels = np.asarray(background, np.float32) * random.uniform(0.25, 0.45)
+    pixels = dimmed_piece(photograph, (width, height), random)
     ink = random.uniform(235, 255, 3).astype(np.float32)
     # The digit stays whole in the crops that the demo scale takes.
     wide = int(min(width, height) * random.uniform(0.6, 0.75))
     tall = int(wide * random.uniform(1.0, 1.25))
     x, y = (width - wide) // 2 + random.randint(-2, 3), (height - tall) // 2 + random.randint(-2, 3)
-    shape = Image.fromarray(digits[digit][random.randint(len(digits[digit]))])
-    mask = np.asarray(shape.resize((wide, tall), Image.Resampling.BICUBIC), np.float32)[..., None] / 255
-    region = pixels[y : y + tall, x : x + wide]
-    region[:] = region * (1 - mask) + ink * mask
+    paint(pixels, enlarged(digits[digit][random.randint(len(digits[digit]))], (wide, tall)), (x, y), ink)
     return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def dimmed_piece(photograph: Image.Image, size: tuple[int, int], random: np.random.RandomState) -> np.ndarray:
+    """Return a random piece of a photograph, resized to width and height and dimmed: (H, W, 3) float32."""
+    piece = random.randint(100, 300)
+    left, top = random.randint(photograph.width - piece), random.randint(photograph.height - piece)
+    background = photograph.resize(size, Image.Resampling.BILINEAR, (left, top, left + piece, top + piece))
+    return np.asarray(background, np.float32) * random.uniform(0.25, 0.45)
+
+
+def enlarged(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return how much of each pixel is ink, (H, W) float32 from 0 to 1, for a digit resized to width and height."""
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+
+
+def paint(pixels: np.ndarray, mask: np.ndarray, place: tuple[int, int], ink: np.ndarray) -> None:
+    """Paint ``ink``, a colour, where ``mask`` (H, W) says so, with its left top corner at ``place``."""
+    region = pixels[place[1] : place[1] + mask.shape[0], place[0] : place[0] + mask.shape[1]]
+    region[:] = region * (1 - mask[..., None]) + ink * mask[..., None]
 
 
 def save(picture: Image.Image, path: Path, odd: int | None) -> None:

@@ -1,0 +1,33 @@
+"""Describe MS COCO: unpack its official archives, or take an existing folder as it is."""
+
+import argparse
+from pathlib import Path
+
+from resnet.data.archive import unpack_matching
+from resnet.data.coco import WHOLE, members, read_coco
+from resnet.data.objects import summary, write_description
+from resnet.errors import run_program
+
+
+def main() -> None:
+    """Unpack if asked to, then check and write the description."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--folder", type=Path, help="a folder that holds annotations/, train<year>/ and val<year>/")
+    source.add_argument("--archives", type=Path, nargs="+", help="official zip archives: train, val and annotations")
+    parser.add_argument("--year", choices=WHOLE, default="2014", help="of the files' names; 2014 is the paper's")
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
+    arguments = parser.parse_args()
+    folder = arguments.folder or arguments.output.parent / "coco"
+    for archive in arguments.archives or ():
+        unpack_matching(archive, folder, members(arguments.year))
+    sets = read_coco(folder, arguments.year)
+    description = write_description(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
+    print(summary(description, WHOLE[arguments.year]))
+    for name, value in sets.items():
+        if value["dropped"]:
+            print(f"{name}: {value['dropped']} boxes without width or height were left out")
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,29 @@
+"""Describe PASCAL VOC: unpack its official archives, or take an existing VOCdevkit folder as it is."""
+
+import argparse
+from pathlib import Path
+
+from resnet.data.archive import unpack_matching
+from resnet.data.objects import summary, write_description
+from resnet.data.voc import MEMBERS, WHOLE, read_voc
+from resnet.errors import run_program
+
+
+def main() -> None:
+    """Unpack if asked to, then check and write the description."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--folder", type=Path, help="a VOCdevkit that holds VOC2007/ or VOC2012/")
+    source.add_argument("--archives", type=Path, nargs="+", help="official tar archives; all go to one folder")
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
+    arguments = parser.parse_args()
+    folder = arguments.folder or arguments.output.parent / "VOCdevkit"
+    for archive in arguments.archives or ():
+        unpack_matching(archive, folder, MEMBERS)
+    sets = read_voc(folder)
+    description = write_description(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
+    print(summary(description, WHOLE))
+
+
+if __name__ == "__main__":
+    run_program(main)
