@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from resnet.errors import UserError
-from resnet.settings import CifarRecipe, Hardware, ImageNetRecipe, Recipe
+from resnet.settings import EXPERIMENTS, CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,37 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
+class DetectorPart:
+    """The settings of the detectors, checked.
+
+    Attributes:
+        engine: whose detector: torchvision or detectron2.
+        weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
+        data: the data set that stands for voc and for coco.
+        experiments: what is trained, and tested on what.
+        seeds: the seeds of every model.
+    """
+
+    engine: str
+    weights: str
+    data: dict[str, str]
+    experiments: list[str]
+    seeds: dict[str, list[int]]
+    _recipe: dict[str, Any]
+    _exceptions: dict[str, dict[str, Any]]
+
+    def recipe(self, experiment: str, model: str, seed: int) -> DetectorRecipe:
+        """Return the recipe of one run: exceptions of the experiment, then of the model."""
+        kind = EXPERIMENTS[experiment].data
+        exceptions = [self._exceptions.get(key, {}) for key in (kind, experiment, model)]
+        values = {**self._recipe, **{key: value for one in exceptions for key, value in one.items()}}
+        lists = {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
+        return DetectorRecipe(
+            **{**values, **lists, "engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """The settings of a workflow, checked.
 
@@ -48,6 +79,7 @@ class Config:
         data: where the real data come from.
         cifar10: section 4.2.
         imagenet: section 4.1.
+        detector: section 4.3.
     """
 
     scale: str
@@ -56,9 +88,11 @@ class Config:
     data: dict[str, Any]
     cifar10: Part
     imagenet: Part
+    detector: DetectorPart
 
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
+PARTS = (*RECIPES, "detector")
 
 
 def load(config: dict[str, Any], workflow: Path) -> Config:
@@ -67,13 +101,13 @@ def load(config: dict[str, Any], workflow: Path) -> Config:
     Raises:
         UserError: a key is unknown, missing or has a wrong value; the message names file, key and fix.
     """
-    config = {**config, **{key: _typed(config[key]) for key in ("hardware", *RECIPES) if key in config}}
+    config = {**config, **{key: _typed(config[key]) for key in ("hardware", *PARTS) if key in config}}
     check(config, workflow / "schemas/config.schema.yaml", "config.yaml")
     scale_file = workflow / f"scales/{config['scale']}.yaml"
     scale = yaml.safe_load(scale_file.read_text(encoding="utf-8"))
     schema = workflow / "schemas/scale.schema.yaml"
     check(scale, schema, str(scale_file))
-    check({part: config[part] for part in RECIPES}, schema, "config.yaml")
+    check({part: config[part] for part in PARTS}, schema, "config.yaml")
     hardware = {key: _switch(value) for key, value in config["hardware"].items()}
     processes = hardware.pop("processes")
     parts = {name: load_part(name, merge(scale[name], config[name]), scale_file) for name in RECIPES}
@@ -81,7 +115,8 @@ def load(config: dict[str, Any], workflow: Path) -> Config:
         member for member in parts["imagenet"].settings["ensemble"] if not _is_run(member, parts["imagenet"].seeds)
     ]:
         raise UserError(f"imagenet.ensemble: {missing[0]} is not a run of imagenet.seeds ({scale_file} or config.yaml)")
-    return Config(config["scale"], Hardware(**hardware), processes, config["data"], **parts)
+    detector = load_detector_part(merge(scale["detector"], config["detector"]), parts["imagenet"], scale_file)
+    return Config(config["scale"], Hardware(**hardware), processes, config["data"], **parts, detector=detector)
 
 
 def load_part(name: str, values: dict[str, Any], scale_file: Path) -> Part:
@@ -98,6 +133,27 @@ def load_part(name: str, values: dict[str, Any], scale_file: Path) -> Part:
             part.recipe(model, 0)
         except UserError as error:
             raise UserError(f"{name}, {model}: {error} ({scale_file} or config.yaml)") from None
+    return part
+
+
+def load_detector_part(values: dict[str, Any], imagenet: Part, scale_file: Path) -> DetectorPart:
+    """Return the settings of the detectors.
+
+    Raises:
+        UserError: a recipe is out of range, or a detector's classifier is not trained; the message names the key.
+    """
+    values = dict(values)
+    recipe, exceptions = values.pop("recipe"), values.pop("exceptions")
+    part = DetectorPart(**values, _recipe=recipe, _exceptions=exceptions)
+    where = f"({scale_file} or config.yaml)"
+    for model in part.seeds:
+        if part.weights == "trained" and model not in imagenet.seeds:
+            raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
+        for experiment in part.experiments:
+            try:
+                part.recipe(experiment, model, 0)
+            except UserError as error:
+                raise UserError(f"detector, {experiment}, {model}: {error} {where}") from None
     return part
 
 
