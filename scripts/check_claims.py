@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="evaluation/<protocol>.json of them")
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.csv of the networks of Fig. 4")
     parser.add_argument("--table1", type=Path, required=True, help="table1.csv")
+    parser.add_argument("--detections", type=Path, nargs="+", required=True, help="average_precision.json of detectors")
+    parser.add_argument("--detectors", type=Path, nargs="+", required=True, help="config.yaml of them")
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()
@@ -39,9 +41,20 @@ def main() -> None:
         },
         curves={model_of(path): read_csv(path) for path in arguments.metrics},
         table1={row["method"]: row for row in read_csv(arguments.table1)},
+        detections=read_evaluations(arguments.detections),
+        detectors=read_configs(arguments.detectors),
     )
     rows = check_claims(read_paper(arguments.claims)["claims"], facts, arguments.scale)
     write_rows(arguments.output, COLUMNS, rows)
+
+
+def read_configs(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Read ``config.yaml`` of detectors, grouped by ``<experiment>/<model>``."""
+    configs: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        config = read_paper(path)
+        configs.setdefault(f"{config['recipe']['experiment']}/{config['recipe']['model']}", []).append(config)
+    return configs
 
 
 def read_csv(path: Path) -> list[dict[str, Any]]:

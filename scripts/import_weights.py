@@ -13,7 +13,6 @@ import torch
 
 from resnet.architectures import from_torchvision, imagenet_net
 from resnet.checkpoint import save_tensors
-from resnet.data.imagenet import read_description
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
@@ -28,7 +27,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="resnet-<18|34>-B, resnet-<50|101|152>, vgg-<16|19>")
     parser.add_argument("--weights", type=Path, required=True, help="torchvision's file, or any state dict of its net")
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data that they are tested on")
     parser.add_argument("--image-size", type=int, default=224, help="side of the test crop (default: 224)")
     parser.add_argument("--test-side", type=int, default=256, help="shorter side of the test image (default: 256)")
     parser.add_argument("--run-folder", type=Path, required=True, help="run folder to write")
@@ -41,29 +39,30 @@ def main() -> None:
         max_side=max(ImageNetRecipe.max_side, arguments.image_size),
         test_side=arguments.test_side,
     )
-    classes = len(read_description(arguments.data).wnids)
-    write_run(arguments.run_folder, recipe, arguments.weights, classes)
+    write_run(arguments.run_folder, recipe, arguments.weights)
 
 
-def write_run(run: Path, recipe: ImageNetRecipe, weights: Path, classes: int) -> None:
+def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
     """Write config.yaml, pixels.npz and weights.pt.
 
     Raises:
         UserError: the file is damaged, or holds another network's weights.
     """
-    net = imagenet_net(
-        recipe.model, classes, image_size=recipe.image_size, stride_in_3x3=recipe.stride_in_3x3, width=recipe.width
-    )
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
+        # The last layer has an output per class.
+        classes = len(list(state.values())[-1])
+        net = imagenet_net(
+            recipe.model, classes, image_size=recipe.image_size, stride_in_3x3=recipe.stride_in_3x3, width=recipe.width
+        )
         net.load_state_dict(from_torchvision(state, net))
     except UserError:
         raise
     except Exception as error:
         reason = str(error).splitlines()
         raise UserError(
-            f"{weights} does not hold torchvision's weights of {recipe.model} for {classes} classes and crops of "
-            f"{recipe.image_size} pixels: {' '.join(reason[:2])[:300]}"
+            f"{weights} does not hold torchvision's weights of {recipe.model} for crops of {recipe.image_size} pixels: "
+            f"{' '.join(reason[:2])[:300]}"
         ) from None
     first = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d))
     with torch.no_grad():

@@ -1,4 +1,8 @@
-"""Measure a residual network's batch-normalisation statistics on the training images, for detectors (appendix A)."""
+"""Measure a residual network's batch-normalisation statistics on the training images, for detectors (appendix A).
+
+The pictures' middle squares are resized to about the size that detectors see: a small network's maps grow or fade where
+the statistics are those of pictures of another size.
+"""
 
 import argparse
 from pathlib import Path
@@ -20,9 +24,10 @@ from resnet.testing import load_network
 
 def main() -> None:
     """Read the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data it was trained on")
     parser.add_argument("--pixels", type=Path, required=True, help="the statistics of the pixels it was trained with")
+    parser.add_argument("--side", type=int, default=224, help="side of the pictures' squares in pixels (default: 224)")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="file of tensors to write")
     add_arguments(parser, Hardware)
@@ -31,20 +36,21 @@ def main() -> None:
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
     description = read_description(arguments.data)
-    net, recipe = load_network(arguments.run_folder, len(description.wnids), processes.device)
+    net, _ = load_network(arguments.run_folder, len(description.wnids), processes.device)
     index = read_index(arguments.data, description, "train")
-    mean = torch.from_numpy(read_arrays(arguments.pixels, Pixels).mean).to(processes.device)
+    # Of each colour, as a detector subtracts it.
+    mean = torch.from_numpy(read_arrays(arguments.pixels, Pixels).mean).mean((1, 2), keepdim=True).to(processes.device)
     views = CentreViews(
         description.path,
         index,
         Normalise(mean),
-        side=recipe["test_side"],
-        size=recipe["image_size"],
+        side=arguments.side,
+        size=arguments.side,
         part=slice(None),
         device=processes.device,
         workers=processes.workers,
     )
-    progress = Progress(len(index), title=f"{recipe['model']} statistics", unit="pictures", speed_unit="pictures")
+    progress = Progress(len(index), title="batch normalisation", unit="pictures", speed_unit="pictures")
     statistics = measure_statistics(net, views, progress.step)
     progress.close()
     save_tensors(arguments.output, {"images": len(index), "statistics": statistics})

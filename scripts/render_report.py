@@ -20,6 +20,12 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, nargs="+", required=True, help="results/fig*.png")
     parser.add_argument("--drawings", type=Path, nargs="+", required=True, help="workflow/paper/fig*.yaml, same order")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="result.json in every run folder")
+    parser.add_argument("--detection-tables", type=Path, nargs="+", required=True, help="table7.csv, table8.csv")
+    parser.add_argument(
+        "--detection-published", type=Path, nargs="+", required=True, help="workflow/paper/table7.yaml …"
+    )
+    parser.add_argument("--detection-figures", type=Path, nargs="+", required=True, help="detection_curves.png …")
+    parser.add_argument("--detectors", type=Path, nargs="+", required=True, help="result.json of every detector")
     parser.add_argument("--output", type=Path, required=True, help="HTML to write")
     arguments = parser.parse_args()
     from resnet.report import render
@@ -34,6 +40,9 @@ def main() -> None:
         figures={path.stem: path for path in arguments.figures},
         drawings={path.stem: path for path in arguments.drawings},
         runs=[path.parent for path in arguments.results],
+        detection_tables=dict(zip(arguments.detection_tables, arguments.detection_published, strict=True)),
+        detection_figures=arguments.detection_figures,
+        detectors=[path.parent for path in arguments.detectors],
     )
     write_text(arguments.output, page)
 

@@ -103,7 +103,7 @@ def test_a_part_that_is_already_whole_counts(server, tmp_path):
 
 def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
     code, output = run_program(
-        "download_cifar10", "--url", server.url, "--md5", "0" * 32, "--output", tmp_path / "archive"
+        "download_archive", "--url", server.url, "--md5", "0" * 32, "--output", tmp_path / "archive"
     )
     assert code == 1
     assert f"wrong content: md5 {MD5} (1024000 bytes), expected {'0' * 32}" in output
@@ -113,7 +113,7 @@ def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
 
 def test_a_missing_file_is_not_tried_again(server, tmp_path):
     server.status = 404
-    code, output = run_program("download_cifar10", "--url", server.url, "--md5", MD5, "--output", tmp_path / "archive")
+    code, output = run_program("download_archive", "--url", server.url, "--md5", MD5, "--output", tmp_path / "archive")
     assert code == 1
     assert f"cannot download {server.url}: the server says 404 Not Found" in output
     assert len(server.requested) == 1
@@ -138,4 +138,4 @@ def test_a_full_disk_names_the_file_and_keeps_what_arrived(server, tmp_path):
 
 
 def command_arguments(server, folder):
-    return "download_cifar10", "--url", server.url, "--md5", MD5, "--output", folder / "archive"
+    return "download_archive", "--url", server.url, "--md5", MD5, "--output", folder / "archive"

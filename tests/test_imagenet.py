@@ -597,7 +597,7 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     torch.save(theirs.state_dict(), tmp_path / "resnet18-x.pth")
     run = tmp_path / "run"
     code, output = run_program(
-        "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "resnet18-x.pth", "--data", ilsvrc,
+        "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "resnet18-x.pth",
         "--image-size", 32, "--test-side", 40, "--run-folder", run,
     )  # fmt: skip
     assert code == 0, output
@@ -620,21 +620,13 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     assert result["images"] == 18
 
 
-def test_wrong_weights_are_one_clear_error(ilsvrc, tmp_path):
-    torch.save(torchvision.models.resnet18(num_classes=1000).state_dict(), tmp_path / "w.pth")
+def test_wrong_weights_are_one_clear_error(tmp_path):
+    torch.save(torchvision.models.resnet50(num_classes=10).state_dict(), tmp_path / "w.pth")
     code, output = run_program(
-        "import_weights",
-        "--model",
-        "resnet-18-B",
-        "--weights",
-        tmp_path / "w.pth",
-        "--data",
-        ilsvrc,
-        "--run-folder",
-        tmp_path,
+        "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "w.pth", "--run-folder", tmp_path
     )
     assert code == 1
-    assert "does not hold torchvision's weights of resnet-18-B for 6 classes" in output
+    assert "does not hold torchvision's weights of resnet-18-B for crops of 224 pixels" in output
     assert "Traceback" not in output
 
 

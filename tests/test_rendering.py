@@ -227,23 +227,23 @@ def test_error_tables_have_the_papers_rows_in_its_order():
     paper = read_paper(PAPER / "table3.yaml")
     tested = evaluations["10crop"]
     tested["resnet-50"] = [evaluation("resnet-50", 22, 6), evaluation("resnet-50", 24, 7)]
-    rows = tables.error_table(paper, tested, "paper", "trained")
+    rows = tables.measure_table(paper, tested, "paper", "trained")
     assert [row["method"] for row in rows][:3] == ["VGG-16", "GoogLeNet", "PReLU-net"]
     assert [row["source"].split(":")[0] for row in rows][:3] == ["reproduced", "quoted", "quoted"]
     row = rows[7]
     assert (row["top1_error"], row["top1_error_std"], row["paper_top1_error"]) == (23, pytest.approx(2**0.5), 22.85)
-    assert tables.error_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
-    assert tables.error_cells(paper, rows[1]) == ["GoogLeNet (quoted)", "–", "–", "", "–", "9.15", "", "", "quoted"]
+    assert tables.measure_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
+    assert tables.measure_cells(paper, rows[1]) == ["GoogLeNet (quoted)", "–", "–", "", "–", "9.15", "", "", "quoted"]
     del tested["vgg-16"]
     with pytest.raises(UserError, match=r"Table 3.* needs an evaluation of vgg-16"):
-        tables.error_table(paper, tested, "paper", "trained")
-    rows = tables.error_table(paper, tested, "paper", "torchvision")
+        tables.measure_table(paper, tested, "paper", "trained")
+    rows = tables.measure_table(paper, tested, "paper", "torchvision")
     assert rows[0]["source"] == "no weights from torchvision"
 
 
 def test_table_2_pairs_plain_and_residual():
     _, evaluations, _, _ = imagenet_facts()
-    rows = tables.error_table(read_paper(PAPER / "table2.yaml"), evaluations["10crop"], "paper", "trained")
+    rows = tables.measure_table(read_paper(PAPER / "table2.yaml"), evaluations["10crop"], "paper", "trained")
     assert [(row["plain_top1_error"], row["resnet_top1_error"]) for row in rows] == [(27.94, 27.88), (28.54, 25.03)]
 
 
@@ -343,8 +343,9 @@ def test_fig4_looks_as_the_paper_says(tmp_path):
 
 
 RENDERERS = [
-    "plot_errors", "plot_responses", "tabulate_table6", "tabulate_errors", "check_claims", "render_report",
-    "evaluate_ensemble",
+    "plot_errors", "plot_responses", "tabulate_table6", "tabulate_measures", "check_claims", "render_report",
+    "evaluate_ensemble", "evaluate_detections", "write_submission", "tabulate_classes", "plot_detections",
+    "plot_detection_curves",
 ]  # fmt: skip
 
 

@@ -30,6 +30,8 @@ class Facts:
         evaluations: per protocol and model, ``evaluation/<protocol>.json`` of each run.
         curves: per model of Fig. 4, the rows of ``metrics.csv``.
         table1: per method, its row of ``table1.csv``.
+        detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run.
+        detectors: per ``<experiment>/<model>``, ``config.yaml`` of each run.
     """
 
     results: dict[str, list[dict[str, Any]]]
@@ -39,10 +41,21 @@ class Facts:
     evaluations: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
     curves: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     table1: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    detections: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    detectors: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
 
     def tested(self, model: str, protocol: str, key: str = "top1_error") -> float:
         """Return the mean over runs of a model's error on ImageNet validation in percent."""
         return statistics.mean(run[key] for run in self.evaluations[protocol][model])
+
+    def gain(self, experiment: str, key: str) -> tuple[float, str]:
+        """Return how much higher ResNet-101's mAP is than VGG-16's in percentage points (means over runs), and both."""
+        ours, theirs = (
+            statistics.mean(run[key] for run in self.detections[f"{experiment}/{model}"])
+            for model in ("resnet-101", "vgg-16")
+        )
+        name = {"map50": "mAP@.5", "map": "mAP@[.5, .95]"}[key]
+        return ours - theirs, f"{experiment} {name}: ResNet-101 {ours:.1f} %, VGG-16 {theirs:.1f} %"
 
     def trained(self, model: str) -> float:
         """Return the mean over runs of a model's last training error on ImageNet in percent."""
@@ -277,6 +290,35 @@ def ensemble_is_better(facts: Facts) -> Outcome:
     return ours < members[best], f"top-5 error: ensemble {ours:.2f} %, best single model {best} {members[best]:.2f} %"
 
 
+def detection_voc(facts: Facts) -> Outcome:
+    """ResNet-101 against VGG-16 on both columns of Table 7."""
+    gains = [facts.gain(experiment, "map50") for experiment in ("voc07", "voc12")]
+    return min(gain for gain, _ in gains) > 3, "; ".join(text for _, text in gains)
+
+
+def detection_coco(facts: Facts) -> Outcome:
+    """ResNet-101 against VGG-16 on COCO, strictly."""
+    gain, text = facts.gain("coco", "map")
+    return gain > 0, text
+
+
+def detection_localisation(facts: Facts) -> Outcome:
+    """The gains at an IoU of 0.5 and over all IoUs."""
+    (loose, loose_text), (strict, strict_text) = facts.gain("coco", "map50"), facts.gain("coco", "map")
+    holds = loose > 0 and strict > 0 and abs(loose - strict) <= 2
+    return holds, f"gains {loose:+.1f} and {strict:+.1f} points; {loose_text}; {strict_text}"
+
+
+def detection_same_implementation(facts: Facts) -> Outcome:
+    """The settings of the detectors of each experiment, but for the network and what it brings."""
+    different = set()
+    for experiment in ("voc07", "voc12", "coco"):
+        ours, theirs = (facts.detectors[f"{experiment}/{model}"][0]["recipe"] for model in ("resnet-101", "vgg-16"))
+        different |= {key for key in ours if ours[key] != theirs[key]} - {"model"}
+    engines = sorted({run["recipe"]["engine"] for runs in facts.detectors.values() for run in runs})
+    return not different, f"engine {', '.join(engines)}; settings that differ: {', '.join(sorted(different)) or 'none'}"
+
+
 def _lower(facts: Facts, ours: str, theirs: str) -> Outcome:
     tested = {model: facts.tested(model, "10crop") for model in (ours, theirs)}
     trained = {model: facts.trained(model) for model in (ours, theirs)}
@@ -329,6 +371,10 @@ TESTS: dict[str, Callable[[Facts], Outcome]] = {
     "plain-34-near-vgg": plain_34_near_vgg,
     "single-model": single_model,
     "ensemble": ensemble_is_better,
+    "detection-voc": detection_voc,
+    "detection-coco": detection_coco,
+    "detection-localisation": detection_localisation,
+    "detection-same-implementation": detection_same_implementation,
 }
 
 

@@ -45,14 +45,12 @@ class DetectorPart:
         engine: whose detector: torchvision or detectron2.
         weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
         data: the data set that stands for voc and for coco.
-        experiments: what is trained, and tested on what.
         seeds: the seeds of every model.
     """
 
     engine: str
     weights: str
     data: dict[str, str]
-    experiments: list[str]
     seeds: dict[str, list[int]]
     _recipe: dict[str, Any]
     _exceptions: dict[str, dict[str, Any]]
@@ -149,7 +147,7 @@ def load_detector_part(values: dict[str, Any], imagenet: Part, scale_file: Path)
     for model in part.seeds:
         if part.weights == "trained" and model not in imagenet.seeds:
             raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
-        for experiment in part.experiments:
+        for experiment in EXPERIMENTS:
             try:
                 part.recipe(experiment, model, 0)
             except UserError as error:

@@ -134,7 +134,7 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
         _draw_error_panel(axis, panel, drawing, runs, top)
         if digitised:
             _mark_ends(axis, panel["curves"])
-    _write_note(figure, note)
+    write_note(figure, note)
     return figure
 
 
@@ -174,7 +174,7 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], not
         else:
             axis.set_ylim(0, 1.05 * max(values))
         axis.legend(loc="upper right")
-    _write_note(figure, note)
+    write_note(figure, note)
     return figure
 
 
@@ -284,6 +284,7 @@ def _mark_ends(axis: "Axes", curves: list[dict[str, Any]]) -> None:
             )
 
 
-def _write_note(figure: "Figure", note: str) -> None:
+def write_note(figure: "Figure", note: str) -> None:
+    """Write a line under a figure."""
     if note:
         figure.supxlabel(note, fontsize=7, color="0.35")

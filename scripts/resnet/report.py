@@ -13,8 +13,8 @@ from resnet.files import read_json
 from resnet.tables import (
     TABLE6_HEADINGS,
     architecture_grid,
-    error_cells,
-    error_headings,
+    measure_cells,
+    measure_headings,
     read_paper,
     scale_note,
     table6_cells,
@@ -32,6 +32,14 @@ FIGURE_CAPTIONS = {
 }
 
 
+DETECTION_CAPTIONS = {
+    "detection_curves": "Top: training loss. Bottom: mAP on a part of the test set, looked at during the training; the "
+    "tables report the whole set after it.",
+    "detections": "Test pictures, spread over the set whatever was found in them: with their objects, and with what "
+    "each detector finds with a score of at least 0.5.",
+}
+
+
 def render(
     *,
     scale: str,
@@ -43,6 +51,9 @@ def render(
     figures: dict[str, Path],
     drawings: dict[str, Path],
     runs: list[Path],
+    detection_tables: dict[Path, Path],
+    detection_figures: list[Path],
+    detectors: list[Path],
 ) -> str:
     """Return the report as HTML.
 
@@ -56,8 +67,12 @@ def render(
         figures: the PNG of each figure.
         drawings: what the paper shows in each figure (``workflow/paper/fig*.yaml``).
         runs: the run folders.
+        detection_tables: results/table7.csv and table8.csv, each with its published table.
+        detection_figures: the PNGs of curves and test pictures.
+        detectors: the run folders of the detectors.
     """
     folders = [Run(folder) for folder in runs]
+    detector_runs = [Run(folder) for folder in detectors]
     by_model: dict[str, Run] = {}
     for run in folders:
         by_model.setdefault(run.model, run)
@@ -74,19 +89,30 @@ def render(
                 "title": drawing["title"],
                 "caption": FIGURE_CAPTIONS[name],
                 "inches": drawing["size_inches"][0],
-                "image": "data:image/png;base64," + base64.b64encode(figures[name].read_bytes()).decode(),
+                "image": embedded(figures[name]),
                 "comparison": _comparison(drawing, by_model),
             }
             for name, drawing in ((name, yaml.safe_load(path.read_text("utf-8"))) for name, path in drawings.items())
         ],
-        errors=[_error_table(table, read_paper(published)) for table, published in errors.items()],
+        errors=[_measure_table(table, read_paper(published)) for table, published in errors.items()],
+        detections=[_measure_table(table, read_paper(published)) for table, published in detection_tables.items()],
+        detection_figures=[
+            {"name": path.stem, "image": embedded(path), "caption": DETECTION_CAPTIONS[path.stem.split("-")[0]]}
+            for path in detection_figures
+        ],
+        detectors=[run.detector_provenance() for run in detector_runs],
         table1=_architectures(*table1),
         table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in _records(table6)]},
         architectures=_records(architectures),
         runs=[run.provenance() for run in folders],
-        seconds=sum(run.environment["seconds"] for run in folders),
-        datasets=sorted({run.config["dataset"]["name"] for run in folders}),
+        seconds=sum(run.environment["seconds"] for run in [*folders, *detector_runs]),
+        datasets=sorted({run.config["dataset"]["name"] for run in [*folders, *detector_runs]}),
     )
+
+
+def embedded(path: Path) -> str:
+    """Return a PNG as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 class Run:
@@ -108,15 +134,25 @@ class Run:
         return statistics.median(pd.read_csv(self.folder / "responses.csv")["std"])
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the report says of a run."""
+        """Return what the report says of a classifier's run."""
+        return self._facts() | {
+            "warmup": self.result["warmup_ended_at"],
+            "errors": [f"{self.end(s):.2f}" if s in self.result else "–" for s in ("train", "val", "test")],
+        }
+
+    def detector_provenance(self) -> dict[str, Any]:
+        """Return what the report says of a detector's run."""
+        result = self.result
+        facts = {key: result[key] for key in ("experiment", "engine", "source")}
+        return self._facts() | facts | {"loss": f"{result['train']['loss']:.3f}"}
+
+    def _facts(self) -> dict[str, Any]:
         result, environment = self.result, self.environment
         return {
             "model": self.model,
             "seed": result["seed"],
             "iterations": f"{result['iterations']:,}",
-            "warmup": result["warmup_ended_at"],
             "dataset": result["dataset"],
-            "errors": [f"{self.end(s):.2f}" if s in result else "–" for s in ("train", "val", "test")],
             "seconds": f"{environment['seconds']:,.0f}",
             "images_per_second": f"{environment['images_per_second']:,.0f}",
             "device": f"{environment['device']}; {environment['threads']} thread(s)",
@@ -128,10 +164,16 @@ class Run:
         }
 
 
-def _error_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
-    """Return Table 2, 3, 4 or 5 as printed."""
-    cells = [error_cells(paper, row) for row in _records(path)]
-    return {"name": path.stem, "title": paper["title"], "headings": error_headings(paper), "rows": cells}
+def _measure_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
+    """Return Table 2, 3, 4, 5, 7 or 8 as printed."""
+    cells = [measure_cells(paper, row) for row in _records(path)]
+    return {
+        "name": path.stem,
+        "title": paper["title"],
+        "note": paper["note"],
+        "headings": measure_headings(paper),
+        "rows": cells,
+    }
 
 
 def _architectures(path: Path, published: Path) -> dict[str, Any]:

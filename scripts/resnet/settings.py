@@ -237,7 +237,9 @@ class DetectorRecipe(Recipe):
     anchor_sizes: tuple[int, ...] = describe((128, 256, 512), "square roots of the anchors' areas, in pixels")
     pooling: str = describe("pool", "pool: the RoI max pooling of the paper; align: RoIAlign, without rounding")
     rois: int = describe(128, "regions per picture that the head is trained on, a quarter of them objects")
-    proposals: int = describe(300, "proposals per picture in the test")
+    before_nms: int = describe(12000, "proposals per picture before NMS in training; half of it in the test")
+    training_proposals: int = describe(2000, "proposals per picture after NMS in training")
+    proposals: int = describe(300, "proposals per picture after NMS in the test")
     frozen_stages: int = describe(2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x")
     dropout: float = describe(0.5, "dropout after fc6 and fc7 of a VGG net")
     batch_size: int = describe(1, "pictures per update, over all processes")
@@ -266,7 +268,7 @@ class DetectorRecipe(Recipe):
         self._require(self.engine in ("torchvision", "detectron2"), "engine", "must be torchvision or detectron2")
         self._require(self.pooling in ("pool", "align"), "pooling", "must be pool or align")
         super().__post_init__()
-        for key in ("side", "rois", "proposals", "evaluation_images"):
+        for key in ("side", "rois", "before_nms", "training_proposals", "proposals", "evaluation_images"):
             self._require(getattr(self, key) > 0, key, "must be positive")
         self._require(self.max_side >= self.side, "max_side", f"must be at least side ({self.side})")
         sizes = self.anchor_sizes

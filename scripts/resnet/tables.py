@@ -124,26 +124,28 @@ def table6_cells(row: dict[str, Any]) -> list[str]:
 
 
 def read_evaluations(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Read ``evaluation/<protocol>.json`` of many runs, grouped by model."""
+    """Read ``evaluation/*.json`` of many runs, grouped by model, or ``<experiment>/<model>`` of detectors."""
     evaluations: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
         evaluation = read_json(path)
-        evaluations.setdefault(evaluation["model"], []).append(evaluation)
+        name = "/".join(evaluation[key] for key in ("experiment", "model") if key in evaluation)
+        evaluations.setdefault(name, []).append(evaluation)
     return evaluations
 
 
-def error_columns(paper: dict[str, Any]) -> tuple[str, ...]:
-    """Return the columns of Table 2, 3, 4 or 5 as CSV."""
+def measure_columns(paper: dict[str, Any]) -> tuple[str, ...]:
+    """Return the columns of Table 2, 3, 4, 5, 7 or 8 as CSV."""
     names = [column["name"] for column in paper["columns"]]
-    return ("method", *(part for n in names for part in (n, f"{n}_std", f"paper_{n}")), "runs", "scale", "source")
+    measures = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
+    return ("method", *measures, *paper.get("facts", ()), "runs", "scale", "source")
 
 
-def error_table(
+def measure_table(
     paper: dict[str, Any], evaluations: dict[str, list[dict[str, Any]]], scale: str, weights: str
 ) -> list[dict[str, Any]]:
-    """Return the rows of Table 2, 3, 4 or 5 in the paper's order.
+    """Return the rows of Table 2, 3, 4, 5, 7 or 8 in the paper's order.
 
-    Errors are means over a model's runs, with their standard deviation (n-1) where there are several.
+    Numbers are means over a model's runs, with their standard deviation (n-1) where there are several.
 
     Raises:
         UserError: a model of the table has not been evaluated, and ``weights`` is ``trained``.
@@ -159,23 +161,30 @@ def error_table(
             runs = evaluations.get(published[column["model"]], [])
             if not runs and weights == "trained":
                 raise UserError(f"{paper['title']} needs an evaluation of {published[column['model']]}")
-            errors = [run[column["error"]] for run in runs]
-            if errors:
-                row |= {column["name"]: statistics.mean(errors), "runs": len(runs), "source": runs[0]["source"]}
-            if len(errors) > 1:
-                row[f"{column['name']}_std"] = statistics.stdev(errors)
+            values = [run[column["measure"]] for run in runs]
+            if values:
+                row |= {column["name"]: statistics.mean(values), "runs": len(runs), "source": runs[0]["source"]}
+            if len(values) > 1:
+                row[f"{column['name']}_std"] = statistics.stdev(values)
+            for fact in paper.get("facts", ()):
+                row[fact] = _together(row.get(fact), runs[0][fact])
         rows.append({"source": f"no weights from {weights}"} | row)
     return rows
 
 
-def error_headings(paper: dict[str, Any]) -> tuple[str, ...]:
-    """Return the printed headings of Table 2, 3, 4 or 5."""
-    groups = ((column["heading"], "paper", "difference") for column in paper["columns"])
+def _together(found: str | None, new: str) -> str:
+    """Return what is known of a row's earlier columns and of a new one: the same, or both."""
+    return new if found in (None, new) else f"{found}; {new}"
+
+
+def measure_headings(paper: dict[str, Any]) -> tuple[str, ...]:
+    """Return the printed headings of Table 2, 3, 4, 5, 7 or 8."""
+    groups = ((one["heading"], one.get("paper_heading", "paper"), "difference") for one in paper["columns"])
     return ("method", *(heading for group in groups for heading in group), "runs", "source")
 
 
-def error_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
-    """Return the printed cells of a row: per error, measured, published, and the difference."""
+def measure_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
+    """Return the printed cells of a row: per measure, measured, published, and the difference."""
     cells = [row["method"] + (" (quoted)" if row["source"].startswith("quoted") else "")]
     for column in paper["columns"]:
         name = column["name"]
@@ -187,6 +196,8 @@ def error_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
             "" if ours is None or theirs is None else f"{ours - theirs:+.2f}",
         ]
     source = "quoted" if row["source"].startswith("quoted") else row["source"]
+    if row.get("engine"):
+        source = f"{source} ({row['engine']} engine)"
     return [*cells, "" if row.get("runs") is None else str(row["runs"]), source]
 
 
@@ -229,5 +240,5 @@ def scale_note(scale: str) -> str:
         "compared with the paper's. The claims can, with care: so short a run shows how hard a net is to optimise, not "
         "where it would end after the paper's iterations.",
         "short": "Short scale: a tenth of the paper's iterations. Errors are expected to lie above the paper's.",
-        "paper": "Paper scale: the paper's schedules on CIFAR-10 and ImageNet.",
+        "paper": "Paper scale: the paper's schedules on CIFAR-10, ImageNet, PASCAL VOC and MS COCO.",
     }[scale]

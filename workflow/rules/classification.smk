@@ -93,7 +93,6 @@ rule train_imagenet:
 
 rule import_weights:
     input:
-        data=IMAGENET_DATA,
         weights=lambda wildcards: torchvision_file(wildcards.net),
     output:
         config=f"{IMAGENET_RUN}/config.yaml".replace("{run}", "torchvision"),
@@ -110,7 +109,7 @@ rule import_weights:
         run=lambda wildcards, output: Path(output.config).parent,
         sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.net, 0)),
     shell:
-        "python scripts/import_weights.py --model {wildcards.net} --weights {input.weights:q} --data {input.data} "
+        "python scripts/import_weights.py --model {wildcards.net} --weights {input.weights:q} "
         "{params.sizes} --run-folder {params.run} > {log} 2>&1"
 
 

@@ -6,6 +6,17 @@ IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{net}}/{
 ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
 
+# Weights and engines have folders of their own, as a run with the one must not replace a run with the other.
+DETECTORS = f"results/runs/{CONFIG.scale}/detector-{CONFIG.detector.engine}-{CONFIG.detector.weights}"
+DETECTOR_RUN = f"{DETECTORS}/{{experiment}}/{{net}}/seed{{seed}}"
+MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]
+DETECTION_TABLES = {"table7": ["voc07", "voc12"], "table8": ["coco"]}
+
+ARCHIVES = {
+    archive["url"].rsplit("/", 1)[1]: archive
+    for archive in [CONFIG.data["cifar10"], *CONFIG.data["voc"]["archives"], *CONFIG.data["coco"]["archives"]]
+}
+
 TABLE6_MODELS = [f"resnet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
 FIGURE_MODELS = {
     "fig1": ["plain-20", "plain-56"],
@@ -26,11 +37,12 @@ WEIGHTS = CONFIG.imagenet.settings["weights"]
 
 wildcard_constraints:
     model="|".join(CONFIG.cifar10.seeds),
-    net="|".join(CONFIG.imagenet.seeds),
+    net="|".join({**CONFIG.imagenet.seeds, **CONFIG.detector.seeds}),
+    experiment="|".join(EXPERIMENTS),
     seed=r"\d+",
     run=r"seed\d+|torchvision",
     figure="|".join(FIGURE_MODELS),
-    table="|".join(ERROR_TABLES),
+    table="|".join([*ERROR_TABLES, *DETECTION_TABLES]),
     protocol="center|10crop|multiscale",
 
 
@@ -59,7 +71,9 @@ def imagenet_runs(name, nets=tuple(CONFIG.imagenet.seeds)):
 
 
 def evaluations(table):
-    """Return the evaluations that a table shows: of trained networks, or of the weights that torchvision publishes."""
+    """Return the evaluations that a table shows: of trained networks, or of weights that torchvision publishes."""
+    if table in DETECTION_TABLES:
+        return detectors("evaluation/average_precision.json", DETECTION_TABLES[table])
     protocol, nets = ERROR_TABLES[table]
     name = f"evaluation/{protocol}.json"
     if WEIGHTS == "trained" or table == "table2":
@@ -81,6 +95,61 @@ def ensemble_predictions():
     name = f"{IMAGENET_RUN}/evaluation/multiscale.npz"
     members = CONFIG.imagenet.settings["ensemble"]
     return [name.format(net=member["model"], run=f"seed{member['seed']}") for member in members]
+
+
+def detectors(name, experiments=tuple(MEASURED)):
+    """Return the file ``name`` of every run of the detectors in some experiments."""
+    return [
+        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, net=net, seed=seed)
+        for experiment in experiments
+        for net, seeds in CONFIG.detector.seeds.items()
+        for seed in seeds
+    ]
+
+
+def submissions():
+    """Return the files for PASCAL's server, where the pictures of VOC 2012 test are at hand."""
+    folder = CONFIG.data["voc"]["folder"]
+    real = CONFIG.detector.data["voc"] == "voc"
+    listed = folder and (Path(folder) / "VOC2012/ImageSets/Main/test.txt").exists()
+    if real and not (listed or CONFIG.data["voc"]["test2012"]):
+        return []
+    return detectors("server/comp4_det_test.tar.gz", ["voc12-server"])
+
+
+def first_detectors(name, experiment):
+    """Return the file ``name`` of the first run of each detector in an experiment: the one that figures show."""
+    return [
+        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, net=net, seed=seeds[0])
+        for net, seeds in CONFIG.detector.seeds.items()
+    ]
+
+
+def detection_data(experiment):
+    """Return the description of the data set of an experiment."""
+    return f"data/{CONFIG.detector.data[EXPERIMENTS[experiment].data]}/dataset.json"
+
+
+def classifier_files(net):
+    """Return what a detector starts with: config, weights and pixels, and the measured statistics of a trained ResNet."""
+    run = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[net][0]}"
+    folder = IMAGENET_RUN.format(net=net, run=run)
+    files = {"config": f"{folder}/config.yaml", "weights": f"{folder}/weights.pt", "pixels": f"{folder}/pixels.npz"}
+    if run != "torchvision":
+        files["pixels"] = pixels_of(CONFIG.imagenet.recipe(net, 0))
+        if not net.startswith("vgg"):
+            files["statistics"] = f"{folder}/statistics.pt"
+    return files
+
+
+def archive_of(url):
+    """Return the name of the file that a URL leads to."""
+    return url.rsplit("/", 1)[1]
+
+
+def downloaded(key):
+    """Return the archives of a data set, as they are once downloaded."""
+    return [f"data/downloads/{archive_of(archive['url'])}" for archive in CONFIG.data[key]["archives"]]
 
 
 def pixels_of(recipe):

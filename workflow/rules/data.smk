@@ -15,26 +15,32 @@ rule prepare_digits:
         "python scripts/prepare_digits.py --output {output} > {log} 2>&1"
 
 
-rule download_cifar10:
+rule download_archive:
     output:
-        "data/downloads/cifar-10-binary.tar.gz",
+        "data/downloads/{archive}",
     log:
-        "logs/download_cifar10.log",
+        "logs/download_archive-{archive}.log",
     benchmark:
-        "logs/benchmarks/download_cifar10.tsv"
+        "logs/benchmarks/download_archive-{archive}.tsv"
+    wildcard_constraints:
+        archive="|".join(ARCHIVES),
     localrule: True
     conda:
         "../../environment.yml"
     params:
-        url=CONFIG.data["cifar10"]["url"],
-        md5=CONFIG.data["cifar10"]["md5"],
+        url=lambda wildcards: ARCHIVES[wildcards.archive]["url"],
+        md5=lambda wildcards: ARCHIVES[wildcards.archive]["md5"],
+        hint="Check its url and md5 under data in config.yaml",
     shell:
-        "python scripts/download_cifar10.py --url {params.url:q} --md5 {params.md5} --output {output} > {log} 2>&1"
+        "python scripts/download_archive.py --url {params.url:q} --md5 {params.md5} --hint {params.hint:q} "
+        "--output {output} > {log} 2>&1"
 
 
 rule prepare_cifar10:
     input:
-        archive=[] if CONFIG.data["cifar10"]["folder"] else rules.download_cifar10.output,
+        archive=(
+            [] if CONFIG.data["cifar10"]["folder"] else f"data/downloads/{archive_of(CONFIG.data['cifar10']['url'])}"
+        ),
     output:
         "data/cifar10/dataset.json",
     log:
@@ -123,3 +129,67 @@ rule download_weights:
         "../../environment.yml"
     shell:
         "python scripts/download_weights.py --model {wildcards.net} --output {output} > {log} 2>&1"
+
+
+rule prepare_scenes:
+    output:
+        voc="data/scenes-voc/dataset.json",
+        coco="data/scenes-coco/dataset.json",
+    log:
+        "logs/prepare_scenes.log",
+    benchmark:
+        "logs/benchmarks/prepare_scenes.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        "python scripts/prepare_scenes.py --output-voc {output.voc} --output-coco {output.coco} > {log} 2>&1"
+
+
+rule prepare_voc:
+    input:
+        archives=[] if CONFIG.data["voc"]["folder"] else downloaded("voc"),
+        test2012=CONFIG.data["voc"]["test2012"] or [],
+    output:
+        "data/voc/dataset.json",
+    log:
+        "logs/prepare_voc.log",
+    benchmark:
+        "logs/benchmarks/prepare_voc.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        runtime="2h",
+    params:
+        source=lambda wildcards, input: (
+            f"--folder {shlex.quote(CONFIG.data['voc']['folder'])}"
+            if CONFIG.data["voc"]["folder"]
+            else f"--archives {' '.join(map(shlex.quote, map(str, input)))}"
+        ),
+    shell:
+        "python scripts/prepare_voc.py {params.source} --output {output} > {log} 2>&1"
+
+
+rule prepare_coco:
+    input:
+        archives=[] if CONFIG.data["coco"]["folder"] else downloaded("coco"),
+    output:
+        "data/coco/dataset.json",
+    log:
+        "logs/prepare_coco.log",
+    benchmark:
+        "logs/benchmarks/prepare_coco.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=8000,
+        runtime="4h",
+    params:
+        year=CONFIG.data["coco"]["year"],
+        source=lambda wildcards, input: (
+            f"--folder {shlex.quote(CONFIG.data['coco']['folder'])}"
+            if CONFIG.data["coco"]["folder"]
+            else f"--archives {input.archives}"
+        ),
+    shell:
+        "python scripts/prepare_coco.py {params.source} --year {params.year} --output {output} > {log} 2>&1"

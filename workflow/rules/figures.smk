@@ -59,3 +59,59 @@ rule plot_responses:
     shell:
         "python {input.program} --drawing {input.drawing} --responses {input.responses} --note {params.note:q} "
         "--output {output.pdf} {output.png} > {log} 2>&1"
+
+
+rule plot_detection_curves:
+    input:
+        program="scripts/plot_detection_curves.py",
+        library="scripts/resnet/detection/plotting.py",
+        metrics=[path for experiment in MEASURED for path in first_detectors("metrics.csv", experiment)],
+    output:
+        pdf="results/detection_curves.pdf",
+        png=report(
+            "results/detection_curves.png",
+            caption="../report/detection_curves.rst",
+            category="Figures",
+            labels={"artefact": "detection curves", "shows": "loss and mAP against iterations"},
+        ),
+    log:
+        "logs/plot_detection_curves.log",
+    benchmark:
+        "logs/benchmarks/plot_detection_curves.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        note=FIGURE_NOTE,
+    shell:
+        "python {input.program} --metrics {input.metrics} --note {params.note:q} --output {output.pdf} {output.png} "
+        "> {log} 2>&1"
+
+
+rule plot_detections:
+    input:
+        program="scripts/plot_detections.py",
+        library="scripts/resnet/detection/plotting.py",
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        detections=lambda wildcards: first_detectors("evaluation/detections.json", wildcards.experiment),
+    output:
+        pdf="results/detections-{experiment}.pdf",
+        png=report(
+            "results/detections-{experiment}.png",
+            caption="../report/detections.rst",
+            category="Figures",
+            labels={"artefact": "detections {experiment}", "shows": "test pictures with what was found"},
+        ),
+    log:
+        "logs/plot_detections-{experiment}.log",
+    benchmark:
+        "logs/benchmarks/plot_detections-{experiment}.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        note=FIGURE_NOTE,
+        score=0.5,
+    shell:
+        "python {input.program} --data {input.data} --experiment {wildcards.experiment} --score {params.score} "
+        "--detections {input.detections} --note {params.note:q} --output {output.pdf} {output.png} > {log} 2>&1"

@@ -15,6 +15,13 @@ rule render_report:
         figures=expand("results/{figure}.png", figure=FIGURE_MODELS),
         drawings=expand("workflow/paper/{figure}.yaml", figure=FIGURE_MODELS),
         results=all_runs("result.json") + imagenet_runs("result.json"),
+        detection_tables=expand("results/{table}.csv", table=DETECTION_TABLES),
+        detection_published=expand("workflow/paper/{table}.yaml", table=DETECTION_TABLES),
+        detection_figures=[
+            "results/detection_curves.png",
+            *expand("results/detections-{experiment}.png", experiment=MEASURED),
+        ],
+        detectors=detectors("result.json"),
     output:
         report(
             "results/report.html",
@@ -35,4 +42,6 @@ rule render_report:
         "python {input.program} --scale {params.scale} --errors {input.errors} --published {input.published} "
         "--table1 {input.table1} --table6 {input.table6} --architectures {input.architectures} "
         "--claims {input.claims} --figures {input.figures} --drawings {input.drawings} --results {input.results} "
+        "--detection-tables {input.detection_tables} --detection-published {input.detection_published} "
+        "--detection-figures {input.detection_figures} --detectors {input.detectors} "
         "--output {output} > {log} 2>&1"

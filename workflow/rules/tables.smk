@@ -81,24 +81,26 @@ rule tabulate_table1:
         "python {input.program} --paper {input.paper} --csv {output.csv} --md {output.md} > {log} 2>&1"
 
 
-rule tabulate_errors:
+rule tabulate_measures:
     input:
-        program="scripts/tabulate_errors.py",
+        program="scripts/tabulate_measures.py",
         library="scripts/resnet/tables.py",
         paper="workflow/paper/{table}.yaml",
         evaluations=lambda wildcards: evaluations(wildcards.table),
     output:
         csv=report(
             "results/{table}.csv",
-            caption="../report/errors_table.rst",
+            caption="../report/measures_table.rst",
             category="Tables",
             labels={"artefact": "{table}", "shows": "errors on ImageNet"},
         ),
         md="results/{table}.md",
     log:
-        "logs/tabulate_errors-{table}.log",
+        "logs/tabulate_measures-{table}.log",
     benchmark:
-        "logs/benchmarks/tabulate_errors-{table}.tsv"
+        "logs/benchmarks/tabulate_measures-{table}.tsv"
+    wildcard_constraints:
+        table="|".join(ERROR_TABLES),
     localrule: True
     conda:
         "../../environment.yml"
@@ -110,16 +112,58 @@ rule tabulate_errors:
         "--scale {params.scale} --csv {output.csv} --md {output.md} > {log} 2>&1"
 
 
-use rule tabulate_errors as tabulate_table5 with:
+use rule tabulate_measures as tabulate_detections with:
+    output:
+        csv=report(
+            "results/{table}.csv",
+            caption="../report/detections_table.rst",
+            category="Tables",
+            labels={"artefact": "{table}", "shows": "average precision of detectors"},
+        ),
+        md="results/{table}.md",
+    wildcard_constraints:
+        table="|".join(DETECTION_TABLES),
+    params:
+        scale=CONFIG.scale,
+        weights="trained",
+
+
+rule tabulate_classes:
     input:
-        program="scripts/tabulate_errors.py",
+        program="scripts/tabulate_classes.py",
+        classes=detectors("evaluation/classes.csv"),
+        evaluations=detectors("evaluation/average_precision.json"),
+    output:
+        report(
+            "results/detection_classes.csv",
+            caption="../report/detection_classes.rst",
+            category="Tables",
+            labels={"artefact": "Classes", "shows": "average precision of each class"},
+        ),
+    log:
+        "logs/tabulate_classes.log",
+    benchmark:
+        "logs/benchmarks/tabulate_classes.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        scale=CONFIG.scale,
+    shell:
+        "python {input.program} --classes {input.classes} --evaluations {input.evaluations} --scale {params.scale} "
+        "--output {output} > {log} 2>&1"
+
+
+use rule tabulate_measures as tabulate_table5 with:
+    input:
+        program="scripts/tabulate_measures.py",
         library="scripts/resnet/tables.py",
         paper="workflow/paper/table5.yaml",
         evaluations=rules.evaluate_ensemble.output,
     output:
         csv=report(
             "results/table5.csv",
-            caption="../report/errors_table.rst",
+            caption="../report/measures_table.rst",
             category="Tables",
             labels={"artefact": "table5", "shows": "an ensemble's error on ImageNet"},
         ),
@@ -142,6 +186,8 @@ rule check_claims:
         evaluations=trained_evaluations() + rules.evaluate_ensemble.output,
         metrics=first_runs("metrics.csv", FIGURE_MODELS["fig4"]),
         table1=rules.tabulate_table1.output.csv,
+        detections=detectors("evaluation/average_precision.json"),
+        detectors=detectors("config.yaml"),
     output:
         report(
             "results/claims.csv",
@@ -161,4 +207,5 @@ rule check_claims:
     shell:
         "python {input.program} --claims {input.claims} --results {input.results} --responses {input.responses} "
         "--architectures {input.architectures} --imagenet {input.imagenet} --evaluations {input.evaluations} "
-        "--metrics {input.metrics} --table1 {input.table1} --scale {params.scale} --output {output} > {log} 2>&1"
+        "--metrics {input.metrics} --table1 {input.table1} --detections {input.detections} "
+        "--detectors {input.detectors} --scale {params.scale} --output {output} > {log} 2>&1"

@@ -21,7 +21,7 @@ def download(
     target: Path,
     expected: str,
     pause_seconds: float = 2.0,
-    hint: str = "Check data.cifar10.url and data.cifar10.md5 in config.yaml",
+    hint: str = "Check its url and md5",
 ) -> None:
     """Download ``url`` to ``target``; an interrupted download goes on where it stopped.
 

@@ -6,6 +6,8 @@ the head of each region. VGG-16: conv1_1 to conv5_3, and fc6 and fc7. Two siblin
 Its state dict is the form in which detectors are stored, whichever engine has trained them.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,13 +23,11 @@ from resnet.settings import DetectorRecipe
 
 STRIDE = 16
 RATIOS = (0.5, 1.0, 2.0)
-# [32]: anchors and regions by their IoU with an object; samples per picture; proposals before and after NMS.
+# [32]: anchors and regions by their IoU with an object; samples per picture.
 ANCHOR_IOU = (0.3, 0.7)
 REGION_IOU = 0.5
 ANCHORS_PER_IMAGE, ANCHOR_POSITIVES = 256, 0.5
 REGION_POSITIVES = 0.25
-TRAINING_PROPOSALS = 2000
-BEFORE_NMS = {"training": 12000, "testing": 6000}
 PROPOSAL_NMS, DETECTION_NMS = 0.7, 0.3
 # Box offsets are divided by their typical size ([31]'s code): (1/10, 1/10, 1/5, 1/5).
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -242,8 +242,8 @@ class Detector(nn.Module):
             *reversed(ANCHOR_IOU),
             ANCHORS_PER_IMAGE,
             ANCHOR_POSITIVES,
-            BEFORE_NMS,
-            {"training": TRAINING_PROPOSALS, "testing": recipe.proposals},
+            {"training": recipe.before_nms, "testing": math.ceil(recipe.before_nms / 2)},
+            {"training": recipe.training_proposals, "testing": recipe.proposals},
             PROPOSAL_NMS,
         )
         self.heads = Heads(

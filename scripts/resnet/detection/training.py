@@ -51,6 +51,7 @@ class DetectionTask(Task):
         ground_truth: their objects; None where they are not public.
         metric: how average precision is measured.
         ids: the number of each class in the detections.
+        source: reproduced, or whose classifier it started with.
     """
 
     measures = ("loss", *LOSSES, "map50", "map")
@@ -59,6 +60,7 @@ class DetectionTask(Task):
     ground_truth: dict[str, Any] | None
     metric: str
     ids: tuple[int, ...]
+    source: str
 
     def window(self, device: torch.device) -> LossSums:
         """Return sums at zero."""
@@ -92,11 +94,17 @@ class DetectionTask(Task):
     def result(self, run: "Training") -> dict[str, Any]:
         """Return what the detector is."""
         recipe = run.recipe
-        return {"experiment": recipe.experiment, "engine": recipe.engine}
+        return {"experiment": recipe.experiment, "engine": recipe.engine, "source": self.source}
 
     def weights(self) -> dict[str, Any]:
         """Return the state dict in ``Detector``'s form, whichever engine it was trained by."""
         return detector_state(self.net)
+
+
+def source_of(classifier: Classifier) -> str:
+    """Return what the tables say of a detector's origin."""
+    weights = classifier.recipe.get("source")
+    return f"reproduced from the classifier of {weights}" if weights else "reproduced"
 
 
 def read_training_scenes(data: Path, description: ObjectsDescription, names: tuple[str, ...]) -> list[Scene]:
@@ -160,4 +168,5 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
         ground_truth=truth,
         metric=experiment.metric,
         ids=description.ids,
+        source=source_of(classifier),
     )

@@ -1,14 +1,14 @@
-"""Write Table 2, 3, 4 or 5: errors on ImageNet, beside the paper's."""
+"""Write Table 2, 3, 4, 5, 7 or 8 beside the paper's: errors on ImageNet, or average precision of detectors."""
 
 import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
 from resnet.tables import (
-    error_cells,
-    error_columns,
-    error_headings,
-    error_table,
+    measure_cells,
+    measure_columns,
+    measure_headings,
+    measure_table,
     read_evaluations,
     read_paper,
     scale_note,
@@ -21,18 +21,18 @@ def main() -> None:
     """Read the evaluations and write CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paper", type=Path, required=True, help="the published table: workflow/paper/table<n>.yaml")
-    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="evaluation/<protocol>.json of runs")
+    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="evaluation/*.json of runs")
     parser.add_argument("--weights", default="trained", help="trained, or whose weights were tested (default: trained)")
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--csv", type=Path, required=True, help="CSV to write")
     parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
     arguments = parser.parse_args()
     paper = read_paper(arguments.paper)
-    rows = error_table(paper, read_evaluations(arguments.evaluations), arguments.scale, arguments.weights)
-    write_table(error_columns(paper), rows, arguments.csv)
-    note = f"{scale_note(arguments.scale)} Quoted rows are numbers that the paper takes from others."
-    cells = [error_cells(paper, row) for row in rows]
-    write_markdown(arguments.md, paper["title"], note, error_headings(paper), cells)
+    rows = measure_table(paper, read_evaluations(arguments.evaluations), arguments.scale, arguments.weights)
+    write_table(measure_columns(paper), rows, arguments.csv)
+    note = " ".join([scale_note(arguments.scale), paper["note"]])
+    cells = [measure_cells(paper, row) for row in rows]
+    write_markdown(arguments.md, paper["title"], note, measure_headings(paper), cells)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""Pictures of detectors: their curves, and what they find on test pictures; no torch."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from resnet.data.objects import Scene
+from resnet.data.pictures import read_picture
+from resnet.plotting import COLOURS, new_figure, write_note
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MODEL_COLOURS = {"vgg-16": COLOURS["olive"], "resnet-101": COLOURS["red"]}
+TITLES = {"voc07": "VOC 07+12, 07 test", "voc12": "VOC, 12 val", "coco": "COCO, val"}
+# Shown with at least this score.
+SCORE = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What is drawn on a picture: boxes (N, 4), left to bottom in pixels, with a text each."""
+
+    boxes: np.ndarray
+    texts: list[str]
+    colour: str
+    # Drawn with thin lines: difficult objects and crowds.
+    thin: np.ndarray
+
+
+def draw_curves(metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Figure":
+    """Draw training loss (top) and mAP at an IoU of 0.5 (bottom) against iterations; a column per experiment.
+
+    Args:
+        metrics: per experiment and model, the rows of ``metrics.csv``.
+        note: a line under the figure, such as the scale; empty for none.
+    """
+    import seaborn as sns
+
+    figure, axes = new_figure((3.1 * len(metrics), 4.6), 2, len(metrics))
+    loss_axes, map_axes = axes[: len(metrics)], axes[len(metrics) :]
+    for column, (experiment, runs) in enumerate(metrics.items()):
+        for model, table in runs.items():
+            style = {"color": _colour(model), "linewidth": 1.2, "errorbar": None, "legend": False}
+            train, test = (table[table["split"] == split] for split in ("train", "test"))
+            sns.lineplot(x=train["iteration"], y=train["loss"], ax=loss_axes[column], label=_name(model), **style)
+            sns.lineplot(x=test["iteration"], y=test["map50"], ax=map_axes[column], marker="o", markersize=3, **style)
+        loss_axes[column].set(title=TITLES[experiment], xlabel="", ylabel="training loss" if not column else "")
+        map_axes[column].set(xlabel="iter.", ylabel="mAP@.5 (%), part of the test set" if not column else "")
+        map_axes[column].set_ylim(bottom=0)
+        loss_axes[column].set_ylim(bottom=0)
+    loss_axes[0].legend(loc="upper right")
+    write_note(figure, note)
+    return figure
+
+
+def draw_sheet(
+    folder: Path, scenes: list[Scene], classes: tuple[str, ...], found: dict[str, dict[int, Found]], note: str
+) -> "Figure":
+    """Draw test pictures in rows: with their objects, then with what each model finds in them.
+
+    Args:
+        folder: the data set's folder.
+        scenes: the pictures.
+        classes: the names of the labels.
+        found: per model and picture, what it finds.
+        note: a line under the figure; empty for none.
+    """
+    columns = 1 + len(found)
+    ratios = [scene.size[1] / scene.size[0] for scene in scenes]
+    figure, axes = new_figure((2.3 * columns, 0.35 + 2.15 * sum(ratios)), len(scenes), columns, height_ratios=ratios)
+    for row, scene in enumerate(scenes):
+        picture = read_picture(folder / scene.file)[0]
+        shown = [truth_of(scene, classes), *(one.get(scene.id) for one in found.values())]
+        for column, boxes in enumerate(shown):
+            axis = axes[row * columns + column]
+            axis.imshow(picture, extent=(0, picture.width, picture.height, 0))
+            axis.set(xticks=[], yticks=[], xlim=(0, picture.width), ylim=(picture.height, 0))
+            if row == 0:
+                axis.set_title(["ground truth", *map(_name, found)][column], fontsize=9)
+            if boxes is not None:
+                _draw_boxes(axis, boxes, picture.width)
+    write_note(figure, note)
+    return figure
+
+
+def choose_scenes(scenes: list[Scene], count: int) -> list[Scene]:
+    """Return some pictures with objects, spread over the set; which ones does not depend on what was found."""
+    labelled = [scene for scene in scenes if len(scene.boxes)]
+    places = np.linspace(0, len(labelled) - 1, min(count, len(labelled))).round().astype(int)
+    return [labelled[place] for place in places]
+
+
+def truth_of(scene: Scene, classes: tuple[str, ...]) -> Found:
+    """Return the objects of a picture; those that do not count are thin and say why not."""
+    texts = [classes[label] + (" (not counted)" if ignored else "") for label, ignored in _pairs(scene)]
+    return Found(scene.boxes, texts, "#00c2ff", scene.ignored)
+
+
+def found_in(
+    detections: list[dict[str, Any]], names: dict[int, str], colour: str, score: float = SCORE
+) -> dict[int, Found]:
+    """Return what was found with at least a score, by picture; ``names`` are those of the categories."""
+    pictures: dict[int, list[dict[str, Any]]] = {}
+    for detection in detections:
+        if detection["score"] >= score:
+            pictures.setdefault(detection["image_id"], []).append(detection)
+    found = {}
+    for image, ones in pictures.items():
+        boxes = np.array([one["bbox"] for one in ones])
+        boxes[:, 2:] += boxes[:, :2]
+        texts = [f"{names[one['category_id']]} {one['score']:.2f}" for one in ones]
+        found[image] = Found(boxes, texts, colour, np.zeros(len(ones), bool))
+    return found
+
+
+def colour_of(model: str) -> str:
+    """Return the colour in which a model's boxes are drawn: light, as pictures are dark."""
+    return {"vgg-16": "#ffe600", "resnet-101": "#ff6b4a"}.get(model, "#7dff5c")
+
+
+def _pairs(scene: Scene) -> list[tuple[int, bool]]:
+    return list(zip(scene.labels.tolist(), scene.ignored.tolist(), strict=True))
+
+
+def _draw_boxes(axis: "Axes", found: Found, width: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    for (left, top, right, bottom), text, thin in zip(found.boxes.tolist(), found.texts, found.thin, strict=True):
+        line = {"linewidth": 0.6, "linestyle": ":"} if thin else {"linewidth": 1.2}
+        axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=found.colour, **line))
+        # Inside the picture: under the upper edge of boxes at the top, and ending at the right edge.
+        at_right = left > 0.6 * width
+        axis.text(
+            right if at_right else left,
+            top if top > 0.08 * width else bottom,
+            text,
+            fontsize=5.5,
+            color="black",
+            ha="right" if at_right else "left",
+            va="bottom" if top > 0.08 * width else "top",
+            bbox={"facecolor": found.colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
+            clip_on=True,
+        )
+
+
+def _name(model: str) -> str:
+    return model.replace("vgg", "VGG").replace("resnet", "ResNet")
+
+
+def _colour(model: str) -> str:
+    return MODEL_COLOURS.get(model, COLOURS["cyan"])

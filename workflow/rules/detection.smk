@@ -1,0 +1,125 @@
+# Section 4.3: detectors on PASCAL VOC and MS COCO, from networks of section 4.1.
+
+
+rule measure_statistics:
+    input:
+        data=IMAGENET_DATA,
+        pixels=lambda wildcards: pixels_of(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
+        config=f"{IMAGENET_RUN}/config.yaml".replace("{run}", "seed{seed}"),
+        weights=f"{IMAGENET_RUN}/weights.pt".replace("{run}", "seed{seed}"),
+    output:
+        f"{IMAGENET_RUN}/statistics.pt".replace("{run}", "seed{seed}"),
+    log:
+        f"logs/measure_statistics/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
+    benchmark:
+        f"{IMAGENET_RUN}/benchmarks/measure_statistics.tsv".replace("{run}", "seed{seed}")
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.hardware.threads + (CONFIG.hardware.workers or 0)
+    resources:
+        mem_mb=8000,
+        runtime="1d",
+        gpu=TRAINING_GPUS,
+    params:
+        run=lambda wildcards, input: Path(input.weights).parent,
+    shell:
+        "python scripts/measure_statistics.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
+        f"--output {{output}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+
+
+rule train_detector:
+    input:
+        unpack(lambda wildcards: classifier_files(wildcards.net)),
+        data=lambda wildcards: detection_data(wildcards.experiment),
+    output:
+        config=f"{DETECTOR_RUN}/config.yaml",
+        metrics=f"{DETECTOR_RUN}/metrics.csv",
+        result=f"{DETECTOR_RUN}/result.json",
+        environment=f"{DETECTOR_RUN}/environment.json",
+        weights=f"{DETECTOR_RUN}/weights.pt",
+    log:
+        f"logs/train_detector/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+    benchmark:
+        f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.processes * (CONFIG.hardware.threads + (CONFIG.hardware.workers or 0))
+    resources:
+        mem_mb=lambda wildcards: 16000 * CONFIG.processes,
+        runtime="7d",
+        gpu=TRAINING_GPUS * CONFIG.processes,
+    params:
+        run=lambda wildcards, output: Path(output.result).parent,
+        classifier=lambda wildcards, input: Path(input.weights).parent,
+        statistics=lambda wildcards, input: f"--statistics {input.statistics}" if "statistics" in input.keys() else "",
+        recipe=lambda wildcards: to_flags(
+            CONFIG.detector.recipe(wildcards.experiment, wildcards.net, int(wildcards.seed))
+        ),
+        recipe_version=RECIPE_VERSION,
+    shell:
+        f"{launcher()} scripts/train_detector.py --data {{input.data}} --classifier {{params.classifier}}"
+        " --pixels {input.pixels} {params.statistics} --run-folder {params.run} --wait {params.recipe}"
+        f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+
+
+rule detect_objects:
+    input:
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        config=f"{DETECTOR_RUN}/config.yaml",
+        weights=f"{DETECTOR_RUN}/weights.pt",
+    output:
+        f"{DETECTOR_RUN}/evaluation/detections.json",
+    log:
+        f"logs/detect_objects/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+    benchmark:
+        f"{DETECTOR_RUN}/benchmarks/detect_objects.tsv"
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.hardware.threads + (CONFIG.hardware.workers or 0)
+    resources:
+        mem_mb=8000,
+        runtime="1d",
+        gpu=TRAINING_GPUS,
+    params:
+        run=lambda wildcards, input: Path(input.weights).parent,
+    shell:
+        "python scripts/detect_objects.py --data {input.data} --run-folder {params.run} --output {output} "
+        f"{to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+
+
+rule evaluate_detections:
+    input:
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        result=f"{DETECTOR_RUN}/result.json",
+        detections=rules.detect_objects.output,
+    output:
+        result=f"{DETECTOR_RUN}/evaluation/average_precision.json",
+        classes=f"{DETECTOR_RUN}/evaluation/classes.csv",
+    log:
+        f"logs/evaluate_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+    benchmark:
+        f"{DETECTOR_RUN}/benchmarks/evaluate_detections.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        "python scripts/evaluate_detections.py --data {input.data} --result {input.result} "
+        "--detections {input.detections} --output {output.result} --classes {output.classes} > {log} 2>&1"
+
+
+rule write_submission:
+    input:
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        detections=rules.detect_objects.output,
+    output:
+        f"{DETECTOR_RUN}/server/comp4_det_test.tar.gz",
+    log:
+        f"logs/write_submission/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+    benchmark:
+        f"{DETECTOR_RUN}/benchmarks/write_submission.tsv"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        "python scripts/write_submission.py --data {input.data} --experiment {wildcards.experiment} "
+        "--detections {input.detections} --output {output} > {log} 2>&1"
