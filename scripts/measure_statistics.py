@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data it was trained on")
     parser.add_argument("--pixels", type=Path, required=True, help="the statistics of the pixels it was trained with")
     parser.add_argument("--side", type=int, default=224, help="side of the pictures' squares in pixels (default: 224)")
+    parser.add_argument("--images", type=int, help="number of pictures, spread over all (default: all)")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="file of tensors to write")
     add_arguments(parser, Hardware)
@@ -46,14 +47,14 @@ def main() -> None:
         Normalise(mean),
         side=arguments.side,
         size=arguments.side,
-        part=slice(None),
+        part=slice(None, None, max(1, len(index) // (arguments.images or len(index)))),
         device=processes.device,
         workers=processes.workers,
     )
-    progress = Progress(len(index), title="batch normalisation", unit="pictures", speed_unit="pictures")
+    progress = Progress(len(views), title="batch normalisation", unit="pictures", speed_unit="pictures")
     statistics = measure_statistics(net, views, progress.step)
     progress.close()
-    save_tensors(arguments.output, {"images": len(index), "statistics": statistics})
+    save_tensors(arguments.output, {"images": len(views), "statistics": statistics})
 
 
 if __name__ == "__main__":

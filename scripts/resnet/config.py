@@ -45,12 +45,14 @@ class DetectorPart:
         engine: whose detector: torchvision or detectron2.
         weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
         data: the data set that stands for voc and for coco.
+        statistics: on how many training pictures of which side batch normalisation is measured.
         seeds: the seeds of every model.
     """
 
     engine: str
     weights: str
     data: dict[str, str]
+    statistics: dict[str, int | None]
     seeds: dict[str, list[int]]
     _recipe: dict[str, Any]
     _exceptions: dict[str, dict[str, Any]]

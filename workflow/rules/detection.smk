@@ -22,8 +22,11 @@ rule measure_statistics:
         gpu=TRAINING_GPUS,
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
+        side=CONFIG.detector.statistics["side"],
+        images=f"--images {CONFIG.detector.statistics['images']}" if CONFIG.detector.statistics["images"] else "",
     shell:
         "python scripts/measure_statistics.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
+        "--side {params.side} {params.images} "
         f"--output {{output}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
 
 
