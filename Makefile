@@ -1,16 +1,19 @@
 # make                               the whole paper at the scale of config.yaml
 # make TARGET=results/table6.csv     one artefact and what it needs
 # make test                          the tests
+# make detectron2                    the other engine of the detectors, built from its source (minutes)
 # make clean                         remove what the pipeline made, but keep runs and data
 PYTHON ?= python3
 CORES ?= all
 TARGET ?=
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.requirements.txt
+# Not on PyPI. A folder with its source does, too: make detectron2 DETECTRON2=../detectron2
+DETECTRON2 ?= git+https://github.com/facebookresearch/detectron2@02b5c4e295e990042a714712c21dc79b731e8833
 # So that rules find this environment's programs.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all test clean
+.PHONY: all test detectron2 clean
 .DEFAULT_GOAL := all
 
 all: $(READY)
@@ -18,6 +21,12 @@ all: $(READY)
 
 test: $(READY)
 	pytest
+
+# It is compiled against the torch that is installed, so without isolation; its setup needs pkg_resources.
+detectron2: $(READY)
+	$(BIN)/pip install --disable-pip-version-check 'setuptools<82' wheel ninja
+	$(BIN)/pip install --disable-pip-version-check --no-build-isolation $(DETECTRON2)
+	$(BIN)/python -c 'import detectron2; print("detectron2", detectron2.__version__, "is installed; use it with detector: {engine: detectron2}")'
 
 # Made again when the pins change; a failed install leaves no mark, so the next call repeats it.
 $(READY): requirements.txt

@@ -24,6 +24,25 @@ import yaml
 from conftest import PACKS, snakemake
 
 TINY = {
+    "detector": {
+        "recipe": {
+            "side": 64,
+            "max_side": 96,
+            "anchor_sizes": [16, 32],
+            "rois": 8,
+            "before_nms": 50,
+            "training_proposals": 20,
+            "proposals": 10,
+            "batch_size": 1,
+            "iterations": 2,
+            "lr": 0.001,
+            "lr_drops": [1],
+            "log_interval": 1,
+            "evaluation_interval": 1,
+            "evaluation_images": 2,
+        },
+        "statistics": {"side": 64, "images": 16},
+    },
     "imagenet": {
         "recipe": {
             "width": 0.03,
@@ -55,7 +74,9 @@ TINY = {
     },
 }
 ARTEFACTS = (
-    *(f"table{number}.{form}" for number in range(1, 7) for form in ("csv", "md")), "fig4.pdf", "fig4.png",
+    *(f"table{number}.{form}" for number in range(1, 9) for form in ("csv", "md")), "fig4.pdf", "fig4.png",
+    *(f"detection{name}.{form}" for name in ("_curves", "s-voc07", "s-voc12", "s-coco") for form in ("pdf", "png")),
+    "detection_classes.csv",
     "cifar_architectures.csv", "cifar_architectures.md", "claims.csv",
     "fig1.pdf", "fig1.png", "fig6.pdf", "fig6.png", "fig7.pdf", "fig7.png", "report.html",
 )  # fmt: skip
@@ -106,6 +127,11 @@ def test_everything_is_made(built):
     nets = ["plain-18", "plain-34", "resnet-18-A", "resnet-50", "resnet-101", "resnet-152", "vgg-16"]
     nets += [f"resnet-34-{option}" for option in "ABC"]
     expected |= {f"demo/handwriting/{net}/seed0" for net in nets} | {"demo/handwriting/resnet-152/seed1"}
+    expected |= {
+        f"demo/detector-torchvision-trained/{experiment}/{net}/seed0"
+        for experiment in ("voc07", "voc12", "voc12-server", "coco")
+        for net in ("vgg-16", "resnet-101")
+    }
     assert runs(built) == expected
     table = pd.read_csv(built / "results/table6.csv")
     assert table[table.layers == 110].runs.tolist() == [2]
@@ -121,7 +147,7 @@ def test_the_report_is_whole_by_itself(built):
     page = (built / "results/report.html").read_text()
     parser = Images()
     parser.feed(page)
-    assert len(parser.sources) == 4
+    assert len(parser.sources) == 8
     assert all(source.startswith("data:image/png;base64,") for source in parser.sources)
     assert not parser.links
     for text in (
@@ -129,6 +155,9 @@ def test_the_report_is_whole_by_itself(built):
         "ResNet-34 B",
         "resnet-152, seed 1",
         "Table 6",
+        "Table 7",
+        "torchvision engine",
+        "voc12, resnet-101, seed 0",
         "plain-110, seed 0",
         "resnet-110, seed 1",
         "demo",
@@ -194,6 +223,8 @@ def test_paper_scale_plans_the_papers_runs(project):
     assert code == 0, output
     assert executed(output, "train_cifar10") == 15
     assert executed(output, "train_imagenet") == 11
+    assert executed(output, "measure_statistics") == 1
+    assert executed(output, "train_detector") == 6, "without the pictures of VOC 2012 test, nothing for its server"
     assert executed(output, "download_archive") == 7
 
 
@@ -214,6 +245,54 @@ def test_published_weights_are_tested_without_training(project, tmp_path):
     code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table3.csv")
     assert code == 0, output
     assert (executed(output, "train_imagenet"), executed(output, "download_weights")) == (0, 5)
+
+
+def test_detectors_of_published_weights_need_no_imagenet(project):
+    changes = {"scale": "paper", "detector": {"weights": "torchvision"}}
+    code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table7.csv")
+    assert code == 0, output
+    assert executed(output, "train_detector") == 4
+    assert executed(output, "download_weights") == executed(output, "import_weights") == 2
+    for rule in ("train_imagenet", "measure_statistics", "measure_pixels", "prepare_imagenet"):
+        assert executed(output, rule) == 0, rule
+
+
+def test_the_engine_has_a_folder_of_its_own(project):
+    changes = TINY | {"detector": TINY["detector"] | {"engine": "detectron2"}}
+    code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table8.csv")
+    assert code == 0, output
+    assert "results/runs/demo/detector-detectron2-trained/coco/resnet-101/seed0/weights.pt" in output
+
+
+def test_archives_of_voc_and_coco_are_downloaded_checked_and_unpacked(project, tmp_path):
+    """Archives made of the scenes, from a local server."""
+    code, output = snakemake(project, "--", "data/scenes-voc/dataset.json")
+    assert code == 0, output
+    for name, folder, below in (
+        ("voc.tar", project / "data/scenes-voc", "VOCdevkit"),
+        ("coco.zip", project / "data/scenes-coco/coco", ""),
+    ):
+        form = name.split(".")[1]
+        shutil.make_archive(str(tmp_path / name.split(".")[0]), form, folder, below or None)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        archives = {
+            key: [
+                {
+                    "url": f"http://127.0.0.1:{server.server_port}/{name}",
+                    "md5": hashlib.md5((tmp_path / name).read_bytes()).hexdigest(),
+                }
+            ]
+            for key, name in (("voc", "voc.tar"), ("coco", "coco.zip"))
+        }
+        changes = {"scale": "paper", "data": {key: {"archives": value} for key, value in archives.items()}}
+        targets = ["data/voc/dataset.json", "data/coco/dataset.json"]
+        code, output = snakemake(project, *configure(project, changes), "--", *targets)
+        server.shutdown()
+    assert code == 0, output
+    for target, sets in zip(targets, (6, 2), strict=True):
+        assert len(json.loads((project / target).read_text())["images"]) == sets
 
 
 def test_imagenet_says_where_to_get_it(project):

@@ -111,7 +111,7 @@ rule plot_detections:
         "../../environment.yml"
     params:
         note=FIGURE_NOTE,
-        score=0.5,
+        score=0.3,
     shell:
         "python {input.program} --data {input.data} --experiment {wildcards.experiment} --score {params.score} "
         "--detections {input.detections} --note {params.note:q} --output {output.pdf} {output.png} > {log} 2>&1"

@@ -16,20 +16,34 @@ def subset(ground_truth: dict[str, Any], scenes: list[Scene]) -> dict[str, Any]:
     }
 
 
+# COCO's names of its means, and ours.
+COCO_NAMES = {
+    "AP": "map",
+    "AP50": "map50",
+    "AP75": "map75",
+    "APs": "map_small",
+    "APm": "map_medium",
+    "APl": "map_large",
+    "AR1": "recall_1",
+    "AR10": "recall_10",
+    "AR100": "recall_100",
+    "ARs": "recall_small",
+    "ARm": "recall_medium",
+    "ARl": "recall_large",
+}
+
+
 def average_precision(ground_truth: dict[str, Any], detections: list[dict[str, Any]], metric: str) -> dict[str, Any]:
     """Return what a metric (of ``Experiment``) says, in percent.
 
     Returns:
-        ``map50``: mAP at an IoU of 0.5; by ``coco`` also ``map`` (mAP@[.5, .95]) and the other means of COCO; and per
-        class, under ``classes``, its AP by the same names. None stands for a class without objects.
+        ``map50``: mAP at an IoU of 0.5; by ``coco`` also ``map`` (mAP@[.5, .95]) and COCO's other means; and per
+        class, under ``classes``, ``ap50`` and perhaps ``ap``. None stands for a class without objects.
     """
     if metric == "coco":
         found = coco_average_precision(ground_truth, detections)
-        names = {"AP": "map", "AP50": "map50", "AP75": "map75"}
-        classes = {name: {"ap50": values["AP50"], "ap": values["AP"]} for name, values in found.pop("classes").items()}
-        return {names.get(key, f"map_{key.removeprefix('AP').strip('_')}"): value for key, value in found.items()} | {
-            "classes": classes
-        }
+        classes = {name: {"ap50": one["AP50"], "ap": one["AP"]} for name, one in found["classes"].items()}
+        return {ours: found[theirs] for theirs, ours in COCO_NAMES.items()} | {"classes": classes}
     precisions = voc_average_precision(ground_truth, detections, metric)
     return {
         "map50": mean_over_classes(precisions),

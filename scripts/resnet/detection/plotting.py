@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MODEL_COLOURS = {"vgg-16": COLOURS["olive"], "resnet-101": COLOURS["red"]}
 TITLES = {"voc07": "VOC 07+12, 07 test", "voc12": "VOC, 12 val", "coco": "COCO, val"}
 # Shown with at least this score.
-SCORE = 0.5
+SCORE = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,8 @@ def draw_curves(metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Fi
             train, test = (table[table["split"] == split] for split in ("train", "test"))
             sns.lineplot(x=train["iteration"], y=train["loss"], ax=loss_axes[column], label=_name(model), **style)
             sns.lineplot(x=test["iteration"], y=test["map50"], ax=map_axes[column], marker="o", markersize=3, **style)
-        loss_axes[column].set(title=TITLES[experiment], xlabel="", ylabel="training loss" if not column else "")
+        loss_axes[column].set(xlabel="", ylabel="training loss" if not column else "")
+        loss_axes[column].set_title(TITLES[experiment], fontsize=9)
         map_axes[column].set(xlabel="iter.", ylabel="mAP@.5 (%), part of the test set" if not column else "")
         map_axes[column].set_ylim(bottom=0)
         loss_axes[column].set_ylim(bottom=0)
