@@ -101,8 +101,36 @@ def facts(results):
     responses = {"plain-20": [2, 2, 1], "resnet-20": [1.5, 1.5], "plain-56": [2, 1.4], "resnet-56": [1.1, 1]}
     imagenet, evaluations, curves, table1 = imagenet_facts()
     return claims.Facts(
-        results, responses | {"resnet-110": [0.9, 0.9]}, architectures, imagenet, evaluations, curves, table1
+        results,
+        responses | {"resnet-110": [0.9, 0.9]},
+        architectures,
+        imagenet,
+        evaluations,
+        curves,
+        table1,
+        detections=detections(),
+        detectors={name: [{"recipe": {"model": name.split("/")[1], "engine": "torchvision"}}] for name in detections()},
     )
+
+
+def detections():
+    """The paper's own numbers of Tables 7 and 8."""
+    values = {
+        "voc07/vgg-16": (73.2, None),
+        "voc07/resnet-101": (76.4, None),
+        "voc12/vgg-16": (70.4, None),
+        "voc12/resnet-101": (73.8, None),
+        "coco/vgg-16": (41.5, 21.2),
+        "coco/resnet-101": (48.4, 27.2),
+    }
+    return {name: [detection(name, *maps)] for name, maps in values.items()}
+
+
+def detection(name, map50, mean=None):
+    experiment, model = name.split("/")
+    test_set = {"voc07": "voc2007_test", "voc12": "voc2012_val", "coco": "val"}[experiment]
+    identity = {"experiment": experiment, "model": model, "engine": "torchvision", "test_set": test_set}
+    return {**identity, "seed": 0, "source": "reproduced", "map50": map50, "map": mean}
 
 
 def imagenet_facts():
@@ -220,6 +248,44 @@ def test_other_claims_about_imagenet_fail_too(facts):
         "imagenet-flops",
     ):
         assert found[claim] == "does not hold", claim
+
+
+@pytest.mark.parametrize(
+    ("claim", "name", "map50", "mean"),
+    [
+        ("detection-voc", "voc07/resnet-101", 76.1, None),
+        ("detection-voc", "voc12/resnet-101", 70.0, None),
+        ("detection-coco", "coco/resnet-101", 48.4, 21.0),
+        ("detection-localisation", "coco/resnet-101", 48.4, 22.0),
+        ("detection-localisation", "coco/resnet-101", 40.0, 21.0),
+    ],
+)
+def test_a_claim_about_detectors_fails_when_the_numbers_say_so(facts, claim, name, map50, mean):
+    facts.detections[name] = [detection(name, map50, mean)]
+    assert verdicts(facts)[claim] == "does not hold"
+
+
+def test_detectors_of_other_settings_are_no_comparison_of_networks(facts):
+    facts.detectors["coco/resnet-101"][0]["recipe"]["engine"] = "detectron2"
+    assert verdicts(facts)["detection-same-implementation"] == "does not hold"
+
+
+def test_tables_7_and_8_have_the_papers_numbers_and_say_what_was_measured():
+    rows = tables.measure_table(read_paper(PAPER / "table7.yaml"), detections(), "paper", "trained")
+    assert [row["method"] for row in rows] == ["VGG-16", "ResNet-101"]
+    assert all(row[key] == row[f"paper_{key}"] for row in rows for key in ("voc07_map", "voc12_map"))
+    assert rows[0]["test_set"] == "voc2007_test; voc2012_val"
+    assert rows[0]["engine"] == "torchvision"
+    paper = read_paper(PAPER / "table8.yaml")
+    runs = {**detections(), "coco/vgg-16": [detection("coco/vgg-16", 40, 20), detection("coco/vgg-16", 42, 22)]}
+    rows = tables.measure_table(paper, runs, "paper", "trained")
+    assert [(row["paper_map50"], row["paper_map"]) for row in rows] == [(41.5, 21.2), (48.4, 27.2)]
+    assert tables.measure_cells(paper, rows[0]) == [
+        "VGG-16", "41.00 ± 1.41", "41.50", "-0.50", "21.00 ± 1.41", "21.20", "-0.20", "2",
+        "reproduced (torchvision engine)",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"Table 8.* needs an evaluation of coco/vgg-16"):
+        tables.measure_table(paper, {}, "paper", "trained")
 
 
 def test_error_tables_have_the_papers_rows_in_its_order():

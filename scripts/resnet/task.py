@@ -44,6 +44,8 @@ class Task(abc.ABC):
 
     # The columns of metrics.csv that are measured.
     measures: ClassVar[tuple[str, ...]]
+    # Whether torch.compile can gain anything: not where shapes differ from batch to batch.
+    can_compile: ClassVar[bool] = True
 
     dataset: str
     checksums: dict[str, str]

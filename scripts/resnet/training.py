@@ -137,10 +137,13 @@ class Training:
         return self.task.activation_bytes > RECOMPUTE_FROM_BYTES
 
     def _compiles(self, hardware: Hardware) -> bool:
+        reason = None if self.task.can_compile else "shapes differ from picture to picture"
         if self.recompute_group:
             # torch.compile cannot trace the context in which activations are recomputed.
+            reason = "activations are recomputed; set recompute: false to compile"
+        if reason:
             if hardware.compile in ("true", "cuda-graphs"):
-                print("not compiled, as activations are recomputed; set recompute: false to compile", flush=True)
+                say(self.processes, f"not compiled, as {reason}")
             return False
         if hardware.compile != "auto":
             return hardware.compile != "false"

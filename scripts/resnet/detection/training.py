@@ -55,6 +55,7 @@ class DetectionTask(Task):
     """
 
     measures = ("loss", *LOSSES, "map50", "map")
+    can_compile = False
 
     test: TestScenes
     ground_truth: dict[str, Any] | None
