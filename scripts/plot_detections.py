@@ -1,10 +1,10 @@
-"""Draw test pictures with their objects, and beside them with what each detector finds."""
+"""Draw test pictures with their objects, and beside them with as many of each detector's surest detections."""
 
 import argparse
 from pathlib import Path
 
 from resnet.data.objects import read_description, read_scenes
-from resnet.detection.plotting import SCORE, choose_scenes, colour_of, draw_sheet, found_in
+from resnet.detection.plotting import choose_scenes, colour_of, draw_sheet, found_in
 from resnet.errors import run_program
 from resnet.files import read_json
 from resnet.plotting import save
@@ -19,7 +19,6 @@ def main() -> None:
     parser.add_argument(
         "--detections", type=Path, nargs="+", required=True, help="…/<model>/seed<k>/evaluation/detections.json"
     )
-    parser.add_argument("--score", type=float, default=SCORE, help=f"least score that is drawn (default: {SCORE})")
     parser.add_argument("--pictures", type=int, default=6, help="number of pictures (default: 6)")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
@@ -27,11 +26,11 @@ def main() -> None:
     description = read_description(arguments.data)
     scenes = read_scenes(arguments.data, description, EXPERIMENTS[arguments.experiment].test)
     names = dict(zip(description.ids, description.classes, strict=True))
+    chosen = choose_scenes(scenes, arguments.pictures)
     found = {
-        model: found_in(read_json(path), names, colour_of(model), arguments.score)
+        model: found_in(read_json(path), chosen, names, colour_of(model))
         for model, path in ((path.parents[2].name, path) for path in arguments.detections)
     }
-    chosen = choose_scenes(scenes, arguments.pictures)
     save(draw_sheet(description.path, chosen, description.classes, found, arguments.note), arguments.output)
 
 

@@ -399,6 +399,34 @@ def test_real_cifar10_at_short_scale(project, tmp_path):
     assert result["train"]["top1_error"] < 80, "30 iterations are enough to beat chance clearly"
 
 
+@pytest.mark.skipif(not PACKS.is_dir(), reason="the packs of real VOC and COCO pictures are not here")
+def test_real_voc_and_coco_at_a_tiny_schedule(project, tmp_path):
+    """Real pictures and objects from reading to average precision; 2007 stands in for 2012, which no pack has."""
+    for name in ("voc2007-pocket", "coco-pocket"):
+        with tarfile.open(PACKS / f"{name}.tar.xz") as tar:
+            tar.extractall(tmp_path, filter="data")
+    devkit = tmp_path / "VOCdevkit"
+    shutil.copytree(devkit / "VOC2007", devkit / "VOC2012")
+    lists = devkit / "VOC2012/ImageSets/Main"
+    (lists / "test.txt").unlink()
+    changes = TINY | {
+        "data": {"voc": {"folder": str(devkit)}, "coco": {"folder": str(tmp_path / "coco_pocket"), "year": 2017}},
+        "detector": TINY["detector"] | {"data": {"voc": "voc", "coco": "coco"}, "seeds": {"vgg-16": [0]}},
+    }
+    folder = "results/runs/demo/detector-torchvision-trained/{}/vgg-16/seed0/evaluation/average_precision.json"
+    targets = [folder.format("voc07"), folder.format("coco"), "results/detections-voc07.png"]
+    code, output = snakemake(project, *configure(project, changes), "--", *targets)
+    assert code == 0, output
+    voc, coco = (json.loads((project / target).read_text()) for target in targets[:2])
+    assert (voc["test_set"], voc["classes_without_objects"]) == ("voc2007_test", ["cat", "tvmonitor"])
+    assert 0 <= voc["map50"] <= 100
+    assert (coco["images"], coco["metric"]) == (24, "coco")
+    assert len(coco["classes_without_objects"]) > 10
+    classes = pd.read_csv((project / targets[0]).with_name("classes.csv"), index_col="class")
+    assert classes.loc["cat"].isna().ap50
+    assert classes.loc["person"].objects > 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

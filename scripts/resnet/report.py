@@ -35,8 +35,8 @@ FIGURE_CAPTIONS = {
 DETECTION_CAPTIONS = {
     "detection_curves": "Top: training loss. Bottom: mAP on a part of the test set, looked at during the training; the "
     "tables report the whole set after it.",
-    "detections": "Test pictures, spread over the set whatever was found in them: with their objects, and with what "
-    "each detector finds with a score of at least 0.3.",
+    "detections": "Test pictures, spread over the set whatever was found in them: with their objects, and with as many "
+    "of each detector's detections as there are objects, those of the highest scores.",
 }
 
 

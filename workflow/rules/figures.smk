@@ -111,7 +111,6 @@ rule plot_detections:
         "../../environment.yml"
     params:
         note=FIGURE_NOTE,
-        score=0.3,
     shell:
-        "python {input.program} --data {input.data} --experiment {wildcards.experiment} --score {params.score} "
+        "python {input.program} --data {input.data} --experiment {wildcards.experiment} "
         "--detections {input.detections} --note {params.note:q} --output {output.pdf} {output.png} > {log} 2>&1"

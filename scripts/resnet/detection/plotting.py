@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 MODEL_COLOURS = {"vgg-16": COLOURS["olive"], "resnet-101": COLOURS["red"]}
 TITLES = {"voc07": "VOC 07+12, 07 test", "voc12": "VOC, 12 val", "coco": "COCO, val"}
-# Shown with at least this score.
-SCORE = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +74,14 @@ def draw_sheet(
     figure, axes = new_figure((2.3 * columns, 0.35 + 2.15 * sum(ratios)), len(scenes), columns, height_ratios=ratios)
     for row, scene in enumerate(scenes):
         picture = read_picture(folder / scene.file)[0]
-        shown = [truth_of(scene, classes), *(one.get(scene.id) for one in found.values())]
+        shown = [truth_of(scene, classes), *(one[scene.id] for one in found.values())]
         for column, boxes in enumerate(shown):
             axis = axes[row * columns + column]
             axis.imshow(picture, extent=(0, picture.width, picture.height, 0))
             axis.set(xticks=[], yticks=[], xlim=(0, picture.width), ylim=(picture.height, 0))
             if row == 0:
                 axis.set_title(["ground truth", *map(_name, found)][column], fontsize=9)
-            if boxes is not None:
-                _draw_boxes(axis, boxes, picture.width)
+            _draw_boxes(axis, boxes, picture.width)
     write_note(figure, note)
     return figure
 
@@ -103,19 +100,23 @@ def truth_of(scene: Scene, classes: tuple[str, ...]) -> Found:
 
 
 def found_in(
-    detections: list[dict[str, Any]], names: dict[int, str], colour: str, score: float = SCORE
+    detections: list[dict[str, Any]], scenes: list[Scene], names: dict[int, str], colour: str
 ) -> dict[int, Found]:
-    """Return what was found with at least a score, by picture; ``names`` are those of the categories."""
-    pictures: dict[int, list[dict[str, Any]]] = {}
+    """Return what was found in some pictures, by picture: of each as many detections as it has objects, the surest.
+
+    So no threshold decides what is seen of a detector. ``names`` are those of the categories.
+    """
+    pictures: dict[int, list[dict[str, Any]]] = {scene.id: [] for scene in scenes}
     for detection in detections:
-        if detection["score"] >= score:
-            pictures.setdefault(detection["image_id"], []).append(detection)
+        if detection["image_id"] in pictures:
+            pictures[detection["image_id"]].append(detection)
     found = {}
-    for image, ones in pictures.items():
-        boxes = np.array([one["bbox"] for one in ones])
+    for scene in scenes:
+        ones = sorted(pictures[scene.id], key=lambda one: -one["score"])[: len(scene.boxes)]
+        boxes = np.array([one["bbox"] for one in ones]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         texts = [f"{names[one['category_id']]} {one['score']:.2f}" for one in ones]
-        found[image] = Found(boxes, texts, colour, np.zeros(len(ones), bool))
+        found[scene.id] = Found(boxes, texts, colour, np.zeros(len(ones), bool))
     return found
 
 
