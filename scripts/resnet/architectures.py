@@ -44,12 +44,20 @@ class BatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` of shape (N, C, H, W)."""
         if not self.training:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+            return self._fixed(x)
         if self.ghost_batch_size is None or self.ghost_batch_size >= len(x):
             return self._normalise(x, self.running_mean, self.running_var)
         first, *others = x.split(self.ghost_batch_size)
         first = self._normalise(first, self.running_mean, self.running_var)
         return torch.cat([first, *(self._normalise(chunk, None, None) for chunk in others)])
+
+    def _fixed(self, x: Tensor) -> Tensor:
+        """Normalise by the running statistics; in a detector that is trained, without keeping ``x`` for the gradient."""
+        if self.weight.requires_grad or not torch.is_grad_enabled():
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
 
     def _normalise(self, x: Tensor, mean: Tensor | None, variance: Tensor | None) -> Tensor:
         momentum = self.momentum if self.updates_statistics else 0.0

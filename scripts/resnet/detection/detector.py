@@ -167,7 +167,8 @@ class ResNetHead(nn.Module):
 
     def forward(self, regions: Tensor) -> Tensor:
         """Map regions (R, C, 14, 14) to (R, channels)."""
-        return self.stage(regions).mean((2, 3))
+        # Pooling returns another layout than that of the features.
+        return self.stage(regions.contiguous(memory_format=torch.channels_last)).mean((2, 3))
 
 
 class SharedVgg(nn.Module):

@@ -106,7 +106,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
     net, recipe = load_detector(run)
-    net.to(processes.device)
+    net.to(processes.device, memory_format=torch.channels_last)
     description = read_description(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
     own = TestScenes(
