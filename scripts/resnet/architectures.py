@@ -52,7 +52,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return torch.cat([first, *(self._normalise(chunk, None, None) for chunk in others)])
 
     def _fixed(self, x: Tensor) -> Tensor:
-        """Normalise by the running statistics; in a detector that is trained, without keeping ``x`` for the gradient."""
+        """Normalise by the running statistics; where they are fixed in training, do not keep ``x`` for the gradient."""
         if self.weight.requires_grad or not torch.is_grad_enabled():
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         scale = self.weight * (self.running_var + self.eps).rsqrt()
