@@ -32,11 +32,17 @@ FIGURE_CAPTIONS = {
 }
 
 
-DETECTION_CAPTIONS = {
-    "detection_curves": "Top: training loss. Bottom: mAP on a part of the test set, looked at during the training; the "
-    "tables report the whole set after it.",
-    "detections": "Test pictures, spread over the set whatever was found in them: with their objects, and with as many "
-    "of each detector's detections as there are objects, those of the highest scores.",
+DETECTION_FIGURES = {
+    "detection_curves": {
+        "inches": 9.3,
+        "caption": "Top: training loss. Bottom: mAP on a part of the test set, looked at during the training; the "
+        "tables report the whole set after it.",
+    },
+    "detections": {
+        "inches": 5.5,
+        "caption": "Test pictures, spread over the set whatever was found in them: with their objects, and with as "
+        "many of each detector's detections as there are objects, those of the highest scores.",
+    },
 }
 
 
@@ -97,7 +103,7 @@ def render(
         errors=[_measure_table(table, read_paper(published)) for table, published in errors.items()],
         detections=[_measure_table(table, read_paper(published)) for table, published in detection_tables.items()],
         detection_figures=[
-            {"name": path.stem, "image": embedded(path), "caption": DETECTION_CAPTIONS[path.stem.split("-")[0]]}
+            {"name": path.stem, "image": embedded(path), **DETECTION_FIGURES[path.stem.split("-")[0]]}
             for path in detection_figures
         ],
         detectors=[run.detector_provenance() for run in detector_runs],
