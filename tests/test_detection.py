@@ -73,7 +73,7 @@ FEW = {
 
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory):
-    """The folder of ``voc/dataset.json`` and ``coco/dataset.json``: scenes as ``prepare_scenes`` makes them, but few."""
+    """The folder of ``voc/dataset.json`` and ``coco/dataset.json``: few scenes, made as by ``prepare_scenes``."""
     root = tmp_path_factory.mktemp("packs")
     with pytest.MonkeyPatch.context() as patch:
         for name, count in FEW.items():
@@ -980,6 +980,46 @@ def test_two_processes_train_as_one_does(finished_by_two, packs, classifiers):
             assert (moved - expected).abs().max() <= 0.01 * expected.abs().max() + 1e-7, name
 
 
+@pytest.mark.parametrize("engine", ["torchvision", pytest.param("detectron2", marks=needs_detectron2)])
+@pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
+def test_bf16_has_nearly_the_losses_of_float32_in_float32(packs, classifiers, model, engine):
+    rows = {}
+    for precision in ("float32", "bf16"):
+        recipe = tiny(model=model, engine=engine, precision=precision, dropout=0.0, rois=10**6, iterations=1)
+        run = training(recipe, packs, classifiers)
+        run.update()
+        rows[precision] = run.log_training()
+        with run.autocast:
+            assert {value.dtype for value in run.net(*run.task.training.batch(0)).values()} == {torch.float32}
+    assert rows["bf16"] != rows["float32"]
+    for name in ("loss_rpn_class", "loss_rpn_box"):
+        assert rows["bf16"][name] == pytest.approx(rows["float32"][name], rel=0.05)
+
+
+def test_a_detector_for_the_server_is_trained_without_evaluations_and_its_files_are_written(
+    packs, classifiers, tmp_path
+):
+    recipe = tiny(model="vgg-16", experiment="voc12-server", iterations=2, lr_drops=(), evaluation_interval=1)
+    train(tmp_path / "run", recipe, CPU, task(recipe, packs, classifiers))
+    assert set(pd.read_csv(tmp_path / "run/metrics.csv").split) == {"train"}
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert "test" not in result
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert config["resolved"]["training_images"] == 6 + 5 + 6
+    net, _ = load_detector(tmp_path / "run")
+    torch.save(sharp(net).state_dict(), tmp_path / "run/weights.pt")
+    found = detect(packs, tmp_path / "run", tmp_path / "d.json", "voc")
+    assert {one["image_id"] for one in found} == {1, 2}
+    archive = tmp_path / "submission.tar.gz"
+    assert run_here(
+        "write_submission", "--data", packs / "voc/dataset.json", "--experiment", "voc12-server",
+        "--detections", tmp_path / "d.json", "--output", archive,
+    ) is None  # fmt: skip
+    lines = [path.read_text().splitlines() for path in (tmp_path / "results/VOC2012/Main").iterdir()]
+    assert len(lines) == 10
+    assert sum(map(len, lines)) == len(found)
+
+
 def with_statistics(classifiers, tmp_path, model="resnet-50", width=1 / 16, **changes):
     """Run folder of another classifier, and its statistics."""
     net = small_net(model, width, **changes)
@@ -1320,7 +1360,8 @@ def test_both_engines_detect_the_same_and_have_the_same_losses_and_gradients(
         error = (moved_background(name, parameter.grad, 1) - gradient).abs().max() / gradient.abs().max()
         errors[name] = error.item()
     record_property("gradients", max(errors.values()))
-    assert max(errors.values()) < 1e-3, max(errors, key=errors.get)
+    # Where the largest pixel of a region changes by rounding, so does a gradient of RoI pooling.
+    assert max(errors.values()) < 5e-3, max(errors, key=errors.get)
 
 
 @needs_detectron2

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable, get_cfg
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, ROI_BOX_HEAD_REGISTRY, Backbone, build_model
+from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
@@ -65,6 +66,9 @@ class Detectron2Detector(nn.Module):
         self.kept = {key: value for key, value in detector.state_dict().items() if detectron2_name(key) is None}
         self.names = {key: name for key in detector.state_dict() if (name := detectron2_name(key)) is not None}
         self.net = build_model(build_config(detector, classes, recipe))
+        for module in self.net.modules():
+            if isinstance(module, ROIPooler):
+                module.register_forward_pre_hook(in_float32)
         self.load_detector(detector)
         if isinstance(detector.shared, SharedVgg):
             freeze(self.net.backbone, SharedVgg.parts(self.net.backbone)[: recipe.frozen_stages])
@@ -106,6 +110,12 @@ class Detectron2Detector(nn.Module):
         with EventStorage():
             losses = self.net(inputs)
         return {LOSS_NAMES[name]: value for name, value in losses.items()}
+
+
+def in_float32(_pooler: nn.Module, inputs: tuple[list[Tensor], list[Boxes]]) -> tuple[list[Tensor], list[Boxes]]:
+    """Return features in float32 and boxes: under autocast, detectron2 rounds boxes to what the features are in."""
+    features, boxes = inputs
+    return [values.float() for values in features], boxes
 
 
 def build_config(detector: Detector, classes: int, recipe: DetectorRecipe) -> CfgNode:
