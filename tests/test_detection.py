@@ -1020,24 +1020,23 @@ def test_a_detector_for_the_server_is_trained_without_evaluations_and_its_files_
     assert sum(map(len, lines)) == len(found)
 
 
-def with_statistics(classifiers, tmp_path, model="resnet-50", width=1 / 16, **changes):
-    """Run folder of another classifier, and its statistics."""
-    net = small_net(model, width, **changes)
-    folder = write_run(tmp_path / "other", net, width, model=model, **changes)
-    statistics = {key: value for key, value in net.state_dict().items() if "running_" in key}
-    torch.save({"images": 1, "statistics": statistics}, folder / "statistics.pt")
-    return folder
-
-
 def test_the_wrong_classifier_is_one_clear_error(packs, classifiers, tmp_path):
     vgg = {"classifier": classifiers / "vgg-16", "pixels": classifiers / "vgg-16/pixels.npz", "statistics": None}
     command = arguments(packs, classifiers, tmp_path / "run", tiny(model="resnet-101"), **vgg)
     assert run_here(*command) == ("train_detector: error: the classifier is vgg-16, but the recipe's model resnet-101")
 
 
-def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, tmp_path):
-    other = with_statistics(classifiers, tmp_path, "resnet-101", 1 / 32)
-    command = arguments(packs, classifiers, tmp_path / "run", tiny(), statistics=other / "statistics.pt")
+@pytest.mark.parametrize("what", ["another depth", "another width", "half of them", "weights", "of a VGG net"])
+def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, tmp_path, what):
+    model, width = {"another depth": ("resnet-101", 1 / 16), "another width": ("resnet-50", 1 / 8)}.get(
+        what, ("resnet-50", 1 / 16)
+    )
+    state = small_net(model, width).state_dict()
+    ends = "running_mean" if what == "half of them" else ("running_mean", "running_var")
+    statistics = {key: value for key, value in state.items() if key.endswith(ends)}
+    torch.save(state if what == "weights" else {"images": 1, "statistics": statistics}, tmp_path / "statistics.pt")
+    recipe = tiny(model="vgg-16" if what == "of a VGG net" else "resnet-50")
+    command = arguments(packs, classifiers, tmp_path / "run", recipe, statistics=tmp_path / "statistics.pt")
     assert "statistics.pt holds the statistics of another network" in run_here(*command)
 
 
@@ -1046,6 +1045,7 @@ def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, t
     [
         ("weights.pt", None, r"weights\.pt does not exist"),
         ("weights.pt", b"PK broken", r"weights\.pt cannot be read"),
+        ("weights.pt", "a tensor", r"weights\.pt does not hold a dictionary of tensors"),
         ("config.yaml", b"recipe: [", r"config\.yaml cannot be read"),
         ("pixels.npz", b"PK broken", r"pixels\.npz cannot be read"),
         ("statistics.pt", b"PK broken", r"statistics\.pt cannot be read"),
@@ -1058,10 +1058,12 @@ def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, t
 def test_a_damaged_classifier_is_one_clear_error(classifiers, tmp_path, name, content, message):
     folder = shutil.copytree(classifiers / "resnet-50", tmp_path / "run")
     (folder / name).unlink()
-    if content is not None:
+    if content == "a tensor":
+        torch.save(torch.zeros(3), folder / name)
+    elif content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_classifier(folder, folder / "pixels.npz", folder / "statistics.pt")
+        read_classifier(folder, folder / "pixels.npz", folder / name if name == "statistics.pt" else None)
 
 
 def test_a_set_without_objects_is_not_trained_on(packs, classifiers, tmp_path):
@@ -1362,6 +1364,21 @@ def test_both_engines_detect_the_same_and_have_the_same_losses_and_gradients(
     record_property("gradients", max(errors.values()))
     # Where the largest pixel of a region changes by rounding, so does a gradient of RoI pooling.
     assert max(errors.values()) < 5e-3, max(errors, key=errors.get)
+
+
+@needs_detectron2
+@pytest.mark.parametrize("pooling", ["pool", "align"])
+def test_both_engines_pool_in_float32_what_autocast_has_left_in_bf16(pooling, monkeypatch):
+    """detectron2 by itself would round boxes to bf16: near 500 to multiples of 4."""
+    from detectron2.structures import Boxes
+
+    detector, other, _, _ = parity_case("resnet-50", pooling, False, monkeypatch)
+    features = torch.rand(1, 6, 40, 60, generator=torch.Generator().manual_seed(0)).bfloat16()
+    boxes = torch.tensor([[517.3, 301.9, 740.1, 555.5], [3.2, 5.7, 801.0, 77.0]])
+    ours = detector.heads.box_roi_pool(features, [boxes])
+    theirs = other.net.roi_heads.pooler([features], [Boxes(boxes)])
+    assert ours.dtype == theirs.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs)
 
 
 @needs_detectron2

@@ -12,6 +12,7 @@ from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError
 from resnet.files import checksum, read_arrays
+from resnet.statistics import STATISTICS
 
 # What of a classifier's recipe says how to build it.
 ARCHITECTURE = ("model", "width", "image_size", "stride_in_3x3")
@@ -42,7 +43,7 @@ def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classif
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    recipe = read_recipe(run)
+    recipe = read_config(run)["recipe"]
     weights = read_tensors(run / "weights.pt")
     classes = len(weights.get("fc.bias", ()))
     net = build_classifier(recipe, classes)
@@ -66,16 +67,20 @@ def build_classifier(recipe: dict[str, Any], classes: int) -> ImageNetNet | Vgg:
     return imagenet_net(classes=classes, **{key: recipe[key] for key in ARCHITECTURE})
 
 
-def read_recipe(run: Path) -> dict[str, Any]:
-    """Return the recipe in a run folder's ``config.yaml``.
+def read_config(run: Path) -> dict[str, Any]:
+    """Read a run folder's ``config.yaml``, which has at least a recipe.
 
     Raises:
         UserError: it is missing or damaged.
     """
+    path = run / "config.yaml"
     try:
-        return yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(f"{run / 'config.yaml'} cannot be read ({error}); run Snakemake again") from None
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read ({error}); run Snakemake again") from None
+    if not isinstance(config, dict) or "recipe" not in config:
+        raise UserError(f"{path} has no recipe; delete it and run Snakemake again")
+    return config
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -85,11 +90,14 @@ def read_tensors(path: Path) -> dict[str, Any]:
         UserError: it is missing or damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except Exception as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}); delete it and run Snakemake again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a dictionary of tensors; delete it and run Snakemake again")
+    return content
 
 
 def measured(path: Path, net: nn.Module) -> dict[str, Tensor]:
@@ -98,8 +106,9 @@ def measured(path: Path, net: nn.Module) -> dict[str, Tensor]:
     Raises:
         UserError: they are of another network.
     """
-    found = read_tensors(path)["statistics"]
-    norms = [name for name, module in net.named_modules() if isinstance(module, BatchNorm2d)]
-    if {key.rsplit(".", 1)[0] for key in found} != set(norms):
+    found = read_tensors(path).get("statistics", {})
+    norms = {name: module.num_features for name, module in net.named_modules() if isinstance(module, BatchNorm2d)}
+    expected = {f"{name}.{key}": (channels,) for name, channels in norms.items() for key in STATISTICS}
+    if {key: tuple(value.shape) for key, value in found.items()} != expected:
         raise UserError(f"{path} holds the statistics of another network")
     return found

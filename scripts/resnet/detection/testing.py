@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from resnet.data.objects import Scene, read_description, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_engine
-from resnet.detection.initial import build_classifier, read_tensors
+from resnet.detection.initial import build_classifier, read_config, read_tensors
 from resnet.detection.inputs import TestScenes
 from resnet.distributed import Processes
 from resnet.errors import UserError
@@ -82,11 +81,8 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
     Raises:
         UserError: a file is missing or damaged, or the weights are of another architecture.
     """
-    try:
-        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-        values, facts = config["recipe"], config["resolved"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(f"{run / 'config.yaml'} cannot be read ({error}); run Snakemake again") from None
+    config = read_config(run)
+    values, facts = config["recipe"], config["resolved"]
     recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     classes = len(facts["classes"])
     detector = Detector(build_classifier(facts["classifier"], 1), torch.zeros(3, 1, 1), classes, recipe)
