@@ -710,8 +710,8 @@ def test_the_resized_and_mirrored_box_is_where_the_object_is(tmp_path, size, cor
     light = (image[0] > 0.5).numpy()
     columns, rows = (np.flatnonzero(light.any(axis)) for axis in (0, 1))
     expected = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
-    # Half a pixel is all that counting light pixels can tell.
-    np.testing.assert_allclose(target["boxes"][0], expected, atol=0.51)
+    # Counting light pixels tells half a pixel, and a bit less where an edge's grey is rounded.
+    np.testing.assert_allclose(target["boxes"][0], expected, atol=0.6)
     assert min(image.shape[1:]) == 64 or max(image.shape[1:]) == 90
 
 
@@ -1117,7 +1117,7 @@ def test_a_run_folder_that_does_not_fit_is_named(finished, tmp_path):
     for change, message in (
         (lambda config: config["resolved"]["classes"].pop(), "weights.pt does not fit its config.yaml"),
         (lambda config: config["resolved"]["classifier"].update(stride_in_3x3=True), "have stride_in_3x3 False"),
-        (lambda config: config.pop("resolved"), "config.yaml cannot be read"),
+        (lambda config: config.pop("resolved"), "config.yaml has no resolved"),
     ):
         folder = tmp_path / "run"
         shutil.rmtree(folder, ignore_errors=True)

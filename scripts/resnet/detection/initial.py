@@ -43,7 +43,7 @@ def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classif
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    recipe = read_config(run)["recipe"]
+    recipe = read_config(run, "recipe")["recipe"]
     weights = read_tensors(run / "weights.pt")
     classes = len(weights.get("fc.bias", ()))
     net = build_classifier(recipe, classes)
@@ -67,8 +67,8 @@ def build_classifier(recipe: dict[str, Any], classes: int) -> ImageNetNet | Vgg:
     return imagenet_net(classes=classes, **{key: recipe[key] for key in ARCHITECTURE})
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """Read a run folder's ``config.yaml``, which has at least a recipe.
+def read_config(run: Path, *keys: str) -> dict[str, Any]:
+    """Read a run folder's ``config.yaml``, which must have some keys.
 
     Raises:
         UserError: it is missing or damaged.
@@ -78,8 +78,8 @@ def read_config(run: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read ({error}); run Snakemake again") from None
-    if not isinstance(config, dict) or "recipe" not in config:
-        raise UserError(f"{path} has no recipe; delete it and run Snakemake again")
+    if missing := [key for key in keys if not isinstance(config, dict) or key not in config]:
+        raise UserError(f"{path} has no {missing[0]}: is it the config of another kind of run?")
     return config
 
 
