@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data it was trained on")
     parser.add_argument("--pixels", type=Path, required=True, help="the statistics of the pixels it was trained with")
     parser.add_argument("--side", type=int, default=224, help="side of the pictures' squares in pixels (default: 224)")
-    parser.add_argument("--images", type=int, help="number of pictures, spread over all (default: all)")
+    parser.add_argument("--images", type=int, help="at least so many pictures, spread over all (default: all)")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="file of tensors to write")
     add_arguments(parser, Hardware)

@@ -874,6 +874,16 @@ def test_few_scenes_are_learnt(packs, classifiers):
     assert run.rows[-1]["loss_rpn_class"] < 0.8 * run.rows[0]["loss_rpn_class"]
 
 
+def test_anchors_and_regions_are_sampled_anew_in_every_part_of_every_update(packs, classifiers, monkeypatch):
+    seeds, real = [], torch.manual_seed
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: (seeds.append(seed), real(seed))[1])
+    recipe = tiny(model="vgg-16", batch_size=2, iterations=3)
+    run = training(recipe, packs, classifiers, dataclasses.replace(CPU, accumulate=2))
+    for _ in range(3):
+        run.update()
+    assert len(set(seeds)) == len(seeds) == 6
+
+
 def test_kill_9_at_any_moment_and_resume_gives_the_same_bits(finished, packs, classifiers, tmp_path):
     folder = tmp_path / "run"
     command = arguments(packs, classifiers, folder, long_recipe())

@@ -82,9 +82,7 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
         UserError: a file is missing or damaged, or the weights are of another architecture.
     """
     config = read_config(run, "recipe", "resolved")
-    values, facts = config["recipe"], config.get("resolved")
-    if not facts:
-        raise UserError(f"{run / 'config.yaml'} cannot be read (no 'resolved'); run Snakemake again")
+    values, facts = config["recipe"], config["resolved"]
     recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     classes = len(facts["classes"])
     detector = Detector(build_classifier(facts["classifier"], 1), torch.zeros(3, 1, 1), classes, recipe)
