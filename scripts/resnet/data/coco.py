@@ -16,8 +16,9 @@ from resnet.progress import Progress
 PARTS = ("train", "val")
 # The pictures of the official sets, by year.
 WHOLE = {"2014": {"train": 82783, "val": 40504}, "2017": {"train": 118287, "val": 5000}}
-# Pixels by which a box may leave its picture; it is clipped then. Some of the real ones do.
-TOLERANCE = 2.0
+# Pixels by which a box may leave its picture; it is clipped then. Some of the real ones do, by fractions of a pixel
+# where it could be checked; one that leaves it by more than this belongs to another picture, or to one of another size.
+TOLERANCE = 10.0
 
 
 def members(year: str) -> re.Pattern[str]:
@@ -29,7 +30,7 @@ def read_coco(folder: Path, year: str) -> dict[str, dict[str, Any]]:
     """Read both sets, ``train`` and ``val``, as ``resnet.data.objects.write_description`` takes them.
 
     The official numbers of images, objects and classes are kept, segmentations are left out. Boxes that leave their
-    picture by up to two pixels are clipped; those without width or height, of which the real sets have a few, are left
+    picture by up to ten pixels are clipped; those without width or height, of which the real sets have a few, are left
     out, and each set's ``dropped`` counts them.
 
     Args:
