@@ -409,7 +409,10 @@ def twice(kind):
             first("annotations", bbox=[1, 1, 500, 5]),
             r"annotation 9: the box \[1, 1, 500, 5\] leaves the picture, of \d+x",
         ),
-        (first("annotations", bbox=[-10.1, 1, 19, 5]), r"annotation 9: the box \[-10\.1, 1, 19, 5\] leaves the picture"),
+        (
+            first("annotations", bbox=[-10.1, 1, 19, 5]),
+            r"annotation 9: the box \[-10\.1, 1, 19, 5\] leaves the picture",
+        ),
         (first("annotations", bbox=[1, 2]), r"instances_train2014\.json is not an instances file of COCO \(not enough"),
         (first("images", file_name="../a.jpg"), r"train2014/\.\./a\.jpg is missing, but .*json describes it"),
         (first("images", width=float("inf")), r"is not an instances file of COCO \(cannot convert"),

@@ -309,6 +309,17 @@ def test_several_processes_train_in_the_dag(project):
     assert json.loads((project / target / "environment.json").read_text())["processes"] == 2
 
 
+def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project):
+    changes = {"scale": "paper", "hardware": {"processes": 8, "accumulate": 2}, "detector": {"weights": "torchvision"}}
+    folder = "results/runs/paper/detector-torchvision-torchvision/{}/vgg-16/seed0/weights.pt"
+    arguments = configure(project, changes)
+    for experiment, processes in (("voc07", 1), ("coco", 8)):
+        code, output = snakemake(project, "-n", "-p", *arguments, "--", folder.format(experiment))
+        assert code == 0, output
+        assert f"torchrun --standalone --nproc-per-node {processes} scripts/train_detector.py" in output
+        assert "--accumulate 1 >" in output
+
+
 def test_the_same_command_goes_on_after_kill_9(project):
     changes = {"cifar10": {"recipe": TINY["cifar10"]["recipe"] | {"iterations": 400, "lr_drops": [200, 300]}}}
     arguments = configure(project, changes | {"hardware": {"checkpoint_seconds": 0.1}})

@@ -87,7 +87,7 @@ rule train_imagenet:
         recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
         recipe_version=RECIPE_VERSION,
     shell:
-        f"{launcher()} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
+        f"{launcher(CONFIG.processes)} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
         f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
 
 

@@ -172,8 +172,21 @@ def torchvision_file(net):
     return found[0] if found else folder / f"{kind}{depth}-….pth"
 
 
-def launcher():
+def launcher(processes):
     """Return what starts a training program, in one process or in several."""
-    if CONFIG.processes == 1:
-        return "python"
-    return f"torchrun --standalone --nproc-per-node {CONFIG.processes}"
+    return "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
+
+
+def detector_processes(wildcards):
+    """Return how many processes train a detector: as many of hardware.processes as share its batch evenly."""
+    return math.gcd(CONFIG.processes, detector_recipe(wildcards).batch_size)
+
+
+def detector_parts(wildcards):
+    """Return into how many parts a process splits its batch: of hardware.accumulate, as many as divide it."""
+    return math.gcd(CONFIG.hardware.accumulate, detector_recipe(wildcards).batch_size // detector_processes(wildcards))
+
+
+def detector_recipe(wildcards):
+    """Return the recipe of a detector's run."""
+    return CONFIG.detector.recipe(wildcards.experiment, wildcards.net, int(wildcards.seed))

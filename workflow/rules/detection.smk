@@ -46,23 +46,25 @@ rule train_detector:
         f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
     conda:
         "../../environment.yml"
-    threads: CONFIG.processes * (CONFIG.hardware.threads + (CONFIG.hardware.workers or 0))
+    threads: lambda wildcards: detector_processes(wildcards) * (CONFIG.hardware.threads + (CONFIG.hardware.workers or 0))
     resources:
-        mem_mb=lambda wildcards: 16000 * CONFIG.processes,
+        mem_mb=lambda wildcards: 16000 * detector_processes(wildcards),
         runtime="7d",
-        gpu=TRAINING_GPUS * CONFIG.processes,
+        gpu=lambda wildcards: TRAINING_GPUS * detector_processes(wildcards),
+        processes=detector_processes,
+        parts=detector_parts,
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         classifier=lambda wildcards, input: Path(input.weights).parent,
         statistics=lambda wildcards, input: f"--statistics {input.statistics}" if "statistics" in input.keys() else "",
-        recipe=lambda wildcards: to_flags(
-            CONFIG.detector.recipe(wildcards.experiment, wildcards.net, int(wildcards.seed))
-        ),
+        recipe=lambda wildcards: to_flags(detector_recipe(wildcards)),
         recipe_version=RECIPE_VERSION,
+    # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
-        f"{launcher()} scripts/train_detector.py --data {{input.data}} --classifier {{params.classifier}}"
-        " --pixels {input.pixels} {params.statistics} --run-folder {params.run} --wait {params.recipe}"
-        f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        f"{launcher('{resources.processes}' if CONFIG.processes > 1 else 1)} scripts/train_detector.py"
+        " --data {input.data} --classifier {params.classifier} --pixels {input.pixels} {params.statistics}"
+        " --run-folder {params.run} --wait {params.recipe}"
+        f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts}} > {{log}} 2>&1"
 
 
 rule detect_objects:
