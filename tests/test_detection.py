@@ -45,7 +45,7 @@ from resnet.data.scenes import PICTURES, write_scenes
 from resnet.data.voc import read_voc
 from resnet.detection import detector as detectors
 from resnet.detection.detector import LOSSES, RATIOS, Anchors, Detector, padded
-from resnet.detection.engines import build_engine, detector_state
+from resnet.detection.engines import build_engine
 from resnet.detection.initial import read_classifier
 from resnet.detection.inputs import TestScenes, TrainingScenes, resized
 from resnet.detection.testing import load_detector
@@ -1396,7 +1396,7 @@ def test_both_engines_pool_in_float32_what_autocast_has_left_in_bf16(pooling, mo
 def test_weights_survive_detectron2(model, monkeypatch):
     detector, other, _, _ = parity_case(model, "pool", False, monkeypatch)
     # Whatever is written into detectron2's network comes back; a background's box, which it has not, is zero.
-    ours, theirs = detector.state_dict(), detector_state(other)
+    ours, theirs = detector.state_dict(), other.detector_state()
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
         if name == "_extra_state":

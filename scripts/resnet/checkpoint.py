@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from resnet.errors import UserError
 from resnet.files import atomic_path
@@ -28,6 +29,37 @@ def save_tensors(path: Path, value: Any) -> None:
         except RuntimeError as error:
             # torch reports a failed write of its archive as a RuntimeError that does not say why.
             raise UserError(f"cannot write {path} ({str(error).splitlines()[0]}): is the disk full?") from error
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a dictionary of tensors; nothing in it is executed.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except Exception as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}); delete it and run Snakemake again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a dictionary of tensors; delete it and run Snakemake again")
+    return content
+
+
+def fill(net: nn.Module, weights: dict[str, Any], path: Path) -> None:
+    """Load weights, which are those of the file ``path``, into a network.
+
+    Raises:
+        UserError: they are of another architecture.
+    """
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit its config.yaml: {error}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def load(folder: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:

@@ -10,11 +10,11 @@ import yaml
 from torch import Tensor, nn
 
 from resnet.architectures import imagenet_net
+from resnet.checkpoint import fill, read_tensors
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.views import Normalise
 from resnet.distributed import Processes
-from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json
 from resnet.predictions import Predictions
 from resnet.progress import Progress
@@ -31,12 +31,7 @@ def load_network(run: Path, classes: int, device: torch.device) -> tuple[nn.Modu
     recipe = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
     settings = {key: recipe[key] for key in ("width", "image_size", "stride_in_3x3")}
     net = imagenet_net(recipe["model"], classes, **settings)
-    try:
-        net.load_state_dict(torch.load(run / "weights.pt", map_location="cpu", weights_only=True))
-    except RuntimeError as error:
-        raise UserError(f"{run / 'weights.pt'} does not fit its config.yaml: {error}") from None
-    except UserError as error:
-        raise UserError(f"{run / 'weights.pt'}: {error}") from None
+    fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
     return net.to(device, memory_format=torch.channels_last).eval(), recipe
 
 

@@ -12,11 +12,6 @@ DETECTOR_RUN = f"{DETECTORS}/{{experiment}}/{{net}}/seed{{seed}}"
 MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]
 DETECTION_TABLES = {"table7": ["voc07", "voc12"], "table8": ["coco"]}
 
-ARCHIVES = {
-    archive["url"].rsplit("/", 1)[1]: archive
-    for archive in [CONFIG.data["cifar10"], *CONFIG.data["voc"]["archives"], *CONFIG.data["coco"]["archives"]]
-}
-
 TABLE6_MODELS = [f"resnet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
 FIGURE_MODELS = {
     "fig1": ["plain-20", "plain-56"],
@@ -145,6 +140,12 @@ def classifier_files(net):
 def archive_of(url):
     """Return the name of the file that a URL leads to."""
     return url.rsplit("/", 1)[1]
+
+
+ARCHIVES = {
+    archive_of(archive["url"]): archive
+    for archive in [CONFIG.data["cifar10"], *CONFIG.data["voc"]["archives"], *CONFIG.data["coco"]["archives"]]
+}
 
 
 def downloaded(key):

@@ -301,6 +301,10 @@ class Detector(nn.Module):
             return {"loss_rpn_class": rpn["loss_objectness"], "loss_rpn_box": rpn["loss_rpn_box_reg"], **losses}
         return [{**one, "labels": one["labels"] - 1} for one in found]
 
+    def detector_state(self) -> dict[str, object]:
+        """Return the weights in the form in which detectors are stored, as every engine does."""
+        return self.state_dict()
+
     def get_extra_state(self) -> dict[str, object]:
         """Return what a file of weights must say, as weights alone do not show it."""
         return self.architecture

@@ -1,17 +1,10 @@
 """The two engines: the same detector, with the same weights, computed by torchvision's blocks or by detectron2's."""
 
-from typing import Any
-
 from torch import nn
 
 from resnet.detection.detector import Detector
 from resnet.errors import UserError
 from resnet.settings import DetectorRecipe
-
-
-def detector_state(net: nn.Module) -> dict[str, Any]:
-    """Return an engine's weights in ``Detector``'s form."""
-    return net.state_dict() if isinstance(net, Detector) else net.detector_state()
 
 
 def build_engine(detector: Detector, classes: int, recipe: DetectorRecipe) -> nn.Module:

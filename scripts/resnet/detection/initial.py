@@ -9,6 +9,7 @@ import yaml
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
+from resnet.checkpoint import fill, read_tensors
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError
 from resnet.files import checksum, read_arrays
@@ -51,12 +52,7 @@ def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classif
     if statistics is not None:
         weights |= measured(statistics, net)
         files["statistics"] = statistics
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{run / 'weights.pt'} does not fit its config.yaml: {error}") from None
-    except UserError as error:
-        raise UserError(f"{run / 'weights.pt'}: {error}") from None
+    fill(net, weights, run / "weights.pt")
     mean = torch.from_numpy(read_arrays(pixels, Pixels).mean).mean((1, 2), keepdim=True)
     checksums = {name: checksum(path, "sha256") for name, path in files.items()}
     return Classifier(net.eval(), mean, recipe, checksums)
@@ -81,23 +77,6 @@ def read_config(run: Path, *keys: str) -> dict[str, Any]:
     if missing := [key for key in keys if not isinstance(config, dict) or key not in config]:
         raise UserError(f"{path} has no {missing[0]}: is it the config of another kind of run?")
     return config
-
-
-def read_tensors(path: Path) -> dict[str, Any]:
-    """Read a dictionary of tensors; nothing in it is executed.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except Exception as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); delete it and run Snakemake again") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a dictionary of tensors; delete it and run Snakemake again")
-    return content
 
 
 def measured(path: Path, net: nn.Module) -> dict[str, Tensor]:

@@ -49,9 +49,11 @@ def draw_curves(metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Fi
             sns.lineplot(x=test["iteration"], y=test["map50"], ax=map_axes[column], marker="o", markersize=3, **style)
         loss_axes[column].set(xlabel="", ylabel="training loss" if not column else "")
         loss_axes[column].set_title(TITLES[experiment], fontsize=9)
-        map_axes[column].set(xlabel="iter.", ylabel="mAP@.5 (%), part of the test set" if not column else "")
-        map_axes[column].set_ylim(bottom=0)
-        loss_axes[column].set_ylim(bottom=0)
+        map_axes[column].set(xlabel="iter.", ylabel="mAP@.5 (%)" if not column else "")
+        last = max(table["iteration"].max() for table in runs.values())
+        for axis in (loss_axes[column], map_axes[column]):
+            axis.set_xlim(0, last)
+            axis.set_ylim(bottom=0)
     loss_axes[0].legend(loc="upper right")
     write_note(figure, note)
     return figure

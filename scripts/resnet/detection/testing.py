@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet.checkpoint import fill, read_tensors
 from resnet.data.objects import Scene, read_description, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_engine
-from resnet.detection.initial import build_classifier, read_config, read_tensors
+from resnet.detection.initial import build_classifier, read_config
 from resnet.detection.inputs import TestScenes
 from resnet.distributed import Processes
-from resnet.errors import UserError
 from resnet.files import write_text
 from resnet.progress import Progress
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
@@ -86,10 +86,7 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
     recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     classes = len(facts["classes"])
     detector = Detector(build_classifier(facts["classifier"], 1), torch.zeros(3, 1, 1), classes, recipe)
-    try:
-        detector.load_state_dict(read_tensors(run / "weights.pt"))
-    except RuntimeError as error:
-        raise UserError(f"{run / 'weights.pt'} does not fit its config.yaml: {error}") from None
+    fill(detector, read_tensors(run / "weights.pt"), run / "weights.pt")
     return build_engine(detector, classes, recipe).eval(), recipe
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from resnet.data.draws import derived_seed
 from resnet.data.objects import ObjectsDescription, Scene, read_description, read_scenes, set_file
 from resnet.detection.detector import LOSSES, Detector
-from resnet.detection.engines import build_engine, detector_state
+from resnet.detection.engines import build_engine
 from resnet.detection.evaluation import average_precision, subset
 from resnet.detection.initial import ARCHITECTURE, Classifier
 from resnet.detection.inputs import TestScenes, TrainingScenes
@@ -99,7 +99,7 @@ class DetectionTask(Task):
 
     def weights(self) -> dict[str, Any]:
         """Return the state dict in ``Detector``'s form, whichever engine it was trained by."""
-        return detector_state(self.net)
+        return self.net.detector_state()
 
 
 def source_of(classifier: Classifier) -> str:
