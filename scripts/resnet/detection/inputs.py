@@ -41,7 +41,7 @@ class ScenePictures(Dataset):
         """Return a picture, resized with Pillow's antialiased bilinear filter."""
         path, size = self.folder / str(self.files[number]), tuple(self.sizes[number].tolist())
         try:
-            picture, _ = read_picture(path)
+            picture, *_ = read_picture(path)
         except UserError as error:
             return error
         if picture.size != size:
