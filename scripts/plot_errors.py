@@ -1,4 +1,4 @@
-"""Draw a figure of error against iterations (Figs. 1 and 6) from the metrics of its runs."""
+"""Draw a figure of error against iterations (Figs. 1, 4 and 6) from the metrics of its runs."""
 
 import argparse
 from pathlib import Path

@@ -363,6 +363,23 @@ def test_the_error_axis_grows_where_a_net_fails(curves):
     assert figure.axes[0].get_ylim() == (0, 100)
 
 
+@pytest.mark.parametrize(("iterations", "label", "end"), [(6400, "iter.", 6400), (64000, "iter. (1e4)", 6.4)])
+def test_the_axis_counts_as_the_papers_does_where_the_run_is_long_enough(iterations, label, end):
+    curves = {model: metrics(5, iterations) for model in ("plain-20", "plain-56")}
+    drawing = plotting.read_drawing(PAPER / "fig1.yaml", curves)
+    for axis in plotting.draw_errors(drawing, curves, "", digitised=False).axes:
+        assert axis.get_xlabel() == label
+        assert axis.get_xlim() == pytest.approx((0, end))
+
+
+def test_the_papers_ends_are_marked_beside_runs_of_its_length_only():
+    for iterations, marks in ((64000, 1), (100, 0)):
+        curves = {model: metrics(5, iterations) for model in ("plain-20", "plain-56")}
+        drawing = plotting.read_drawing(PAPER / "fig1.yaml", curves)
+        axis = plotting.draw_errors(drawing, curves, "", digitised=True).axes[0]
+        assert sum(len(line.get_xdata()) == 2 for line in axis.lines) == 2 * marks
+
+
 def test_a_figure_names_the_run_that_it_lacks(curves):
     del curves["plain-44"]
     with pytest.raises(UserError, match=r"fig6\.yaml shows plain-44, but no such run is given"):
@@ -402,7 +419,8 @@ def test_fig4_looks_as_the_paper_says(tmp_path):
     figure = plotting.draw_errors(drawing, runs, "", digitised=True)
     for axis, kind in zip(figure.axes, ("plain", "ResNet"), strict=True):
         assert axis.get_ylim() == (20, 63)
-        assert axis.get_xlabel() == "iter. (1e5)"
+        assert axis.get_xlabel() == "iter. (1e4)"
+        assert axis.get_xlim() == (0, 60)
         assert [text.get_text() for text in axis.get_legend().get_texts()] == [f"{kind}-18", f"{kind}-34"]
         widths = [line.get_linewidth() for line in axis.lines if len(line.get_xdata()) == 64]
         assert widths == [0.7, 0.7, 2, 2]

@@ -3,7 +3,6 @@
 seaborn takes over a second to import, so it is imported where something is drawn.
 """
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +132,7 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
     for axis, panel in zip(axes, panels, strict=True):
         _draw_error_panel(axis, panel, drawing, runs, top)
         if digitised:
-            _mark_ends(axis, panel["curves"])
+            _mark_ends(axis, panel, drawing, runs)
     write_note(figure, note)
     return figure
 
@@ -200,7 +199,7 @@ def _draw_error_panel(
     import seaborn as sns
 
     ends = [int(_curve(runs, curve)["iteration"].iloc[-1]) for curve in panel["curves"]]
-    last, unit, suffix = max(ends), *_iteration_unit(max(ends))
+    last, unit, suffix = max(ends), *iteration_unit(max(ends), drawing["iteration_unit"])
     # A panel that shows the last part of the schedule shows all of it where a run is shorter (ResNet-1202 in the demo).
     first = panel.get("starts_at", 0) / drawing["paper_iterations"] * last
     first = first if first < min(ends) else 0
@@ -229,10 +228,12 @@ def _draw_error_panel(
         axis.legend(loc="best" if wide else panel["legend"])
 
 
-def _iteration_unit(last: int) -> tuple[int, str]:
-    """Return what an axis that ends at ``last`` iterations counts in, and how its label says so."""
-    exponent = int(math.log10(last))
-    return (10**exponent, f" (1e{exponent})") if exponent >= 3 else (1, "")
+def iteration_unit(last: int, unit: int) -> tuple[int, str]:
+    """Return what an axis that ends at ``last`` iterations counts in, and how its label says so.
+
+    That is the paper's ``unit``, a power of ten, or single iterations for a run that is shorter.
+    """
+    return (unit, f" (1e{len(str(unit)) - 1})") if last >= unit else (1, "")
 
 
 def _write_texts(
@@ -270,10 +271,11 @@ def _write_beside(
     )
 
 
-def _mark_ends(axis: "Axes", curves: list[dict[str, Any]]) -> None:
-    """Mark the paper's end values as ticks at the right edge."""
-    for curve in curves:
-        if "digitised_end" in curve:
+def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"]) -> None:
+    """Mark the paper's end values as ticks at the right edge, of the runs that are as long as the paper's."""
+    for curve in panel["curves"]:
+        as_long = _curve(runs, curve)["iteration"].iloc[-1] == drawing["paper_iterations"]
+        if as_long and "digitised_end" in curve:
             axis.plot(
                 [1.0, 1.03],
                 [curve["digitised_end"]] * 2,

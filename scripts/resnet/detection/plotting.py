@@ -8,7 +8,7 @@ import numpy as np
 
 from resnet.data.objects import Scene
 from resnet.data.pictures import read_picture
-from resnet.plotting import COLOURS, new_figure, write_note
+from resnet.plotting import COLOURS, iteration_unit, new_figure, write_note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODEL_COLOURS = {"vgg-16": COLOURS["olive"], "resnet-101": COLOURS["red"]}
+ITERATION_UNIT = 10_000
 TITLES = {"voc07": "VOC 07+12, 07 test", "voc12": "VOC, 12 val", "coco": "COCO, val"}
 
 
@@ -42,17 +43,19 @@ def draw_curves(metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Fi
     figure, axes = new_figure((3.1 * len(metrics), 4.6), 2, len(metrics))
     loss_axes, map_axes = axes[: len(metrics)], axes[len(metrics) :]
     for column, (experiment, runs) in enumerate(metrics.items()):
+        last = max(table["iteration"].max() for table in runs.values())
+        unit, suffix = iteration_unit(last, ITERATION_UNIT)
         for model, table in runs.items():
             style = {"color": _colour(model), "linewidth": 1.2, "errorbar": None, "legend": False}
             train, test = (table[table["split"] == split] for split in ("train", "test"))
-            sns.lineplot(x=train["iteration"], y=train["loss"], ax=loss_axes[column], label=_name(model), **style)
-            sns.lineplot(x=test["iteration"], y=test["map50"], ax=map_axes[column], marker="o", markersize=3, **style)
+            losses, maps = loss_axes[column], map_axes[column]
+            sns.lineplot(x=train["iteration"] / unit, y=train["loss"], ax=losses, label=_name(model), **style)
+            sns.lineplot(x=test["iteration"] / unit, y=test["map50"], ax=maps, marker="o", markersize=3, **style)
         loss_axes[column].set(xlabel="", ylabel="training loss" if not column else "")
         loss_axes[column].set_title(TITLES[experiment], fontsize=9)
-        map_axes[column].set(xlabel="iter.", ylabel="mAP@.5 (%)" if not column else "")
-        last = max(table["iteration"].max() for table in runs.values())
+        map_axes[column].set(xlabel=f"iter.{suffix}", ylabel="mAP@.5 (%)" if not column else "")
         for axis in (loss_axes[column], map_axes[column]):
-            axis.set_xlim(0, last)
+            axis.set_xlim(0, last / unit)
             axis.set_ylim(bottom=0)
     loss_axes[0].legend(loc="upper right")
     write_note(figure, note)
