@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from resnet.architectures import from_torchvision, imagenet_net
-from resnet.checkpoint import save_tensors
+from resnet.checkpoint import save_weights
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
@@ -67,7 +67,7 @@ def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
     first = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d))
     with torch.no_grad():
         first.weight /= torch.tensor(DEVIATION)[:, None, None]
-    save_tensors(run / "weights.pt", net.state_dict())
+    save_weights(run / "weights.pt", net.state_dict())
     mean = np.array(MEAN, np.float32)[:, None, None]
     write_arrays(run / "pixels.npz", Pixels(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
     source = f"torchvision ({weights.name})"

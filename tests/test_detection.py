@@ -981,7 +981,7 @@ def test_two_processes_train_as_one_does(finished_by_two, packs, classifiers):
     assert metrics[["iteration", "split", "lr", "epoch"]].equals(expected[["iteration", "split", "lr", "epoch"]])
     rows = metrics.split == "train"
     np.testing.assert_allclose(metrics[rows].loss, expected[rows].loss, rtol=1e-3)
-    assert json.loads((finished_by_two / "environment.json").read_text())["processes"] == 2
+    assert json.loads((finished_by_two / "environment.json").read_text())["slices"][-1]["processes"] == 2
     assert json.loads((finished_by_two / "result.json").read_text())["test"].keys() == {"map50", "map"}
     found = torch.load(finished_by_two / "weights.pt", weights_only=True)
     for name, value in run.net.state_dict().items():

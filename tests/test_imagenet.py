@@ -529,7 +529,7 @@ def test_two_processes_equal_one_and_resume_exactly(ilsvrc, tmp_path):
     early = one.iteration <= 4
     assert set(one.split[early]) == {"train", "val"}
     np.testing.assert_allclose(one.loss[early], two.loss[early], rtol=1e-4)
-    assert json.loads((tmp_path / "two/environment.json").read_text())["processes"] == 2
+    assert json.loads((tmp_path / "two/environment.json").read_text())["slices"][-1]["processes"] == 2
 
     process = two_processes(*arguments(ilsvrc, tmp_path / "killed", recipe))
     while not (tmp_path / "killed" / checkpoint.NAME).exists() and process.poll() is None:

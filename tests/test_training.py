@@ -1,5 +1,7 @@
 """Training: what it writes, and that it survives everything with the same bits."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -19,8 +21,10 @@ from hypothesis import strategies as st
 from resnet import checkpoint
 from resnet.errors import UserError
 from resnet.evaluation import Totals, evaluate
+from resnet.provenance import commit
 from resnet.settings import Hardware, to_flags
 from resnet.training import Training, train
+from resnet.versions import VERSIONS
 
 FINAL_FILES = ("config.yaml", "metrics.csv", "result.json", "environment.json", "weights.pt")
 
@@ -82,7 +86,9 @@ def test_the_run_folder(finished, dataset):
     assert settings_["resolved"]["training_images"] == 90
     assert settings_["recipe"]["lr_drops"] == [80, 120]
     environment = json.loads((finished / "environment.json").read_text())
-    assert environment["torch"] == torch.__version__
+    (only,) = environment["slices"]
+    assert (only["from"], only["to"], only["torch"], only["threads"]) == (0, 150, torch.__version__, 1)
+    assert only["seconds"] == pytest.approx(environment["seconds"], abs=0.1)
 
 
 @pytest.mark.parametrize("attempt", range(4))
@@ -182,11 +188,80 @@ def test_a_second_process_may_wait(dataset, tmp_path):
         process.communicate()
 
 
-def test_a_finished_run_is_not_trained_again(finished, dataset, capsys):
-    before = (finished / "weights.pt").read_bytes()
-    train(finished, long_recipe(), Hardware(device="cpu"), task(long_recipe(), dataset))
+def test_a_finished_run_that_is_started_again_leaves_every_byte_as_it_was(dataset, tmp_path, capsys):
+    recipe = tiny_recipe()
+    train(tmp_path, recipe, Hardware(device="cpu"), task(recipe, dataset))
+    before = {name: (tmp_path / name).read_bytes() for name in (*FINAL_FILES, checkpoint.NAME)}
+    # Snakemake deletes what a job declares before it runs it.
+    for name in FINAL_FILES:
+        (tmp_path / name).unlink()
+    train(tmp_path, recipe, Hardware(device="cpu", threads=2, checkpoint_seconds=7.0), task(recipe, dataset))
     assert "resumed" in capsys.readouterr().out
-    assert (finished / "weights.pt").read_bytes() == before
+    for name, content in before.items():
+        assert (tmp_path / name).read_bytes() == content, name
+
+
+def test_each_start_that_goes_on_is_a_slice_of_the_provenance(dataset, tmp_path):
+    recipe = tiny_recipe()
+    run = Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
+    run.begin_slice(threads=1)
+    for _ in range(5):
+        run.update()
+    run.extend_slice(seconds=2.5)
+    checkpoint.save(tmp_path, run.state())
+    train(tmp_path, recipe, Hardware(device="cpu", threads=2), task(recipe, dataset))
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    first, second = environment["slices"]
+    assert (first["from"], first["to"], first["threads"], first["seconds"]) == (0, 5, 1, 2.5)
+    assert (second["from"], second["to"], second["threads"], second["processes"]) == (5, 12, 2, 1)
+    assert first["finished"] <= second["started"] <= second["finished"]
+    assert environment["seconds"] == pytest.approx(2.5 + second["seconds"], abs=0.1)
+
+
+def test_a_run_from_before_slices_and_versions_is_resumed(dataset, tmp_path, capsys):
+    recipe = tiny_recipe()
+    run = Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
+    facts = {"recipe": dataclasses.asdict(recipe), "data": run.task.checksums, "recipe_version": 1}
+    earlier = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    state = run.state()
+    del state["slices"]
+    checkpoint.save(tmp_path, {**state, "fingerprint": earlier, "seconds": 3.5})
+    train(tmp_path, recipe, Hardware(device="cpu"), task(recipe, dataset))
+    assert "resumed" in capsys.readouterr().out
+    earliest, own = json.loads((tmp_path / "environment.json").read_text())["slices"]
+    assert earliest == {"from": 0, "to": 0, "seconds": 3.5}
+    assert own["to"] == 12
+
+
+def test_a_raised_version_moves_the_checkpoint_aside(dataset, tmp_path, capsys, monkeypatch):
+    recipe = tiny_recipe()
+    train(tmp_path, recipe, Hardware(device="cpu"), task(recipe, dataset))
+    monkeypatch.setitem(VERSIONS, "train_cifar10", 2)
+    train(tmp_path, recipe, Hardware(device="cpu"), task(recipe, dataset))
+    assert "kept the checkpoint of the earlier ones" in capsys.readouterr().out
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["versions"]["train_cifar10"] == 2
+
+
+def test_equal_weights_are_equal_files_whatever_their_layout(tmp_path):
+    weights = {"weight": torch.randn(4, 3, 2, 2), "architecture": {"stride_in_3x3": True}}
+    checkpoint.save_weights(tmp_path / "first.pt", weights)
+    other = {**weights, "weight": weights["weight"].to(memory_format=torch.channels_last)}
+    checkpoint.save_weights(tmp_path / "second-of-another-name.pt", other)
+    assert (tmp_path / "first.pt").read_bytes() == (tmp_path / "second-of-another-name.pt").read_bytes()
+
+
+def test_a_commit_is_of_the_repository_whose_top_the_code_is(tmp_path, monkeypatch):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
+    code = tmp_path / "code"
+    code.mkdir()
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "another project"]):
+        subprocess.run([*git, *command], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    assert commit(tmp_path) == head
+    assert commit(code) is None
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert commit(code) is None
+    assert commit(tmp_path / "missing") is None
 
 
 def test_other_settings_move_the_checkpoint_aside_and_back(dataset, tmp_path, capsys):

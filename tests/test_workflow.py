@@ -306,7 +306,7 @@ def test_several_processes_train_in_the_dag(project):
     target = "results/runs/demo/handwriting/resnet-18-A/seed0"
     code, output = snakemake(project, *configure(project, changes), "--", f"{target}/weights.pt")
     assert code == 0, output
-    assert json.loads((project / target / "environment.json").read_text())["processes"] == 2
+    assert json.loads((project / target / "environment.json").read_text())["slices"][-1]["processes"] == 2
 
 
 def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project):

@@ -23,12 +23,23 @@ def save_tensors(path: Path, value: Any) -> None:
     Raises:
         UserError: the disk is full, say; the file that was there is untouched.
     """
-    with atomic_path(path) as temporary:
+    # Through an open file, as torch would write the temporary file's name into the archive: equal values, equal bytes.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
         try:
-            torch.save(value, temporary)
+            torch.save(value, file)
         except RuntimeError as error:
             # torch reports a failed write of its archive as a RuntimeError that does not say why.
             raise UserError(f"cannot write {path} ({str(error).splitlines()[0]}): is the disk full?") from error
+
+
+def save_weights(path: Path, weights: dict[str, Any]) -> None:
+    """Write a state dict atomically; equal weights are equal files, wherever and in whatever layout they were computed.
+
+    Raises:
+        UserError: the disk is full, say; the file that was there is untouched.
+    """
+    plain = {name: value.cpu().contiguous() if torch.is_tensor(value) else value for name, value in weights.items()}
+    save_tensors(path, plain)
 
 
 def read_tensors(path: Path) -> dict[str, Any]:

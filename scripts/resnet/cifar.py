@@ -8,6 +8,7 @@ from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
 from resnet.data.cifar10 import Description
 from resnet.distributed import Processes
 from resnet.settings import CifarRecipe, parse_model
+from resnet.versions import versions
 
 EVALUATION_BATCH = 500
 
@@ -37,6 +38,7 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
     return ClassificationTask(
         dataset=description.name,
         checksums=description.sha256,
+        versions={"prepare_cifar10": description.version, **versions("train_cifar10")},
         net=net,
         training=batches,
         training_images=len(training),

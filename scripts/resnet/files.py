@@ -4,9 +4,11 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -19,19 +21,24 @@ from resnet.errors import UserError
 
 Arrays = TypeVar("Arrays")
 
+# .<name>.<process>@<host>.tmp, as atomic_path names what is not whole yet; earlier ones have no host.
+TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(?:@(?P<host>.+))?\.tmp")
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name once the block has ended without an error.
 
     The content is flushed to disk before the rename, so after a crash or a power cut ``path`` holds either the old
-    or the new content. When the block fails the temporary file is removed and ``path`` is as it was.
+    or the new content. When the block fails the temporary file is removed and ``path`` is as it was. What writers that
+    were killed have left in the folder is removed first.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_left_over(path.parent.absolute())
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:
@@ -41,6 +48,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def remove_left_over(folder: Path) -> None:
+    """Remove the temporary files in ``folder`` whose writer is dead; once per folder, as a process removes its own.
+
+    Those of another host stay: whether their writer lives cannot be seen from here.
+    """
+    for path in folder.glob(".*.tmp"):
+        writer = TEMPORARY.fullmatch(path.name)
+        if writer and writer["host"] in (None, socket.gethostname()) and not _is_alive(int(writer["process"])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

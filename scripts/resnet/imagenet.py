@@ -12,6 +12,7 @@ from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.distributed import Processes
 from resnet.files import checksum, read_arrays
 from resnet.settings import ImageNetRecipe
+from resnet.versions import versions
 
 
 def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: Processes) -> ClassificationTask:
@@ -41,6 +42,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
     return ClassificationTask(
         dataset=description.name,
         checksums={**description.sha256, "pixels": checksum(pixels, "sha256")},
+        versions={"prepare_imagenet": description.version, **versions("decode", "train_imagenet")},
         net=net,
         training=TrainingViews(
             description,

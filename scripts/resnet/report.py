@@ -1,6 +1,7 @@
 """The report: one self-contained page with every artefact beside the paper's values; no torch."""
 
 import base64
+import collections
 import statistics
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,8 @@ class Run:
 
     def _facts(self) -> dict[str, Any]:
         result, environment = self.result, self.environment
+        # Of the times that the run was started and went on; earlier run folders tell of the last one only.
+        slices = environment.get("slices", [environment])
         return {
             "model": self.model,
             "seed": result["seed"],
@@ -161,13 +164,22 @@ class Run:
             "dataset": result["dataset"],
             "seconds": f"{environment['seconds']:,.0f}",
             "images_per_second": f"{environment['images_per_second']:,.0f}",
-            "device": f"{environment['device']}; {environment['threads']} thread(s)",
-            "software": f"torch {environment['torch']}, Python {environment['python']}",
-            "commit": (environment["commit"] or "unknown")[:12],
-            "finished": environment["finished"],
+            "device": each("{device}; {threads} thread(s)", slices),
+            "software": each("torch {torch}, Python {python}", slices),
+            "commit": each("{commit:.12}", slices),
+            "finished": slices[-1].get("finished", "unknown"),
             "fingerprint": self.config["fingerprint"][:12],
             "folder": str(self.folder),
         }
+
+
+def each(pattern: str, slices: list[dict[str, Any]]) -> str:
+    """Return what a pattern says of each slice of a run, in order and each text once; facts that are not known so."""
+    texts = [
+        pattern.format_map(collections.defaultdict(lambda: "unknown", {k: v for k, v in part.items() if v is not None}))
+        for part in slices
+    ]
+    return ", ".join(dict.fromkeys(texts))
 
 
 def _measure_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:

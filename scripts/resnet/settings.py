@@ -16,10 +16,6 @@ from typing import Any
 
 from resnet.errors import UserError
 
-# Raise it when the code of training changes so that old results no longer stand for the new code: finished runs are
-# then trained again. Nothing else in the source files causes that.
-RECIPE_VERSION = 1
-
 SWITCH = ("auto", "true", "false")
 MODEL_PATTERN = re.compile(r"(plain|resnet)-(\d+)")
 IMAGENET_PATTERN = re.compile(r"(plain|resnet)-(18|34|50|101|152)(?:-([ABC]))?|vgg-(16|19)")
@@ -310,9 +306,12 @@ class Hardware:
             raise UserError("workers must not be negative, and accumulate must be at least 1")
 
 
-def fingerprint(recipe: Recipe, data_checksums: dict[str, str]) -> str:
-    """Return a digest of everything that decides a run's result: recipe, data and the version of the code's recipe."""
-    facts = {"recipe": dataclasses.asdict(recipe), "data": data_checksums, "recipe_version": RECIPE_VERSION}
+def fingerprint(recipe: Recipe, data_checksums: dict[str, str], versions: dict[str, int]) -> str:
+    """Return a digest of everything that decides a run's result: recipe, data and the versions of the code."""
+    facts = {"recipe": dataclasses.asdict(recipe), "data": data_checksums, "recipe_version": 1}
+    # Versions of 1 are left out, so that runs from before there was more than a recipe_version go on.
+    if raised := {kind: version for kind, version in versions.items() if version > 1}:
+        facts["versions"] = raised
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

@@ -28,7 +28,7 @@ class _Sums:
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         mean, square = self.sums / self.count
-        return mean.float(), (square - mean.square()).clamp(min=0).float()
+        return mean.float().cpu(), (square - mean.square()).clamp(min=0).float().cpu()
 
 
 @torch.inference_mode()

@@ -34,6 +34,7 @@ class Task(abc.ABC):
     Attributes:
         dataset: its name.
         checksums: what identifies the data.
+        versions: of the code that has prepared the data, reads them and trains.
         net: the network with its initial weights.
         training: this process's part of each training batch.
         training_images: how many there are.
@@ -49,6 +50,7 @@ class Task(abc.ABC):
 
     dataset: str
     checksums: dict[str, str]
+    versions: dict[str, int]
     net: nn.Module
     training: Source
     training_images: int

@@ -7,17 +7,13 @@ never interrupted (same device, same number of threads).
 
 import contextlib
 import dataclasses
-import os
-import platform
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 
 from resnet import checkpoint
@@ -26,8 +22,9 @@ from resnet.distributed import Processes
 from resnet.errors import StoppedError, UserError
 from resnet.files import folder_lock, write_json, write_rows, write_yaml
 from resnet.progress import Progress
+from resnet.provenance import commit, now, surroundings
 from resnet.schedule import find_plateaus, learning_rate
-from resnet.settings import RECIPE_VERSION, Hardware, Recipe, fingerprint
+from resnet.settings import Hardware, Recipe, fingerprint
 from resnet.task import Task
 
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
@@ -87,7 +84,7 @@ class Training:
         self.accumulate = hardware.accumulate
         self._check_parts()
         self.task = build_task(self.processes)
-        self.fingerprint = fingerprint(recipe, self.task.checksums)
+        self.fingerprint = fingerprint(recipe, self.task.checksums, self.task.versions)
         self._build(hardware)
         self.iteration = 0
         self.warmup_ended_at: int | None = None
@@ -96,7 +93,8 @@ class Training:
         self.window = self.task.window(self.device)
         # The first iteration whose loss was not finite; kept on the device, read at log points.
         self.diverged_at = torch.tensor(-1, device=self.device)
-        self.seconds = 0.0
+        # Who made which updates, when and on what: an entry each time that the run was started and went on.
+        self.slices: list[dict[str, Any]] = []
 
     def _check_parts(self) -> None:
         images, ghost = self.share.stop - self.share.start, self.recipe.ghost_batch_size
@@ -229,6 +227,23 @@ class Training:
         """Whether the last update is a multiple of ``interval`` or the end."""
         return self.iteration % interval == 0 or self.iteration == self.recipe.iterations
 
+    def begin_slice(self, threads: int) -> None:
+        """Begin the provenance of the updates that follow."""
+        around = surroundings(self.device, threads, self.processes.count, self.precision)
+        ways = {"accumulate": self.accumulate, "compile": self.compiled, "recompute_group": self.recompute_group}
+        place = {"from": self.iteration, "to": self.iteration}
+        # The commit is that of the code which runs, whatever is checked out by the end.
+        self.slices.append({**place, "commit": commit(), **around, **ways, "started": now()})
+
+    def extend_slice(self, seconds: float) -> None:
+        """Bring the provenance up to the last update, so many seconds after the slice began."""
+        self.slices[-1] |= {"to": self.iteration, "finished": now(), "seconds": round(seconds, 3)}
+
+    @property
+    def seconds(self) -> float:
+        """How long the updates took, over all slices."""
+        return sum(part["seconds"] for part in self.slices)
+
     def state(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on; every process calls it, one of them saves it."""
         return {
@@ -239,7 +254,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "rows": self.rows,
             "window": self.processes.gather(self.window.sums),
-            "seconds": self.seconds,
+            "slices": self.slices,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -247,7 +262,10 @@ class Training:
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.iteration, self.warmup_ended_at = state["iteration"], state["warmup_ended_at"]
-        self.rows, self.seconds = state["rows"], state["seconds"]
+        self.rows = state["rows"]
+        # Earlier checkpoints know only how long it took.
+        earlier = [{"from": 0, "to": self.iteration, "seconds": state.get("seconds", 0.0)}]
+        self.slices = [dict(part) for part in state.get("slices", earlier)]
         self.plateaus = self.find_plateaus()
         windows = state["window"]
         if len(windows) == self.processes.count:
@@ -299,14 +317,16 @@ def train(
             say(processes, f"resumed {folder} at iteration {run.iteration} of {recipe.iterations}")
         # What a job that failed has written is deleted by Snakemake, so it is written again at every start.
         if processes.is_main:
-            write_yaml(folder / "config.yaml", resolved_settings(run, hardware))
+            write_yaml(folder / "config.yaml", resolved_settings(run))
             write_rows(folder / "metrics.csv", run.columns, run.rows)
+        if run.iteration < recipe.iterations:
+            run.begin_slice(hardware.threads)
         run_loop(run, folder, hardware.checkpoint_seconds, stop)
         if processes.is_main:
             write_rows(folder / "metrics.csv", run.columns, run.rows)
-            checkpoint.save_tensors(folder / "weights.pt", run.task.weights())
+            checkpoint.save_weights(folder / "weights.pt", run.task.weights())
             write_json(folder / "result.json", run.result())
-            write_json(folder / "environment.json", environment(run, hardware))
+            write_json(folder / "environment.json", environment(run))
         processes.wait()
         processes.leave()
 
@@ -328,7 +348,7 @@ def say(processes: Processes, message: str) -> None:
 
 def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopSignals) -> None:
     """Make the updates that are left, log, evaluate, save; the last state is saved too."""
-    recipe, before, started = run.recipe, run.seconds, time.monotonic()
+    recipe, started = run.recipe, time.monotonic()
     saved = started
     finished = run.iteration == recipe.iterations
     progress = show_progress(run)
@@ -344,15 +364,15 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopS
                 write_rows(folder / "metrics.csv", run.columns, run.rows)
         if not run.is_due(AGREEMENT_INTERVAL if run.processes.count > 1 else 1):
             continue
-        now = time.monotonic()
-        run.seconds = before + now - started
-        signal_received, late = run.processes.largest(stop.received or 0, now - saved >= checkpoint_seconds)
+        moment = time.monotonic()
+        signal_received, late = run.processes.largest(stop.received or 0, moment - saved >= checkpoint_seconds)
         if signal_received or late or run.iteration == recipe.iterations:
             run.check_loss()
+            run.extend_slice(moment - started)
             state = run.state()
             if run.processes.is_main:
                 checkpoint.save(folder, state)
-            saved = now
+            saved = moment
         if signal_received and run.iteration < recipe.iterations:
             raise StoppedError(
                 f"{signal.Signals(int(signal_received)).name}: saved {folder / checkpoint.NAME} at iteration "
@@ -384,61 +404,22 @@ def choose_precision(precision: str, device: torch.device) -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
-def resolved_settings(run: Training, hardware: Hardware) -> dict[str, Any]:
-    """Return every setting of the run as it is used, and the data it is used on."""
+def resolved_settings(run: Training) -> dict[str, Any]:
+    """Return every setting that decides the run's numbers, and the data and code that it is used with."""
     settings = dataclasses.asdict(run.recipe)
     return {
         "recipe": {**settings, "lr_drops": list(run.recipe.lr_drops)},
-        "recipe_version": RECIPE_VERSION,
-        "resolved": {
-            "device": run.device.type,
-            "precision": run.precision,
-            "compile": run.compiled,
-            "recompute_group": run.recompute_group,
-            "training_images": run.task.training_images,
-            **run.task.facts,
-        },
-        "hardware": dataclasses.asdict(hardware),
+        "versions": run.task.versions,
+        "resolved": {"training_images": run.task.training_images, **run.task.facts},
         "dataset": {"name": run.task.dataset, "sha256": run.task.checksums},
         "fingerprint": run.fingerprint,
     }
 
 
-def environment(run: Training, hardware: Hardware) -> dict[str, Any]:
-    """Return where the numbers come from: code, versions, device, time."""
-    gpu = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else None
+def environment(run: Training) -> dict[str, Any]:
+    """Return where the numbers come from, slice by slice: code, versions, device, time."""
     return {
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": gpu or processor_name(),
-        "threads": hardware.threads,
-        "processes": run.processes.count,
-        "seed": run.recipe.seed,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(run.seconds, 1),
         "images_per_second": round(run.iteration * run.recipe.batch_size / max(run.seconds, 1e-9), 1),
+        "slices": run.slices,
     }
-
-
-def commit() -> str | None:
-    """Return the commit of the code, with ``+changes`` if files differ from it; None outside a repository."""
-    here = Path(__file__).parent
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes"]
-    try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def processor_name() -> str:
-    """Return the processor's name and its number of cores."""
-    cores = f"{os.cpu_count()} cores"
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {cores}"

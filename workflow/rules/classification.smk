@@ -25,7 +25,7 @@ rule train_cifar10:
         run=lambda wildcards, output: Path(output.result).parent,
         # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
         recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))),
-        recipe_version=RECIPE_VERSION,
+        versions=versions("train_cifar10"),
     shell:
         "python scripts/train_cifar10.py --data {input.data} --run-folder {params.run} --wait {params.recipe}"
         f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
@@ -85,7 +85,7 @@ rule train_imagenet:
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
-        recipe_version=RECIPE_VERSION,
+        versions=versions("decode", "train_imagenet"),
     shell:
         f"{launcher(CONFIG.processes)} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
         f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"

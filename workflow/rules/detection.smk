@@ -58,7 +58,7 @@ rule train_detector:
         classifier=lambda wildcards, input: Path(input.weights).parent,
         statistics=lambda wildcards, input: f"--statistics {input.statistics}" if "statistics" in input.keys() else "",
         recipe=lambda wildcards: to_flags(detector_recipe(wildcards)),
-        recipe_version=RECIPE_VERSION,
+        versions=versions("decode", "train_detector"),
     # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
         f"{launcher('{resources.processes}' if CONFIG.processes > 1 else 1)} scripts/train_detector.py"

@@ -11,6 +11,7 @@ import numpy as np
 
 from resnet.errors import UserError
 from resnet.files import atomic_path, checksum, read_json, write_json, write_text
+from resnet.versions import VERSIONS
 
 FOLDER = "cifar-10-batches-bin"
 SIDE = 32
@@ -49,6 +50,8 @@ class Description:
     training_images: int
     test_images: int
     sha256: dict[str, str]
+    # Of prepare_cifar10; descriptions from before it was written have the first.
+    version: int = 1
 
     @property
     def path(self) -> Path:
@@ -140,6 +143,7 @@ def describe(name: str, folder: Path, horizontal_flip: bool) -> Description:
         len(training),
         len(test),
         {file: checksum(folder / file, "sha256") for file in ALL_FILES},
+        VERSIONS["prepare_cifar10"],
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from resnet.errors import UserError
 from resnet.files import checksum, read_json, write_json, write_rows
+from resnet.versions import VERSIONS
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -49,6 +50,8 @@ class ImageNetDescription:
     ids: tuple[int, ...]
     images: dict[str, int]
     sha256: dict[str, str]
+    # Of prepare_imagenet; descriptions from before it was written have the first.
+    version: int = 1
 
     @property
     def path(self) -> Path:
@@ -85,6 +88,7 @@ def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> Im
         tuple(ids[wnid] for wnid in wnids),
         {split: len(index) for split, index in indexes.items()},
         {f"{split}.csv": checksum(output.parent / f"{split}.csv", "sha256") for split in indexes},
+        VERSIONS["prepare_imagenet"],
     )
     write_json(output, dataclasses.asdict(description))
     return description

@@ -13,6 +13,7 @@ import numpy as np
 
 from resnet.errors import UserError
 from resnet.files import checksum, read_json, write_json, write_text
+from resnet.versions import VERSIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ObjectsDescription:
     # The sets that come without objects, as a server keeps them.
     unlabelled: tuple[str, ...]
     sha256: dict[str, str]
+    # Of prepare_detection; descriptions from before it was written have the first.
+    version: int = 1
 
     @property
     def path(self) -> Path:
@@ -88,6 +91,7 @@ def write_description(
         objects={key: len(value["annotations"]) for key, value in sets.items()},
         unlabelled=tuple(key for key, value in sets.items() if value.get("unlabelled")),
         sha256={f"{key}.json": checksum(output.parent / f"{key}.json", "sha256") for key in sets},
+        version=VERSIONS["prepare_detection"],
     )
     write_json(output, dataclasses.asdict(description))
     return description

@@ -20,6 +20,7 @@ from resnet.errors import UserError
 from resnet.files import read_json
 from resnet.settings import EXPERIMENTS, DetectorRecipe
 from resnet.task import Task
+from resnet.versions import versions
 
 if TYPE_CHECKING:
     from resnet.training import Training
@@ -155,6 +156,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
     return DetectionTask(
         dataset=description.name,
         checksums={**description.sha256, **classifier.checksums},
+        versions={"prepare_detection": description.version, **versions("decode", "train_detector")},
         net=build_engine(detector, len(description.classes), recipe),
         training=training,
         training_images=len(training),
