@@ -1,8 +1,11 @@
 """Errors that a person can act on, shown as one message without a traceback."""
 
+import contextlib
 import errno
+import io
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -21,17 +24,63 @@ class StoppedError(Exception):
         self.exit_code = exit_code
 
 
+# What a failed write says: a file that cannot be read never has one of these.
+NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+
+
 def run_program(main: Callable[[], None]) -> None:
-    """Call ``main``; turn the errors a person can act on into one line on stderr and exit code 1."""
+    """Call ``main``; turn the errors a person can act on into one line on stderr and exit code 1.
+
+    A character that the terminal's encoding does not have is printed as an escape.
+    """
     name = Path(sys.argv[0]).stem
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
+        if sys.stdout:
+            sys.stdout.flush()
     except UserError as error:
         sys.exit(f"{name}: error: {error}")
     except StoppedError as stop:
         print(f"{name}: {stop}", file=sys.stderr)
         sys.exit(stop.exit_code)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except BrokenPipeError:
+        if not _nobody_reads():
             raise
-        sys.exit(f"{name}: error: cannot write {error.filename or 'a file'}: {error.strerror}")
+        sys.exit(f"{name}: error: whoever read the output has ended")
+    except OSError as error:
+        if error.filename is None and error.errno not in NOT_WRITABLE:
+            raise
+        sys.exit(f"{name}: error: {reason(error)}")
+
+
+@contextlib.contextmanager
+def advising(advice: str | None) -> Iterator[None]:
+    """Add an advice, if there is one, to the user errors of the block."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}{f'; {advice}' if advice else ''}") from None
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says of a file, and which file it is."""
+    file = error.filename if error.filename is not None else "a file"
+    what = error.strerror or str(error)
+    if error.errno in NOT_WRITABLE:
+        return f"cannot write {file}: {what}"
+    if error.errno == errno.EEXIST:
+        return f"{file} is there already, and is no folder"
+    return f"{file}: {what}"
+
+
+def _nobody_reads() -> bool:
+    """Return whether it is the program's own output that broke; Python then writes what is left to nowhere."""
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

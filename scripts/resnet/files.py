@@ -1,18 +1,25 @@
 """Files that are whole or absent, and folders that one process at a time may write."""
 
+import codecs
 import contextlib
 import csv
 import dataclasses
 import fcntl
 import functools
 import hashlib
+import io
 import json
+import math
 import os
 import re
 import socket
 import time
+import typing
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
@@ -23,6 +30,13 @@ Arrays = TypeVar("Arrays")
 
 # .<name>.<process>@<host>.tmp, as atomic_path names what is not whole yet; earlier ones have no host.
 TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(?:@(?P<host>.+))?\.tmp")
+# Python's way to carry names of files that are not UTF-8.
+BYTES = "surrogateescape"
+# What to do about a file that the pipeline has made itself; a person's own data get other advice.
+REMAKE = "delete it and run Snakemake again"
+# How messages name types, and how much of a value they show.
+NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number", NoneType: "nothing"}
+SHOWN = 60
 
 
 @contextlib.contextmanager
@@ -36,18 +50,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_left_over(path.parent.absolute())
     temporary = path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_over(path.parent.absolute())
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        # What is read meanwhile has errors of its own.
+        if error.filename not in (None, str(temporary), str(path.parent)):
+            raise
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 @functools.cache
@@ -89,25 +107,166 @@ def write_yaml(path: Path, value: Any) -> None:
 
 
 def write_rows(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Write ``rows`` as CSV with the given columns to ``path`` atomically; floats keep every digit."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    """Write ``rows`` as CSV with the given columns to ``path`` atomically; floats keep every digit.
+
+    Names of files that are not UTF-8 keep their bytes.
+    """
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_text(path: Path) -> str:
+    """Read a text file (UTF-8).
 
     Raises:
-        UserError: it is absent or not JSON.
+        UserError: it is absent, unreadable, a folder or something else than text.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it and run Snakemake again") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a text file of a person's, line by line, whatever system wrote it; empty lines at its end are left out.
+
+    It is UTF-8 or UTF-16 with a byte order mark, UTF-8 without, or else Latin-1 as Windows has it.
+
+    Raises:
+        UserError: it is no text.
+    """
+    content = path.read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
+            text = io.StringIO(content.decode(encoding), newline=None).read().rstrip()
+            return text.split("\n") if text else []
+    raise UserError(f"{path} is not text in UTF-8 or Latin-1; save it as UTF-8")
+
+
+def read_json(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
+    """Read a JSON file and compare what it holds with ``kind``, as ``mismatch`` does.
+
+    Args:
+        path: the file.
+        kind: what it should hold.
+        fix: what to do when it does not; the pipeline's own files can be made again.
+
+    Raises:
+        UserError: it is absent, unreadable, not JSON, or holds something else.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); {fix}") from None
+    if wrong := mismatch(value, kind):
+        raise UserError(f"{path}: {wrong}; {fix}")
+    return value
+
+
+def read_rows(path: Path, columns: dict[str, Any], fix: str = REMAKE) -> list[dict[str, Any]]:
+    """Read a CSV file; the named columns must be there and hold what they are said to, the others stay text.
+
+    Args:
+        path: the file.
+        columns: the type of each column: ``int``, ``float`` or ``str``; with ``| None``, its cells may be empty.
+        fix: what to do when it is otherwise.
+
+    Raises:
+        UserError: it is absent, unreadable, lacks a column or has no row, or a cell is wrong.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise UserError(f"{path} is not CSV ({error}); {fix}") from None
+    if missing := columns.keys() - set(reader.fieldnames or ()):
+        raise UserError(f"{path} has no column {', '.join(sorted(missing))}; {fix}")
+    if not rows:
+        raise UserError(f"{path} has no rows; {fix}")
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise UserError(f"{path}, row {number}: it has another number of cells than the first line; {fix}")
+        for name, kind in columns.items():
+            row[name] = _cell(row[name], kind)
+            if wrong := mismatch(row[name], kind, name):
+                raise UserError(f"{path}, row {number}: {wrong}; {fix}")
+    return rows
+
+
+def _cell(text: str, kind: Any) -> Any:
+    """Return a cell as what its column holds, or as the text that it is."""
+    kinds = typing.get_args(kind) or (kind,)
+    if not text and NoneType in kinds:
+        return None
+    for number in (int, float):
+        if number in kinds:
+            with contextlib.suppress(ValueError):
+                return number(text)
+    return text
+
+
+def mismatch(value: Any, kind: Any, place: str = "") -> str | None:
+    """Return how a value read from a file differs from a type, or None if it is one.
+
+    Types are ``Any``, ``str``, ``bool``, ``int``, ``float`` (a finite number, whole ones too), unions of them with
+    ``None``, ``list[…]``, ``tuple[…, ...]``, a tuple of so many, ``dict[str, …]``, and classes with fields
+    (``TypedDict`` or dataclasses): those with a default may be absent, and more than those do not matter.
+    """
+    # First what most values are, as there are files of a million.
+    if kind is Any or (type(value) is kind and (kind is not float or math.isfinite(value))):
+        return None
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (list, tuple):
+        if not isinstance(value, list):
+            return f"{place or 'it'} is {_short(value)}, not a list"
+        repeated = arguments[:1] * len(value) if origin is list or arguments[-1] is ... else arguments
+        if len(value) != len(repeated):
+            return f"{place or 'it'} has {len(value)} entries, not {len(repeated)}"
+        pairs = enumerate(zip(value, repeated, strict=True))
+        parts = (mismatch(one, inner, f"{place}[{number}]") for number, (one, inner) in pairs)
+        return next(filter(None, parts), None)
+    if origin is dict or (fields := _fields(kind)):
+        if not isinstance(value, dict):
+            return f"{place or 'it'} is {_short(value)}, not an object with names"
+        if origin is dict:
+            fields = dict.fromkeys(value, arguments[1])
+        elif missing := _required(kind) - value.keys():
+            return f"{place or 'it'} lacks {', '.join(sorted(missing))}"
+        here = fields.keys() & value.keys()
+        parts = (mismatch(value[name], fields[name], f"{place}.{name}" if place else name) for name in sorted(here))
+        return next(filter(None, parts), None)
+    kinds = arguments or (kind,)
+    number = float in kinds and isinstance(value, int)
+    if not (isinstance(value, kinds) or number) or (isinstance(value, bool) and bool not in kinds):
+        return f"{place or 'it'} is {_short(value)}, not {' or '.join(NAMES[one] for one in kinds)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{place or 'it'} is {value}, not a finite number"
+    return None
+
+
+@functools.cache
+def _fields(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind) if typing.is_typeddict(kind) or dataclasses.is_dataclass(kind) else {}
+
+
+@functools.cache
+def _required(kind: Any) -> frozenset[str]:
+    if typing.is_typeddict(kind):
+        return kind.__required_keys__
+    unset = dataclasses.MISSING
+    return frozenset(f.name for f in dataclasses.fields(kind) if f.default is unset and f.default_factory is unset)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def write_arrays(path: Path, value: Any) -> None:
@@ -129,8 +288,10 @@ def read_arrays(path: Path, kind: type[Arrays]) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as file:
             return kind(**file)
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run Snakemake again") from None
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"cannot read {path}: {error.strerror}") from None
+        raise UserError(f"{path} cannot be read ({error}); {REMAKE}") from None
 
 
 def checksum(path: Path, algorithm: str) -> str:
