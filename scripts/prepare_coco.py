@@ -6,7 +6,7 @@ from pathlib import Path
 from resnet.data.archive import unpack_matching
 from resnet.data.coco import WHOLE, members, read_coco
 from resnet.data.objects import summary, write_description
-from resnet.errors import run_program
+from resnet.errors import advising, run_program
 
 
 def main() -> None:
@@ -16,12 +16,14 @@ def main() -> None:
     source.add_argument("--folder", type=Path, help="a folder that holds annotations/, train<year>/ and val<year>/")
     source.add_argument("--archives", type=Path, nargs="+", help="official zip archives: train, val and annotations")
     parser.add_argument("--year", choices=WHOLE, default="2014", help="of the files' names; 2014 is the paper's")
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode every picture (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
     folder = arguments.folder or arguments.output.parent / "coco"
     for archive in arguments.archives or ():
         unpack_matching(archive, folder, members(arguments.year))
-    sets = read_coco(folder, arguments.year)
+    with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
+        sets = read_coco(folder, arguments.year, arguments.workers)
     description = write_description(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
     print(summary(description, WHOLE[arguments.year]))
     for name, value in sets.items():

@@ -6,7 +6,10 @@ from pathlib import Path
 from resnet.data.archive import unpack_matching
 from resnet.data.objects import summary, write_description
 from resnet.data.voc import MEMBERS, WHOLE, read_voc
-from resnet.errors import run_program
+from resnet.errors import advising, run_program
+from resnet.settings import EXPERIMENTS
+
+VOC = [name for name, experiment in EXPERIMENTS.items() if experiment.data == "voc"]
 
 
 def main() -> None:
@@ -15,12 +18,17 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--folder", type=Path, help="a VOCdevkit that holds VOC2007/ or VOC2012/")
     source.add_argument("--archives", type=Path, nargs="+", help="official tar archives; all go to one folder")
+    parser.add_argument("--experiments", choices=VOC, nargs="*", default=(), help="what the data must have the sets of")
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode every picture (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
     folder = arguments.folder or arguments.output.parent / "VOCdevkit"
     for archive in arguments.archives or ():
         unpack_matching(archive, folder, MEMBERS)
-    sets = read_voc(folder)
+    experiments = [EXPERIMENTS[name] for name in arguments.experiments]
+    needed = {name for experiment in experiments for name in (*experiment.train, experiment.test)}
+    with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
+        sets = read_voc(folder, arguments.workers, needed)
     description = write_description(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
     print(summary(description, WHOLE))
 

@@ -273,9 +273,7 @@ def test_persons_of_other_tasks_are_no_objects_of_2012_s_test(devkit):
 
 def test_training_pictures_without_any_xml_are_no_unlabelled_set(devkit):
     shutil.rmtree(devkit / "VOC2007/Annotations")
-    refused(
-        r"000001\.xml is missing, but .*trainval\.txt names it; put it back, or delete .*VOCdevkit", read_voc, devkit
-    )
+    refused(r"000001\.xml is missing, but .*trainval\.txt names it; put it there", read_voc, devkit)
 
 
 @pytest.mark.parametrize(
@@ -311,9 +309,7 @@ def test_missing_files_of_voc_are_named(devkit, tmp_path):
     picture.write_bytes(b"no picture")
     refused(r"000003\.jpg is truncated or not a picture", read_voc, devkit)
     picture.unlink()
-    refused(
-        r"JPEGImages/000003\.jpg is missing, but .*trainval\.txt names it; put it back, or delete", read_voc, devkit
-    )
+    refused(r"JPEGImages/000003\.jpg is missing, but .*trainval\.txt names it; put it there$", read_voc, devkit)
     for path in (devkit / "VOC2007/ImageSets/Main").glob("*_trainval.txt"):
         path.unlink()
     refused(r"VOCdevkit names no classes: .*<class>_trainval\.txt are missing", read_voc, devkit)
@@ -326,12 +322,57 @@ def test_missing_files_of_voc_are_named(devkit, tmp_path):
         ("000001\n000002\n000001\n", r"trainval\.txt, line 3: 000001 is there a second time"),
         ("000001\n../000002\n", r"trainval\.txt, line 2: '\.\./000002' is not the name of a picture"),
         ("", r"trainval\.txt names no picture"),
-        ("000001\n\udcff\n", r"trainval\.txt, line 2: '\ufffd' is not the name of a picture"),
+        ("000001\n\n000002\n", r"trainval\.txt, line 2: '' is not the name of a picture"),
+        ("000001\n..\n", r"trainval\.txt, line 2: '\.\.' is not the name of a picture"),
+        ("000001\n\0\n", r"trainval\.txt, line 2: '\\x00' is not the name of a picture"),
+        ("000001\n\udc81\n", r"trainval\.txt is not text in UTF-8 or Latin-1"),
     ],
 )
 def test_wrong_lists_are_named(devkit, text, message):
     (devkit / "VOC2007/ImageSets/Main/trainval.txt").write_bytes(text.encode(errors="surrogateescape"))
     refused(message, read_voc, devkit)
+
+
+def test_what_macos_leaves_in_a_devkit_is_no_class(devkit):
+    before = read_classes(devkit)
+    (devkit / "VOC2007/ImageSets/Main/._zero_trainval.txt").write_bytes(b"\0\5\x16\7")
+    assert read_classes(devkit) == before
+
+
+def test_lists_of_windows_are_read(devkit):
+    before = read_voc(devkit)
+    listed = devkit / "VOC2007/ImageSets/Main/trainval.txt"
+    text = listed.read_text()
+    for content in (
+        text.replace("\n", " \r\n").encode() + b"\r\n",
+        b"\xef\xbb\xbf" + text.encode(),
+        text.encode("utf-16"),
+    ):
+        listed.write_bytes(content)
+        assert read_voc(devkit) == before
+
+
+def test_a_name_of_latin_1_is_a_name(devkit):
+    listed = devkit / "VOC2007/ImageSets/Main/trainval.txt"
+    for path in (devkit / "VOC2007/JPEGImages/000001.jpg", xml(devkit)):
+        path.rename(path.with_stem("bébé 1-a"))
+    listed.write_bytes(listed.read_text().replace("000001", "bébé 1-a").encode("latin-1"))
+    image = read_voc(devkit)["voc2007_trainval"]["images"][0]
+    assert image["file_name"] == "VOC2007/JPEGImages/bébé 1-a.jpg"
+
+
+def test_sets_that_are_needed_must_be_there(devkit, tmp_path):
+    refused(r"VOC2007/ImageSets/Main/test\.txt is missing", read_voc, devkit, 1, ["voc2007_test", "voc2007_trainval"])
+    output = tmp_path / "x/dataset.json"
+    code, text = run_program("prepare_voc", "--folder", devkit, "--experiments", "voc07", "--output", output)
+    assert code == 1
+    assert "needs voc2007_test, voc2007_trainval, voc2012_trainval" in text
+
+
+def test_a_set_whose_objects_do_not_count_is_refused(devkit):
+    for path in (devkit / "VOC2007/Annotations").iterdir():
+        path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
+    refused(r"trainval\.txt: its pictures have no object that counts", read_voc, devkit)
 
 
 # COCO
@@ -389,6 +430,10 @@ def first(kind, **values):
     return lambda content: content[kind][0].update(values)
 
 
+def same(kind, key):
+    return lambda content: content[kind][1].update({key: content[kind][0][key]})
+
+
 def twice(kind):
     return lambda content: content[kind].append(content[kind][0])
 
@@ -404,7 +449,10 @@ def twice(kind):
         (first("annotations", iscrowd=2), r"annotation 9: iscrowd is 2, not 0 or 1"),
         (first("annotations", area=-1), r"annotation 9: its area is -1"),
         (first("annotations", bbox=[1, 1, -1, 5]), r"annotation 9: \[1, 1, -1, 5\] is not a box"),
-        (first("annotations", bbox=[1, float("nan"), 1, 5]), r"annotation 9: \[1, nan, 1, 5\] is not a box"),
+        (
+            first("annotations", bbox=[1, float("nan"), 1, 5]),
+            r"annotations\[0\]\.bbox\[1\] is nan, not a finite",
+        ),
         (
             first("annotations", bbox=[1, 1, 500, 5]),
             r"annotation 9: the box \[1, 1, 500, 5\] leaves the picture, of \d+x",
@@ -413,11 +461,25 @@ def twice(kind):
             first("annotations", bbox=[-10.1, 1, 19, 5]),
             r"annotation 9: the box \[-10\.1, 1, 19, 5\] leaves the picture",
         ),
-        (first("annotations", bbox=[1, 2]), r"instances_train2014\.json is not an instances file of COCO \(not enough"),
-        (first("images", file_name="../a.jpg"), r"train2014/\.\./a\.jpg is missing, but .*json describes it"),
-        (first("images", width=float("inf")), r"is not an instances file of COCO \(cannot convert"),
-        (lambda content: content.pop("images"), r"is not an instances file of COCO \('images' is missing\)"),
-        (lambda content: content["annotations"][0].pop("area"), r"not an instances file of COCO \('area' is missing\)"),
+        (first("annotations", bbox=[1, 2]), r"train2014\.json: annotations\[0\]\.bbox has 2 entries, not 4"),
+        (first("images", file_name="../a.jpg"), r"train2014\.json: '\.\./a\.jpg' leads out of .*train2014"),
+        (first("images", width=float("inf")), r"train2014\.json: width of an image is inf, not a whole number"),
+        (
+            lambda content: content.pop("images"),
+            r"train2014\.json: it lacks images; take the official file",
+        ),
+        (lambda content: content["annotations"][0].pop("area"), r"train2014\.json: annotations\[0\] lacks area"),
+        (first("annotations", bbox="1234"), r"annotations\[0\]\.bbox is '1234', not a list"),
+        (first("annotations", area=float("inf")), r"annotations\[0\]\.area is inf, not a finite number"),
+        (first("annotations", id="a"), r"id of an annotation is 'a', not a whole number"),
+        (first("images", file_name="/etc/a.jpg"), r"'/etc/a\.jpg' leads out of .*train2014"),
+        (first("images", width=0), r"image 9 has 0x\d+ pixels"),
+        (first("images", width=333), r"0009\.jpg has \d+x\d+ pixels, but .*instances_train2014\.json says 333x"),
+        (same("images", "file_name"), r"has picture train2014/COCO_train2014_0+9\.jpg twice"),
+        (same("categories", "name"), r"train2014\.json has two classes of one name, 'zero'; rename one of them"),
+        (first("categories", name="ze\nro"), r"train2014\.json: 'ze\\nro' is not the name of a class"),
+        (lambda content: content["images"].clear(), r"train2014\.json describes no picture"),
+        (lambda content: content["annotations"].clear(), r"train2014\.json: its pictures have no object that counts"),
         (first("categories", name="null"), r"train2014\.json and .*val2014\.json do not have the same categories"),
     ],
 )
@@ -426,11 +488,49 @@ def test_wrong_instances_are_named(coco, change_content, message):
     refused(message, read_coco, coco, "2014")
 
 
+def test_numbers_as_text_pictures_in_folders_and_objects_without_iscrowd_are_read(coco):
+    expected = read_coco(coco, "2014")["train"]
+
+    def as_text(content):
+        (coco / "train2014/part").mkdir()
+        for image in content["images"]:
+            (coco / "train2014" / image["file_name"]).rename(coco / "train2014/part" / image["file_name"])
+            image.update(
+                {key: str(image[key]) for key in ("id", "width", "height")}, file_name=f"part/{image['file_name']}"
+            )
+        for one in content["annotations"]:
+            one.update({key: str(one[key]) for key in ("id", "image_id", "category_id")})
+            if not one["iscrowd"]:
+                del one["iscrowd"]
+
+    edit(coco, as_text)
+    found = read_coco(coco, "2014")["train"]
+    for image in expected["images"]:
+        image["file_name"] = image["file_name"].replace("/", "/part/")
+    assert found == expected
+
+
+def test_damaged_pictures_are_found_when_data_are_prepared(coco, devkit, tmp_path):
+    for picture in (coco / "val2014/COCO_val2014_000000000052.jpg", devkit / "VOC2007/JPEGImages/000003.jpg"):
+        picture.write_bytes(picture.read_bytes()[:-500])
+    refused(r"000000000052\.jpg is truncated or not a picture \(image file is truncated", read_coco, coco, "2014")
+    refused(r"000003\.jpg is truncated or not a picture \(image file is truncated", read_voc, devkit, 2)
+    output = tmp_path / "x/dataset.json"
+    for program, folder in (("prepare_coco", coco), ("prepare_voc", devkit)):
+        code, text = run_program(program, "--folder", folder, "--workers", 2, "--output", output)
+        assert code == 1
+        assert f"{program}: error: " in text
+        assert "image file is truncated" in text
+        assert "delete" not in text
+        assert "Traceback" not in text
+    assert not output.exists()
+
+
 def test_missing_files_of_coco_are_named(coco):
     picture = coco / "val2014/COCO_val2014_000000000052.jpg"
     picture.unlink()
     refused(
-        r"000000000052\.jpg is missing, but .*instances_val2014\.json describes it; put it back, or delete .*coco",
+        r"000000000052\.jpg is missing, but .*instances_val2014\.json describes it; put it there$",
         read_coco,
         coco,
         "2014",
@@ -443,7 +543,7 @@ def test_missing_files_of_coco_are_named(coco):
     path.write_text(path.read_text()[:-100])
     refused(r"instances_train2014\.json is not valid JSON", read_coco, coco, "2014")
     path.write_text("[]")
-    refused(r"instances_train2014\.json is not an instances file of COCO", read_coco, coco, "2014")
+    refused(r"instances_train2014\.json: it is \[\], not an object with names", read_coco, coco, "2014")
     refused(r"instances_train2017\.json is missing: .* must hold annotations/, train2017/ and", read_coco, coco, "2017")
 
 

@@ -13,7 +13,7 @@ VERSIONS = {
     "prepare_imagenet": 1,
     "prepare_detection": 1,
     # From an image file of ImageNet, VOC or COCO to the pixels of a crop or of a whole view.
-    "decode": 2,
+    "decode": 3,
     "measure_pixels": 1,
     "measure_responses": 1,
     "measure_statistics": 1,

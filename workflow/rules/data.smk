@@ -158,16 +158,19 @@ rule prepare_voc:
         "logs/benchmarks/prepare_voc.tsv"
     conda:
         "../../environment.yml"
+    threads: 16
     resources:
         runtime="2h",
     params:
+        experiments=[name for name in MEASURED if EXPERIMENTS[name].data == "voc"],
         source=lambda wildcards, input: (
             f"--folder {shlex.quote(CONFIG.data['voc']['folder'])}"
             if CONFIG.data["voc"]["folder"]
             else f"--archives {' '.join(map(shlex.quote, map(str, input)))}"
         ),
     shell:
-        "python scripts/prepare_voc.py {params.source} --output {output} > {log} 2>&1"
+        "python scripts/prepare_voc.py {params.source} --experiments {params.experiments} --workers {threads} "
+        "--output {output} > {log} 2>&1"
 
 
 rule prepare_coco:
@@ -181,6 +184,7 @@ rule prepare_coco:
         "logs/benchmarks/prepare_coco.tsv"
     conda:
         "../../environment.yml"
+    threads: 16
     resources:
         mem_mb=8000,
         runtime="4h",
@@ -192,4 +196,5 @@ rule prepare_coco:
             else f"--archives {input.archives}"
         ),
     shell:
-        "python scripts/prepare_coco.py {params.source} --year {params.year} --output {output} > {log} 2>&1"
+        "python scripts/prepare_coco.py {params.source} --year {params.year} --workers {threads} "
+        "--output {output} > {log} 2>&1"

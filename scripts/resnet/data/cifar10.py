@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet.data import description as descriptions
 from resnet.errors import UserError
-from resnet.files import atomic_path, checksum, read_json, write_json, write_text
+from resnet.files import atomic_path, checksum, read_lines, write_text
 from resnet.versions import VERSIONS
 
 FOLDER = "cifar-10-batches-bin"
@@ -60,17 +61,20 @@ class Description:
 
 
 def read_classes(folder: Path) -> tuple[str, ...]:
-    """Return the class names of ``batches.meta.txt``.
+    """Return the class names of ``batches.meta.txt``, one per line.
 
     Raises:
-        UserError: the file is missing or empty.
+        UserError: the file is missing or empty, or a line has no name.
     """
     path = folder / CLASSES_FILE
     if not path.is_file():
         raise UserError(f"{path} is missing: {folder} must hold {', '.join(ALL_FILES)}")
-    classes = tuple(path.read_text(encoding="utf-8").split())
+    classes = tuple(line.strip() for line in read_lines(path))
     if not classes:
         raise UserError(f"{path} names no classes")
+    for line, name in enumerate(classes, start=1):
+        if not name or not name.isprintable():
+            raise UserError(f"{path}, line {line}: {name!r} is not the name of a class")
     return classes
 
 
@@ -149,7 +153,7 @@ def describe(name: str, folder: Path, horizontal_flip: bool) -> Description:
 
 def write_description(path: Path, description: Description) -> None:
     """Write ``dataset.json``; the same data gives the same bytes."""
-    write_json(path, dataclasses.asdict(description))
+    descriptions.write(path, description)
 
 
 def read_description(path: Path) -> Description:
@@ -158,11 +162,7 @@ def read_description(path: Path) -> Description:
     Raises:
         UserError: it is missing or damaged.
     """
-    facts = read_json(path)
-    try:
-        return Description(**{**facts, "classes": tuple(facts["classes"])})
-    except (TypeError, KeyError):
-        raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
+    return descriptions.read(path, Description)
 
 
 def verify(description: Description) -> None:

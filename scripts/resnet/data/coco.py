@@ -4,11 +4,11 @@ Lin et al., "Microsoft COCO: Common Objects in Context", 2014. ``annotations/ins
 the pictures in ``train<year>/`` and ``val<year>/``; https://cocodataset.org/#format-data says what is in them.
 """
 
-import math
 import re
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypedDict
 
+from resnet.data.objects import check_classes, check_objects, checked_sizes
 from resnet.errors import UserError
 from resnet.files import read_json
 from resnet.progress import Progress
@@ -21,21 +21,59 @@ WHOLE = {"2014": {"train": 82783, "val": 40504}, "2017": {"train": 118287, "val"
 TOLERANCE = 10.0
 
 
+OFFICIAL = "take the official file, or correct it"
+
+
+class Category(TypedDict):
+    """A class; numbers may be written as text."""
+
+    id: Any
+    name: str
+
+
+class ImageEntry(TypedDict):
+    """A picture."""
+
+    id: Any
+    file_name: str
+    width: Any
+    height: Any
+
+
+class Annotation(TypedDict):
+    """An object; ``iscrowd`` may be absent, which means no."""
+
+    id: Any
+    image_id: Any
+    category_id: Any
+    bbox: tuple[float, float, float, float]
+    area: float
+
+
+class Instances(TypedDict):
+    """What is read of an instances file."""
+
+    images: list[ImageEntry]
+    annotations: list[Annotation]
+    categories: list[Category]
+
+
 def members(year: str) -> re.Pattern[str]:
     """Return what the archives hold of a year, with the place below the folder."""
     return re.compile(rf"((?:train|val){year}/\w+\.jpg|annotations/instances_(?:train|val){year}\.json)")
 
 
-def read_coco(folder: Path, year: str) -> dict[str, dict[str, Any]]:
+def read_coco(folder: Path, year: str, workers: int = 1) -> dict[str, dict[str, Any]]:
     """Read both sets, ``train`` and ``val``, as ``resnet.data.objects.write_description`` takes them.
 
     The official numbers of images, objects and classes are kept, segmentations are left out. Boxes that leave their
     picture by up to ten pixels are clipped; those without width or height, of which the real sets have a few, are left
-    out, and each set's ``dropped`` counts them.
+    out, and each set's ``dropped`` counts them. Every picture is decoded once.
 
     Args:
         folder: holds ``annotations``, ``train<year>`` and ``val<year>``.
         year: as in the names of the files.
+        workers: number of processes that decode.
 
     Raises:
         UserError: a file is missing or wrong; the message names it.
@@ -47,40 +85,67 @@ def read_coco(folder: Path, year: str) -> dict[str, dict[str, Any]]:
     sets = {part: _read_set(paths[part], folder / f"{part}{year}") for part in PARTS}
     if sets["train"]["categories"] != sets["val"]["categories"]:
         raise UserError(f"{paths['train']} and {paths['val']} do not have the same categories; take both from one year")
+    sizes = checked_sizes(folder, (image["file_name"] for one in sets.values() for image in one["images"]), workers)
+    for part, value in sets.items():
+        for image in value["images"]:
+            told, found = (image["width"], image["height"]), sizes[image["file_name"]]
+            if told != found:
+                raise UserError(
+                    f"{folder / image['file_name']} has {found[0]}x{found[1]} pixels, but {paths[part]} says "
+                    f"{told[0]}x{told[1]}; one of them is not the official file"
+                )
     return sets
 
 
 def _read_set(path: Path, pictures: Path) -> dict[str, Any]:
     print(f"reading {path}", flush=True)
-    content = read_json(path)
-    try:
-        categories = [{"id": int(one["id"]), "name": str(one["name"])} for one in content["categories"]]
-        images = [
-            {
-                "id": int(one["id"]),
-                "file_name": f"{pictures.name}/{one['file_name']}",
-                "width": int(one["width"]),
-                "height": int(one["height"]),
-            }
-            for one in content["images"]
-        ]
-        for kind, entries in (("category", categories), ("image", images), ("annotation", content["annotations"])):
-            _check_ids(path, kind, entries)
-        _check_files(path, pictures, images)
-        annotations = _read_annotations(path, content["annotations"], images, categories)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise UserError(f"{path} is not an instances file of COCO ({reason}); take the official one") from None
-    dropped = len(content["annotations"]) - len(annotations)
+    content = read_json(path, Instances, OFFICIAL)
+    categories = [{"id": _whole(path, "a category", one, "id"), "name": one["name"]} for one in content["categories"]]
+    images = [_image(path, pictures, one) for one in content["images"]]
+    entries = content["annotations"]
+    for entry in entries:
+        for key in ("id", "image_id", "category_id"):
+            entry[key] = _whole(path, "an annotation", entry, key)
+    if not images:
+        raise UserError(f"{path} describes no picture; {OFFICIAL}")
+    for kind, numbered in (("category", categories), ("image", images), ("annotation", entries)):
+        _check_single(path, kind, [one["id"] for one in numbered])
+    check_classes(path, [category["name"] for category in categories])
+    _check_single(path, "picture", [image["file_name"] for image in images])
+    _check_files(path, pictures, images)
+    annotations = _read_annotations(path, entries, images, categories)
+    check_objects(path, annotations)
+    dropped = len(entries) - len(annotations)
     return {"images": images, "annotations": annotations, "categories": categories, "dropped": dropped}
 
 
-def _check_ids(path: Path, kind: str, entries: list[dict[str, Any]]) -> None:
+def _whole(path: Path, kind: str, entry: dict[str, Any], key: str) -> int:
+    """Return a number that some tools write as text, or with a point."""
+    try:
+        number = int(entry[key])
+        if isinstance(entry[key], str) or number == entry[key]:
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UserError(f"{path}: {key} of {kind} is {entry[key]!r}, not a whole number; {OFFICIAL}")
+
+
+def _image(path: Path, pictures: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    name = PurePosixPath(entry["file_name"])
+    if name.is_absolute() or ".." in name.parts or "\0" in entry["file_name"]:
+        raise UserError(f"{path}: {entry['file_name']!r} leads out of {pictures}; {OFFICIAL}")
+    image = {key: _whole(path, "an image", entry, key) for key in ("id", "width", "height")}
+    if min(image["width"], image["height"]) <= 0:
+        raise UserError(f"{path}: image {image['id']} has {image['width']}x{image['height']} pixels; {OFFICIAL}")
+    return {"id": image.pop("id"), "file_name": f"{pictures.name}/{name}", **image}
+
+
+def _check_single(path: Path, kind: str, names: list[Any]) -> None:
     seen = set()
-    for entry in entries:
-        if entry["id"] in seen:
-            raise UserError(f"{path} has {kind} {entry['id']} twice; take the official file")
-        seen.add(entry["id"])
+    for name in names:
+        if name in seen:
+            raise UserError(f"{path} has {kind} {name} twice; {OFFICIAL}")
+        seen.add(name)
 
 
 def _check_files(path: Path, pictures: Path, images: list[dict[str, Any]]) -> None:
@@ -89,12 +154,9 @@ def _check_files(path: Path, pictures: Path, images: list[dict[str, Any]]) -> No
         raise UserError(f"{pictures} is not a folder, but {path} describes its pictures")
     found = {f"{pictures.name}/{file.name}" for file in pictures.iterdir()}
     for image in images:
-        if image["file_name"] not in found:
-            file = pictures.parent / image["file_name"]
-            raise UserError(
-                f"{file} is missing, but {path} describes it; put it back, or delete {pictures.parent} to unpack the "
-                "archives again"
-            )
+        file = pictures.parent / image["file_name"]
+        if image["file_name"] not in found and not file.is_file():
+            raise UserError(f"{file} is missing, but {path} describes it; put it there")
 
 
 def _read_annotations(
@@ -106,18 +168,20 @@ def _read_annotations(
     annotations = []
     for entry in entries:
         name = f"{path}: annotation {entry['id']}"
+        iscrowd = entry.get("iscrowd", 0)
         if entry["image_id"] not in sizes:
             raise UserError(f"{name} is of image {entry['image_id']}, which the file does not have")
         if entry["category_id"] not in numbers:
             raise UserError(f"{name} is of category {entry['category_id']}, which the file does not have")
-        if entry["iscrowd"] not in (0, 1):
-            raise UserError(f"{name}: iscrowd is {entry['iscrowd']!r}, not 0 or 1")
-        if not entry["area"] >= 0:
+        if iscrowd not in (0, 1):
+            raise UserError(f"{name}: iscrowd is {iscrowd!r}, not 0 or 1")
+        if entry["area"] < 0:
             raise UserError(f"{name}: its area is {entry['area']}")
         box = _box(name, entry["bbox"], sizes[entry["image_id"]])
         if box is not None:
-            kept = {key: int(entry[key]) for key in ("id", "image_id", "category_id", "iscrowd")}
-            annotations.append({**kept, "bbox": box, "area": float(entry["area"]), "difficult": 0})
+            kept = {key: entry[key] for key in ("id", "image_id", "category_id")}
+            facts = {"iscrowd": int(iscrowd), "bbox": box, "area": float(entry["area"]), "difficult": 0}
+            annotations.append({**kept, **facts})
         progress.step()
     progress.close()
     return annotations
@@ -126,7 +190,7 @@ def _read_annotations(
 def _box(name: str, box: list[float], size: tuple[int, int]) -> list[float] | None:
     """Return a box (left, top, width, height) inside its picture; None if it has no area."""
     left, top, width, height = map(float, box)
-    if not all(map(math.isfinite, (left, top, width, height))) or min(width, height) < 0:
+    if min(width, height) < 0:
         raise UserError(f"{name}: {box} is not a box (left, top, width, height)")
     outside = max(-left, -top, left + width - size[0], top + height - size[1])
     if outside > TOLERANCE:

@@ -9,11 +9,12 @@ import csv
 import dataclasses
 from pathlib import Path
 
+from resnet.data import description as descriptions
+from resnet.data.folders import SUFFIXES, Listing
 from resnet.errors import UserError
-from resnet.files import checksum, read_json, write_json, write_rows
+from resnet.files import BYTES, checksum, read_lines, write_rows
 from resnet.versions import VERSIONS
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 COLUMNS = ("path", "label", "bytes")
@@ -68,13 +69,18 @@ def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> Im
     for part in ("train", "val"):
         if not (folder / part).is_dir():
             raise UserError(f"{folder / part} is not a folder: {folder} must hold train/<wnid>/*.JPEG and val/")
-    wnids = tuple(sorted(path.name for path in (folder / "train").iterdir() if path.is_dir()))
+    listing = Listing()
+    wnids = tuple(listing.class_folders(folder / "train"))
     if len(wnids) < 2:
         raise UserError(f"{folder / 'train'} must hold a folder per class, but has {len(wnids)}")
     numbers, names = read_synsets(folder, wnids)
-    indexes = {"train": index_classes(folder, "train", wnids), "val": index_validation(folder, wnids, numbers)}
-    if (folder / "test").is_dir():
-        indexes["test"] = index_files(folder, sorted(pictures(folder / "test")), UNKNOWN)
+    indexes = {
+        "train": index_classes(folder, "train", wnids, listing),
+        "val": index_validation(folder, wnids, numbers, listing),
+    }
+    if (folder / "test").is_dir() and len(test := index_folder(folder, folder / "test", UNKNOWN, listing)):
+        indexes["test"] = test
+    print(*listing.summary(), sep="\n", end="\n" if listing.left_out else "")
     for split, index in indexes.items():
         rows = zip(index.paths, index.labels, index.sizes, strict=True)
         write_rows(output.parent / f"{split}.csv", COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
@@ -90,67 +96,64 @@ def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> Im
         {f"{split}.csv": checksum(output.parent / f"{split}.csv", "sha256") for split in indexes},
         VERSIONS["prepare_imagenet"],
     )
-    write_json(output, dataclasses.asdict(description))
+    descriptions.write(output, description)
     return description
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Return the files of a folder that are named as pictures."""
-    return [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
-
-
-def index_files(folder: Path, files: list[Path], label: int) -> Index:
-    """Return the index of some files, which all have one label.
+def index_folder(folder: Path, part: Path, label: int, listing: Listing, nested: bool = False) -> Index:
+    """Return the index of the pictures in ``part``, a folder below ``folder``, which all have one label.
 
     Raises:
-        UserError: a file is empty.
+        UserError: a file is empty, or a link leads nowhere.
     """
-    sizes = [path.stat().st_size for path in files]
-    if 0 in sizes:
-        raise UserError(f"{files[sizes.index(0)]} is empty; replace it")
-    return Index([path.relative_to(folder).as_posix() for path in files], [label] * len(files), sizes)
+    index = Index([], [], [])
+    for path, size in sorted(listing.pictures(part, nested)):
+        if size == 0:
+            raise UserError(f"{path} is empty; replace it")
+        index.paths.append(Path(path).relative_to(folder).as_posix())
+        index.labels.append(label)
+        index.sizes.append(size)
+    return index
 
 
-def index_classes(folder: Path, part: str, wnids: tuple[str, ...]) -> Index:
-    """Return the index of ``<part>/<wnid>/*``, class by class.
+def index_classes(folder: Path, part: str, wnids: tuple[str, ...], listing: Listing) -> Index:
+    """Return the index of ``<part>/<wnid>/*``, class by class; a class may have folders inside.
 
     Raises:
         UserError: a class has no picture, or there is a folder of a class that is not trained.
     """
-    found = {path.name for path in (folder / part).iterdir() if path.is_dir()}
+    found = set(listing.class_folders(folder / part))
     if unknown := sorted(found - set(wnids)):
         raise UserError(f"{folder / part / unknown[0]} has no counterpart in {folder / 'train'}")
     whole = Index([], [], [])
     for label, wnid in enumerate(wnids):
-        files = sorted(pictures(folder / part / wnid)) if wnid in found else []
-        if not files:
+        one = index_folder(folder, folder / part / wnid, label, listing, nested=True) if wnid in found else ()
+        if not len(one):
             raise UserError(f"{folder / part / wnid} holds no picture ({', '.join(SUFFIXES)})")
-        part_index = index_files(folder, files, label)
-        whole.paths.extend(part_index.paths)
-        whole.labels.extend(part_index.labels)
-        whole.sizes.extend(part_index.sizes)
+        whole.paths.extend(one.paths)
+        whole.labels.extend(one.labels)
+        whole.sizes.extend(one.sizes)
     return whole
 
 
-def index_validation(folder: Path, wnids: tuple[str, ...], numbers: dict[int, str]) -> Index:
+def index_validation(folder: Path, wnids: tuple[str, ...], numbers: dict[int, str], listing: Listing) -> Index:
     """Return the index of ``val/``: by class, or flat with the devkit's ground truth.
 
     Raises:
         UserError: the ground truth is missing, has another length, or a number that is no class.
     """
-    if any(path.is_dir() for path in (folder / "val").iterdir()):
-        return index_classes(folder, "val", wnids)
-    files = sorted(pictures(folder / "val"))
+    if listing.class_folders(folder / "val"):
+        return index_classes(folder, "val", wnids, listing)
+    index = index_folder(folder, folder / "val", UNKNOWN, listing)
     truth = find(folder, GROUND_TRUTH)
     if truth is None:
         raise UserError(
             f"{folder / 'val'} has no folder per class, so {GROUND_TRUTH} is needed, in {folder} or its {DEVKIT}/data"
         )
-    lines = truth.read_text(encoding="utf-8").split()
-    if len(lines) != len(files):
-        raise UserError(f"{truth} has {len(lines)} lines, but {folder / 'val'} has {len(files)} pictures")
+    lines = [line.strip() for line in read_lines(truth)]
+    if len(lines) != len(index):
+        raise UserError(f"{truth} has {len(lines)} lines, but {folder / 'val'} has {len(index)} pictures")
     labels = {wnid: label for label, wnid in enumerate(wnids)}
-    index = index_files(folder, files, UNKNOWN)
     for line, text in enumerate(lines):
         if not text.isdecimal() or int(text) not in numbers:
             raise UserError(f"{truth}, line {line + 1}: {text} is not the number of a class (1 to {len(numbers)})")
@@ -172,9 +175,10 @@ def read_synsets(folder: Path, wnids: tuple[str, ...]) -> tuple[dict[int, str], 
     """
     names = {}
     if words := find(folder, "synset_words.txt"):
-        names = dict(line.split(" ", 1) for line in words.read_text(encoding="utf-8").splitlines() if " " in line)
+        lines = (line.split(maxsplit=1) for line in read_lines(words))
+        names = {words[0]: words[1].strip() for words in lines if len(words) == 2}
     if (source := find(folder, "synsets.txt")) is not None:
-        numbers = dict(enumerate(source.read_text(encoding="utf-8").split(), start=1))
+        numbers = dict(enumerate((line.strip() for line in read_lines(source)), start=1))
     elif (source := find(folder, "meta.mat")) is not None:
         numbers, names = read_meta(source)
     elif find(folder, GROUND_TRUTH) is None:
@@ -185,6 +189,8 @@ def read_synsets(folder: Path, wnids: tuple[str, ...]) -> tuple[dict[int, str], 
         wnid = min(different)
         where = (source, folder / "train") if wnid in numbers.values() else (folder / "train", source)
         raise UserError(f"class {wnid} is in {where[0]}, but not in {where[1]}")
+    if len(numbers) > len(wnids):
+        raise UserError(f"{source} names a class twice")
     return numbers, names
 
 
@@ -212,12 +218,7 @@ def read_description(path: Path) -> ImageNetDescription:
     Raises:
         UserError: it is missing or damaged.
     """
-    facts = read_json(path)
-    try:
-        lists = {key: tuple(facts[key]) for key in ("wnids", "classes", "ids")}
-        return ImageNetDescription(**{**facts, **lists})
-    except (TypeError, KeyError):
-        raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
+    return descriptions.read(path, ImageNetDescription)
 
 
 def read_index(path: Path, description: ImageNetDescription, split: str) -> Index:
@@ -229,6 +230,6 @@ def read_index(path: Path, description: ImageNetDescription, split: str) -> Inde
     file = path.parent / f"{split}.csv"
     if not file.is_file() or checksum(file, "sha256") != description.sha256.get(file.name):
         raise UserError(f"{file} is missing or has changed; delete {path} and run Snakemake again")
-    with file.open(newline="", encoding="utf-8") as stream:
+    with file.open(newline="", encoding="utf-8", errors=BYTES) as stream:
         rows = list(csv.DictReader(stream))
     return Index([r["path"] for r in rows], [int(r["label"]) for r in rows], [int(r["bytes"]) for r in rows])

@@ -6,14 +6,23 @@ of a row goes from 0 to 2. (VOC counts pixels from 1 and names the last one: ``x
 """
 
 import dataclasses
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from resnet.data import description as descriptions
+from resnet.data.pictures import checked_size
+from resnet.data.workers import in_processes
 from resnet.errors import UserError
-from resnet.files import checksum, read_json, write_json, write_text
+from resnet.files import checksum, read_json, write_text
+from resnet.progress import Progress
 from resnet.versions import VERSIONS
+
+# Pictures that a worker reads in one go.
+PIECE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +71,59 @@ class Scene:
     ignored: np.ndarray
 
 
+def checked_sizes(folder: Path, files: Iterable[str], workers: int) -> dict[str, tuple[int, int]]:
+    """Decode pictures, so that a damaged one is found before anything is trained; return the size of each.
+
+    (It takes a core one to two milliseconds per picture of COCO, minutes for all of them.)
+
+    Args:
+        folder: the data set's folder.
+        files: the pictures, as paths below it.
+        workers: number of processes.
+
+    Raises:
+        UserError: a picture is missing or damaged; the message names it.
+    """
+    files = list(dict.fromkeys(files))
+    progress = Progress(len(files), title=f"reading every picture of {folder}", unit="pictures", speed_unit="pictures")
+    sizes: dict[str, tuple[int, int]] = {}
+    pieces = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
+    for piece, found in zip(pieces, in_processes(partial(_sizes, folder), pieces, workers), strict=True):
+        sizes.update(zip(piece, found, strict=True))
+        progress.step(len(piece))
+    progress.close()
+    return sizes
+
+
+def _sizes(folder: Path, files: list[str]) -> list[tuple[int, int]]:
+    return [checked_size(folder / file) for file in files]
+
+
+def check_classes(path: Path, names: list[str]) -> None:
+    """Check the names of classes, which are data like any other but are drawn, written and looked up.
+
+    Raises:
+        UserError: there is none, one is there twice, or one cannot be printed.
+    """
+    if not names:
+        raise UserError(f"{path} has no classes")
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise UserError(f"{path}: {name!r} is not the name of a class")
+        if names.count(name) > 1:
+            raise UserError(f"{path} has two classes of one name, {name!r}; rename one of them, or make them one")
+
+
+def check_objects(path: Path, annotations: list[dict[str, Any]]) -> None:
+    """Check that a set has something to train on, or to be tested by.
+
+    Raises:
+        UserError: it has no object but difficult ones and crowds.
+    """
+    if all(one["iscrowd"] or one["difficult"] for one in annotations):
+        raise UserError(f"{path}: its pictures have no object that counts (difficult ones and crowds do not)")
+
+
 def write_set(folder: Path, name: str, value: dict[str, Any]) -> None:
     """Write a set of pictures as ``<name>.json``: images, annotations and categories as in COCO's files.
 
@@ -93,7 +155,7 @@ def write_description(
         sha256={f"{key}.json": checksum(output.parent / f"{key}.json", "sha256") for key in sets},
         version=VERSIONS["prepare_detection"],
     )
-    write_json(output, dataclasses.asdict(description))
+    descriptions.write(output, description)
     return description
 
 
@@ -103,12 +165,7 @@ def read_description(path: Path) -> ObjectsDescription:
     Raises:
         UserError: it is missing or damaged.
     """
-    facts = read_json(path)
-    try:
-        lists = {key: tuple(facts[key]) for key in ("classes", "ids", "unlabelled")}
-        return ObjectsDescription(**{**facts, **lists})
-    except (TypeError, KeyError):
-        raise UserError(f"{path} is not a data set's description; delete it and run Snakemake again") from None
+    return descriptions.read(path, ObjectsDescription)
 
 
 def summary(description: ObjectsDescription, whole: dict[str, int] | None = None) -> str:

@@ -1,7 +1,10 @@
 """Reading pictures of any size, and resampling no more of them than is needed.
 
-The pixels are those of the file: an EXIF orientation is not applied, as in the Caffe tools of the paper's time and in
-torchvision's folders.
+A picture is JPEG, PNG, GIF, BMP, TIFF or WebP by its content, whatever its name says. Nothing else is opened, as some
+of what Pillow knows starts other programs. The pixels become RGB as in torchvision's folders: grey and CMYK ones are
+converted, transparency is dropped, and of several pictures in a file the first counts. Of 16 bits per pixel the upper
+eight are taken. An EXIF orientation is not applied, as in the Caffe tools of the paper's time and in torchvision's
+folders.
 """
 
 import contextlib
@@ -12,13 +15,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from resnet.errors import UserError
+from resnet.errors import UserError, reason
 
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+# Pillow's names of pixels with a range that the file does not tell.
+UNKNOWN_RANGE = ("I", "F")
+# How many times longer than the other a side may be: beyond, a resize of the shorter one fills the memory.
+LONGEST = 200
 REDUCING_GAP = 2
 
 
 def read_picture(path: Path, side: int | None = None) -> tuple[Image.Image, tuple[int, int], tuple[float, float]]:
-    """Read a picture as RGB: JPEG or PNG whatever its name says; grey, CMYK and transparent ones are converted.
+    """Read a picture as RGB.
 
     Returns the picture, its width and height once the shorter is resized to ``side``, and how many of the pixels that
     were decoded it fills: at an odd width, half a pixel of the last column is none of it. With a ``side``, libjpeg may
@@ -37,21 +45,66 @@ def read_picture(path: Path, side: int | None = None) -> tuple[Image.Image, tupl
         # libjpeg rounds up: its scale is that of the longer side, to the next power of two.
         scale = 2 ** round(math.log2(max(size) / max(picture.size)))
         filled = (size[0] / scale, size[1] / scale)
-        # A conversion would copy what is RGB already.
-        return picture if picture.mode == "RGB" else picture.convert("RGB"), target, filled
+        return as_rgb(picture), target, filled
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture with 8 bits each of red, green and blue.
+
+    Raises:
+        ValueError: it has pixels of an unknown range.
+    """
+    if picture.mode in UNKNOWN_RANGE:
+        raise ValueError("its pixels have 32 bits; save it with 8 or 16")
+    if picture.mode.startswith("I;16"):
+        # Pillow would cut values off at 255; of 16-bit colours it takes the upper half, too.
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    elif "transparency" in picture.info:
+        # Else Pillow warns of every picture.
+        picture = picture.convert("RGBA")
+    # A conversion would copy what is RGB already.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """Open a picture, and name its file in every error."""
+    """Open a picture, and name its file in every error.
+
+    Raises:
+        UserError: the file is missing or unreadable, no picture, damaged, or too large or too narrow to work with.
+    """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
+            if max(picture.size) > LONGEST * min(picture.size):
+                raise ValueError(f"{picture.width}x{picture.height} pixels are too narrow")
             yield picture
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "no known format" if "cannot identify" in str(error) else error
-        raise UserError(f"{path} is truncated or not a picture ({reason}); replace it") from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{path} is truncated or not a picture ({', '.join(FORMATS)}); replace it") from None
+    except MemoryError:
+        raise
+    # Damaged files make decoders raise nearly anything.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"cannot read {reason(error)}") from None
+        raise UserError(f"{path} is truncated or not a picture ({error}); replace it") from None
+
+
+def checked_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture, all of which is decoded, as fast as that can be.
+
+    Raises:
+        UserError: the file is missing, truncated or no picture; the message names it.
+    """
+    with opened(path) as picture:
+        size = picture.size
+        # Of a JPEG, libjpeg reads all of the file for one pixel of 64, and leaves its colours out.
+        picture.draft("L", (1, 1))
+        picture.load()
+        if picture.mode not in ("L", "RGB"):
+            as_rgb(picture)
+        return size
 
 
 def picture_size(path: Path) -> tuple[int, int]:

@@ -7,12 +7,14 @@ Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010. ``V
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from resnet.data.pictures import picture_size
+from resnet.data.folders import is_hidden
+from resnet.data.objects import check_classes, check_objects, checked_sizes
 from resnet.errors import UserError
-from resnet.progress import Progress
+from resnet.files import read_lines
 
 YEARS = {"VOC2007": ("trainval", "test"), "VOC2012": ("train", "val", "trainval", "test")}
 # The pictures of the official sets.
@@ -32,15 +34,18 @@ TOLERANCE = 1.0
 MEMBERS = re.compile(r"VOCdevkit/(VOC20(?:07|12)/(?:Annotations|ImageSets/Main|JPEGImages)/[\w-]+\.(?:xml|txt|jpg))")
 
 
-def read_voc(folder: Path) -> dict[str, dict[str, Any]]:
+def read_voc(folder: Path, workers: int = 1, needed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Read every set there is, as ``resnet.data.objects.write_description`` takes them.
 
     A set's images are numbered from 1 in the order of its list, its objects from 1 too, and the classes from 1 in
     alphabetical order. Boxes are continuous: VOC's ``xmin`` 1 and ``xmax`` 2 become left 0 and width 2; ones that leave
-    the picture by up to a pixel are clipped. A test set without any XML file is ``unlabelled``.
+    the picture by up to a pixel are clipped. A test set without any XML file is ``unlabelled``. Every picture is
+    decoded once.
 
     Args:
         folder: the VOCdevkit.
+        workers: number of processes that decode.
+        needed: sets that must be there.
 
     Returns:
         ``voc2007_trainval``, ``voc2007_test``, ``voc2012_train``, ``voc2012_val``, ``voc2012_trainval`` and
@@ -57,11 +62,23 @@ def read_voc(folder: Path) -> dict[str, dict[str, Any]]:
     names = {key: read_list(path) for key, path in lists.items() if path.is_file()}
     if not names:
         raise UserError(f"{folder} is not a VOCdevkit: it has no VOC2007/ or VOC2012/ImageSets/Main/trainval.txt")
-    numbers = {name: number for number, name in enumerate(read_classes(folder), start=1)}
-    progress = Progress(sum(map(len, names.values())), title=folder.name, unit="pictures", speed_unit="pictures")
-    sets = {key: _read_set(folder, lists[key], key, names[key], numbers, progress) for key in names}
-    progress.close()
-    return sets
+    if missing := sorted(set(needed) - set(names)):
+        raise UserError(f"{lists[missing[0]]} is missing; {folder} needs {', '.join(sorted(needed))}")
+    classes = read_classes(folder)
+    check_classes(folder, classes)
+    for key, listed in names.items():
+        for name in listed:
+            if not (folder / _picture(lists[key], name)).is_file():
+                raise UserError(_missing(folder / _picture(lists[key], name), lists[key]))
+    files = (_picture(lists[key], name) for key, listed in names.items() for name in listed)
+    sizes = checked_sizes(folder, files, workers)
+    numbers = {name: number for number, name in enumerate(classes, start=1)}
+    return {key: _read_set(lists[key], key, names[key], sizes, numbers) for key in names}
+
+
+def _picture(listed: Path, name: str) -> str:
+    """Return the picture's path below the VOCdevkit."""
+    return f"{listed.parents[2].name}/JPEGImages/{name}.jpg"
 
 
 def read_classes(folder: Path) -> list[str]:
@@ -71,6 +88,7 @@ def read_classes(folder: Path) -> list[str]:
         UserError: there is none.
     """
     files = [path.name for year in YEARS for path in (folder / year / "ImageSets/Main").glob("?*_trainval.txt")]
+    files = [name for name in files if not is_hidden(name)]
     if not files:
         raise UserError(
             f"{folder} names no classes: VOC2007/ImageSets/Main/<class>_trainval.txt are missing; they are in the "
@@ -85,47 +103,45 @@ def read_list(path: Path) -> list[str]:
     Raises:
         UserError: there is none, one is no name, or one is there twice.
     """
-    names = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    names = [line.strip() for line in read_lines(path)]
     seen = set()
     for line, name in enumerate(names, start=1):
-        if not re.fullmatch(r"\w+", name.strip()):
+        if not name.isprintable() or name in ("", ".", "..") or "/" in name:
             raise UserError(f"{path}, line {line}: {name!r} is not the name of a picture")
-        if name.strip() in seen:
-            raise UserError(f"{path}, line {line}: {name.strip()} is there a second time; remove it")
-        seen.add(name.strip())
+        if name in seen:
+            raise UserError(f"{path}, line {line}: {name} is there a second time; remove it")
+        seen.add(name)
     if not names:
         raise UserError(f"{path} names no picture")
-    return [name.strip() for name in names]
+    return names
 
 
 def _read_set(
-    folder: Path, listed: Path, key: str, names: list[str], numbers: dict[str, int], progress: Progress
+    listed: Path, key: str, names: list[str], sizes: dict[str, tuple[int, int]], numbers: dict[str, int]
 ) -> dict[str, Any]:
-    year = listed.parent.parent.parent
+    annotations = listed.parents[2] / "Annotations"
     test = listed.stem == "test"
-    unlabelled = key == SERVER or (test and not any((year / "Annotations" / f"{name}.xml").is_file() for name in names))
+    unlabelled = key == SERVER or (test and not any((annotations / f"{name}.xml").is_file() for name in names))
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     value = {"images": [], "annotations": [], "categories": categories, "unlabelled": unlabelled}
     for number, name in enumerate(names, start=1):
-        picture = year / "JPEGImages" / f"{name}.jpg"
-        if not picture.is_file():
-            raise UserError(_missing(picture, listed, folder))
-        width, height = picture_size(picture)
-        file = picture.relative_to(folder).as_posix()
+        file = _picture(listed, name)
+        width, height = sizes[file]
         value["images"].append({"id": number, "file_name": file, "width": width, "height": height})
         if not unlabelled:
-            path = year / "Annotations" / f"{name}.xml"
+            path = annotations / f"{name}.xml"
             if not path.is_file():
-                raise UserError(_missing(path, listed, folder))
+                raise UserError(_missing(path, listed))
             for fields in read_annotation(path, (width, height), numbers):
                 place = len(value["annotations"]) + 1
                 value["annotations"].append({"id": place, "image_id": number, **fields})
-        progress.step()
+    if not unlabelled:
+        check_objects(listed, value["annotations"])
     return value
 
 
-def _missing(path: Path, listed: Path, folder: Path) -> str:
-    return f"{path} is missing, but {listed} names it; put it back, or delete {folder} to unpack the archives again"
+def _missing(path: Path, listed: Path) -> str:
+    return f"{path} is missing, but {listed} names it; put it there"
 
 
 def read_annotation(path: Path, size: tuple[int, int], numbers: dict[str, int]) -> list[dict[str, Any]]:

@@ -206,9 +206,13 @@ def write_voc_submission(folder: Path, ground_truth: dict[str, Any], detections:
     class without detections is empty: the server asks for all.
 
     Raises:
-        UserError: a detection names a picture or a class that the set does not have, or the disk is full.
+        UserError: a detection names a picture or a class that the set does not have, a class has no name for a file,
+            or the disk is full.
     """
     _check_numbers(ground_truth, detections)
+    for category in ground_truth["categories"]:
+        if "/" in category["name"] or "\0" in category["name"]:
+            raise UserError(f"class {category['name']!r} cannot be part of a file's name, as the server's files need")
     stems = {image["id"]: Path(image["file_name"]).stem for image in ground_truth["images"]}
     lines: dict[int, list[str]] = {category["id"]: [] for category in ground_truth["categories"]}
     _, _, boxes = _columns(detections)

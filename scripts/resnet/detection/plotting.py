@@ -152,6 +152,8 @@ def _draw_boxes(axis: "Axes", found: Found, width: int) -> None:
             va="bottom" if top > 0.08 * width else "top",
             bbox={"facecolor": found.colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
             clip_on=True,
+            # Names of classes are no formulas.
+            parse_math=False,
         )
 
 
