@@ -8,8 +8,7 @@ from typing import Any
 
 from resnet.claims import COLUMNS, Facts, check_claims
 from resnet.errors import run_program
-from resnet.files import write_rows
-from resnet.plotting import model_of
+from resnet.files import model_of, write_rows
 from resnet.tables import read_evaluations, read_paper, read_results
 
 

@@ -197,6 +197,49 @@ def test_a_comment_or_other_hardware_does_not_retrain_but_a_setting_does(built, 
     assert executed(output, "train_cifar10") == 1, output
 
 
+def rules_after(folder: Path, file: str, old: str, new: str) -> set[str]:
+    """The rules that would run after an edit of a file, which is taken back."""
+    path = folder / file
+    text, times = path.read_text(), path.stat()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    code, output = snakemake(folder, "-n", "--configfile", "config.yaml", "changes.yaml")
+    path.write_text(text)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert code == 0, output
+    return set(re.findall(r"^(?:local)?rule (\w+):", output, re.MULTILINE)) - {"all"}
+
+
+@pytest.mark.parametrize(
+    ("file", "rules"),
+    [
+        ("detection/plotting.py", {"plot_detections", "plot_detection_curves"}),
+        (
+            "tables.py",
+            {f"tabulate_{name}" for name in ("table1", "table5", "table6", "measures", "detections")}
+            | {"tabulate_cifar_architectures", "check_claims"},
+        ),
+        ("report.html.j2", set()),
+        ("detection/metrics.py", {"write_submission"}),
+    ],
+)
+def test_an_edit_makes_again_what_is_drawn_or_written_by_that_file(built, file, rules):
+    ending = {"py": "# a comment\n", "j2": "<!-- a comment -->\n"}[file.rsplit(".", 1)[1]]
+    text = (built / "scripts/resnet" / file).read_text()
+    found = rules_after(built, f"scripts/resnet/{file}", text, text + ending)
+    assert found - {"render_report"} == rules
+    assert ("render_report" in found) == (file != "detection/metrics.py")
+
+
+def test_a_raised_version_makes_that_work_again_and_what_comes_of_it(built):
+    raised = rules_after(built, "scripts/resnet/versions.py", '"evaluate_detections": 1', '"evaluate_detections": 2')
+    assert "evaluate_detections" in raised
+    assert not raised & {"detect_objects", "train_detector", "evaluate_imagenet", "tabulate_table6"}
+    raised = rules_after(built, "scripts/resnet/versions.py", '"decode": ', '"decode": 1')
+    assert raised >= {"measure_pixels", "train_imagenet", "evaluate_imagenet", "train_detector", "detect_objects"}
+    assert not raised & {"prepare_handwriting", "train_cifar10", "measure_responses"}
+
+
 def test_a_single_target_makes_only_its_ancestors(project):
     code, output = snakemake(project, *configure(project, TINY), "--", "results/fig1.pdf")
     assert code == 0, output

@@ -300,6 +300,11 @@ def checksum(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
+def model_of(path: Path) -> str:
+    """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
+    return path.parent.parent.name
+
+
 @contextlib.contextmanager
 def folder_lock(folder: Path, wait: bool) -> Iterator[None]:
     """Hold ``folder``'s lock, which the kernel releases when the process ends, however it ends.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from resnet.errors import UserError
-from resnet.files import atomic_path
+from resnet.files import atomic_path, model_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,11 +52,6 @@ THEME = {
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
 }
-
-
-def model_of(path: Path) -> str:
-    """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
-    return path.parent.parent.name
 
 
 def read_runs(paths: Iterable[Path], columns: set[str]) -> dict[str, "pd.DataFrame"]:

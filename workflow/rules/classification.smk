@@ -51,6 +51,7 @@ rule measure_responses:
         gpu=TRAINING_GPUS,
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
+        versions=versions("measure_responses"),
     shell:
         "python scripts/measure_responses.py --data {input.data} --run-folder {params.run} --threads {threads} "
         "--output {output} > {log} 2>&1"
@@ -108,6 +109,7 @@ rule import_weights:
     params:
         run=lambda wildcards, output: Path(output.config).parent,
         sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.net, 0)),
+        versions=versions("import_weights"),
     shell:
         "python scripts/import_weights.py --model {wildcards.net} --weights {input.weights:q} "
         "{params.sizes} --run-folder {params.run} > {log} 2>&1"
@@ -140,6 +142,7 @@ rule evaluate_imagenet:
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         sides=CONFIG.imagenet.settings["multiscale_sides"],
+        versions=versions("decode", "evaluate_imagenet"),
     shell:
         "python scripts/evaluate_imagenet.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
         "--protocol {wildcards.protocol} --sides {params.sides} --output {output.result} "
@@ -161,6 +164,7 @@ rule evaluate_ensemble:
         "../../environment.yml"
     params:
         submission=lambda wildcards, output: Path(output[0]).with_name("test_submission.txt"),
+        versions=versions("evaluate_imagenet"),
     shell:
         "python scripts/evaluate_ensemble.py --data {input.data} --predictions {input.predictions} --output {output} "
         "--submission {params.submission} > {log} 2>&1"

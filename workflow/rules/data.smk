@@ -11,6 +11,8 @@ rule prepare_digits:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        versions=versions("prepare_cifar10"),
     shell:
         "python scripts/prepare_digits.py --output {output} > {log} 2>&1"
 
@@ -56,6 +58,7 @@ rule prepare_cifar10:
             if CONFIG.data["cifar10"]["folder"]
             else f"--archive {input.archive}"
         ),
+        versions=versions("prepare_cifar10"),
     shell:
         "python scripts/prepare_cifar10.py {params.source} --output {output} > {log} 2>&1"
 
@@ -70,6 +73,8 @@ rule prepare_handwriting:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        versions=versions("prepare_imagenet"),
     shell:
         "python scripts/prepare_handwriting.py --output {output} > {log} 2>&1"
 
@@ -91,6 +96,7 @@ rule prepare_imagenet:
             for key in ("folder", "archives")
             if CONFIG.data["imagenet"][key]
         ),
+        versions=versions("prepare_imagenet"),
     shell:
         "python scripts/prepare_imagenet.py {params.source} --output {output} > {log} 2>&1"
 
@@ -112,6 +118,8 @@ rule measure_pixels:
     threads: 2 if CONFIG.scale == "demo" else 16
     resources:
         runtime="12h",
+    params:
+        versions=versions("decode", "measure_pixels"),
     shell:
         "python scripts/measure_pixels.py --data {input} --test-side {wildcards.side} --image-size {wildcards.size} "
         "--workers {threads} --output {output} > {log} 2>&1"
@@ -142,6 +150,8 @@ rule prepare_scenes:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        versions=versions("prepare_detection"),
     shell:
         "python scripts/prepare_scenes.py --output-voc {output.voc} --output-coco {output.coco} > {log} 2>&1"
 
@@ -168,6 +178,7 @@ rule prepare_voc:
             if CONFIG.data["voc"]["folder"]
             else f"--archives {' '.join(map(shlex.quote, map(str, input)))}"
         ),
+        versions=versions("prepare_detection"),
     shell:
         "python scripts/prepare_voc.py {params.source} --experiments {params.experiments} --workers {threads} "
         "--output {output} > {log} 2>&1"
@@ -195,6 +206,7 @@ rule prepare_coco:
             if CONFIG.data["coco"]["folder"]
             else f"--archives {input.archives}"
         ),
+        versions=versions("prepare_detection"),
     shell:
         "python scripts/prepare_coco.py {params.source} --year {params.year} --workers {threads} "
         "--output {output} > {log} 2>&1"

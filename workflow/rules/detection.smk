@@ -24,6 +24,7 @@ rule measure_statistics:
         run=lambda wildcards, input: Path(input.weights).parent,
         side=CONFIG.detector.statistics["side"],
         images=f"--images {CONFIG.detector.statistics['images']}" if CONFIG.detector.statistics["images"] else "",
+        versions=versions("decode", "measure_statistics"),
     shell:
         "python scripts/measure_statistics.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
         "--side {params.side} {params.images} "
@@ -87,6 +88,7 @@ rule detect_objects:
         gpu=TRAINING_GPUS,
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
+        versions=versions("decode", "detect_objects"),
     shell:
         "python scripts/detect_objects.py --data {input.data} --run-folder {params.run} --output {output} "
         f"{to_flags(CONFIG.hardware)} > {{log}} 2>&1"
@@ -107,6 +109,8 @@ rule evaluate_detections:
     localrule: True
     conda:
         "../../environment.yml"
+    params:
+        versions=versions("evaluate_detections"),
     shell:
         "python scripts/evaluate_detections.py --data {input.data} --result {input.result} "
         "--detections {input.detections} --output {output.result} --classes {output.classes} > {log} 2>&1"
@@ -114,6 +118,8 @@ rule evaluate_detections:
 
 rule write_submission:
     input:
+        program="scripts/write_submission.py",
+        library=library("scripts/write_submission.py"),
         data=lambda wildcards: detection_data(wildcards.experiment),
         detections=rules.detect_objects.output,
     output:
@@ -126,5 +132,5 @@ rule write_submission:
     conda:
         "../../environment.yml"
     shell:
-        "python scripts/write_submission.py --data {input.data} --experiment {wildcards.experiment} "
+        "python {input.program} --data {input.data} --experiment {wildcards.experiment} "
         "--detections {input.detections} --output {output} > {log} 2>&1"

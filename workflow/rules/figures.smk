@@ -1,10 +1,11 @@
-# Figures in the paper's look, drawn from the runs' CSV files. Each follows its program and the paper's drawing.
+# Figures in the paper's look, drawn from the runs' CSV files. Each follows its program, what that imports, and the
+# paper's drawing.
 
 
 rule plot_errors:
     input:
         program="scripts/plot_errors.py",
-        library="scripts/resnet/plotting.py",
+        library=library("scripts/plot_errors.py"),
         drawing="workflow/paper/{figure}.yaml",
         metrics=lambda wildcards: first_runs("metrics.csv", FIGURE_MODELS[wildcards.figure]),
     output:
@@ -36,7 +37,7 @@ rule plot_errors:
 rule plot_responses:
     input:
         program="scripts/plot_responses.py",
-        library="scripts/resnet/plotting.py",
+        library=library("scripts/plot_responses.py"),
         drawing="workflow/paper/fig7.yaml",
         responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
     output:
@@ -64,7 +65,7 @@ rule plot_responses:
 rule plot_detection_curves:
     input:
         program="scripts/plot_detection_curves.py",
-        library="scripts/resnet/detection/plotting.py",
+        library=library("scripts/plot_detection_curves.py"),
         metrics=[path for experiment in MEASURED for path in first_detectors("metrics.csv", experiment)],
     output:
         pdf="results/detection_curves.pdf",
@@ -91,7 +92,7 @@ rule plot_detection_curves:
 rule plot_detections:
     input:
         program="scripts/plot_detections.py",
-        library="scripts/resnet/detection/plotting.py",
+        library=library("scripts/plot_detections.py"),
         data=lambda wildcards: detection_data(wildcards.experiment),
         detections=lambda wildcards: first_detectors("evaluation/detections.json", wildcards.experiment),
     output:

@@ -4,8 +4,7 @@
 rule render_report:
     input:
         program="scripts/render_report.py",
-        library=["scripts/resnet/report.py", "scripts/resnet/tables.py"],
-        template="scripts/resnet/report.html.j2",
+        library=library("scripts/render_report.py"),
         errors=expand("results/table{number}.csv", number=range(2, 6)),
         published=expand("workflow/paper/table{number}.yaml", number=range(2, 6)),
         table1=[rules.tabulate_table1.output.csv, "workflow/paper/table1.yaml"],

@@ -1,10 +1,10 @@
-# Tables beside the paper's values. Each follows its program: editing that makes the table again.
+# Tables beside the paper's values. Each follows its program and what that imports: editing them makes it again.
 
 
 rule tabulate_table6:
     input:
         program="scripts/tabulate_table6.py",
-        library="scripts/resnet/tables.py",
+        library=library("scripts/tabulate_table6.py"),
         paper="workflow/paper/table6.yaml",
         results=all_runs("result.json", TABLE6_MODELS),
     output:
@@ -32,7 +32,7 @@ rule tabulate_table6:
 rule tabulate_cifar_architectures:
     input:
         program="scripts/tabulate_cifar_architectures.py",
-        library="scripts/resnet/architectures.py",
+        library=library("scripts/tabulate_cifar_architectures.py"),
         paper="workflow/paper/cifar_architectures.yaml",
     output:
         csv=report(
@@ -60,7 +60,7 @@ rule tabulate_cifar_architectures:
 rule tabulate_table1:
     input:
         program="scripts/tabulate_table1.py",
-        library="scripts/resnet/architectures.py",
+        library=library("scripts/tabulate_table1.py"),
         paper="workflow/paper/table1.yaml",
     output:
         csv=report(
@@ -84,7 +84,7 @@ rule tabulate_table1:
 rule tabulate_measures:
     input:
         program="scripts/tabulate_measures.py",
-        library="scripts/resnet/tables.py",
+        library=library("scripts/tabulate_measures.py"),
         paper="workflow/paper/{table}.yaml",
         evaluations=lambda wildcards: evaluations(wildcards.table),
     output:
@@ -131,6 +131,7 @@ use rule tabulate_measures as tabulate_detections with:
 rule tabulate_classes:
     input:
         program="scripts/tabulate_classes.py",
+        library=library("scripts/tabulate_classes.py"),
         classes=detectors("evaluation/classes.csv"),
         evaluations=detectors("evaluation/average_precision.json"),
     output:
@@ -157,7 +158,7 @@ rule tabulate_classes:
 use rule tabulate_measures as tabulate_table5 with:
     input:
         program="scripts/tabulate_measures.py",
-        library="scripts/resnet/tables.py",
+        library=library("scripts/tabulate_measures.py"),
         paper="workflow/paper/table5.yaml",
         evaluations=rules.evaluate_ensemble.output,
     output:
@@ -177,7 +178,7 @@ use rule tabulate_measures as tabulate_table5 with:
 rule check_claims:
     input:
         program="scripts/check_claims.py",
-        library="scripts/resnet/claims.py",
+        library=library("scripts/check_claims.py"),
         claims="workflow/paper/claims.yaml",
         results=all_runs("result.json"),
         responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
