@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from resnet.errors import UserError
 from resnet.settings import Hardware
+
+# torch's own limit on waiting for each other is 10 to 30 minutes, which finds processes that hang.
+LONG = timedelta(days=365)
 
 
 class Processes:
@@ -47,6 +51,7 @@ class Processes:
                 dist.init_process_group("nccl" if on_gpu else "gloo")
             # What is agreed on between updates goes through the host, so that no GPU waits for it.
             self.control = dist.new_group(backend="gloo") if on_gpu else dist.group.WORLD
+            self.patient = dist.new_group(backend="gloo", timeout=LONG)
 
     @property
     def is_main(self) -> bool:
@@ -115,6 +120,11 @@ class Processes:
         """Wait until every process has come here."""
         if self.count > 1:
             dist.barrier(group=self.control)
+
+    def wait_long(self) -> None:
+        """Wait until every process has come here, however long one waits for a lock: ``wait`` gives up earlier."""
+        if self.count > 1:
+            dist.barrier(group=self.patient)
 
     def leave(self) -> None:
         """Part from the others."""

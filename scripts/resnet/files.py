@@ -1,10 +1,10 @@
-"""Files that are whole or absent, and folders that one process at a time may write."""
+"""Files that are whole or absent, and locks for work that one process at a time may do."""
 
 import codecs
 import contextlib
 import csv
 import dataclasses
-import fcntl
+import errno
 import functools
 import hashlib
 import io
@@ -23,10 +23,16 @@ from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
+from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from resnet.errors import UserError
 
 Arrays = TypeVar("Arrays")
+# What a file system without flock answers.
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+LOCK_POLL_SECONDS = 0.5
+# A holder that has not been heard of for so long is taken for dead, where the kernel cannot tell.
+LEASE_SECONDS = 120.0
 
 # .<name>.<process>@<host>.tmp, as atomic_path names what is not whole yet; earlier ones have no host.
 TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(?:@(?P<host>.+))?\.tmp")
@@ -306,26 +312,54 @@ def model_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path, wait: bool) -> Iterator[None]:
-    """Hold ``folder``'s lock, which the kernel releases when the process ends, however it ends.
+def lock(path: Path, work: str, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file ``path``, which the kernel releases when the process ends, however it ends.
 
-    With ``wait``, wait for the process that holds it (one that an earlier, killed Snakemake left behind, say).
+    Where the file system has no such locks (Lustre mounted without flock), a file that its holder touches now and then
+    takes their place.
+
+    Args:
+        path: the lock file; it stays when the lock is released.
+        work: what is done under the lock, as in "training in <folder>".
+        wait: wait for the process that holds it (one that an earlier, killed Snakemake left behind, say).
 
     Raises:
-        UserError: another process holds it and ``wait`` is false.
+        UserError: another process holds it and ``wait`` is false; or the lock file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            if not wait:
-                raise UserError(f"{holder} is already training in {folder}; stop it or wait until it ends") from None
-            print(f"waiting for {holder}, which is training in {folder}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%F %T')})\n")
-        file.flush()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = _acquire(path, work, wait)
+    except OSError as error:
+        raise UserError(f"cannot lock {path}: {error.strerror or error}") from None
+    try:
         yield
+    finally:
+        held.release()
+
+
+def _acquire(path: Path, work: str, wait: bool) -> BaseFileLock:
+    """Return the lock, acquired, of the kind that the file system has."""
+    options = {"thread_local": False, "poll_interval": LOCK_POLL_SECONDS}
+    held: BaseFileLock = FileLock(path, fallback_to_soft=False, **options)
+    try:
+        try:
+            held.acquire(blocking=False)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            held = SoftFileLease(path.with_name(path.name + ".lease"), lease_duration=LEASE_SECONDS, **options)
+            held.acquire(blocking=False)
+    except Timeout:
+        holder = path.read_text(encoding="utf-8").strip() or "another process"
+        if not wait:
+            raise UserError(f"{holder} is already {work}; stop it or wait until it ends") from None
+        print(f"waiting for {holder}, which is {work}", flush=True)
+        held.acquire()
+    me = f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%F %T')})\n"
+    path.write_text(me, encoding="utf-8")
+    return held
+
+
+def folder_lock(folder: Path, wait: bool) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of a run folder, so that one process at a time trains in it; see ``lock``."""
+    return lock(folder / "lock", f"training in {folder}", wait)

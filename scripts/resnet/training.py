@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -309,8 +309,7 @@ def train(
         StoppedError: asked to stop; a checkpoint has been written.
     """
     processes = Processes(hardware)
-    lock = folder_lock(folder, wait) if processes.is_main else contextlib.nullcontext()
-    with lock, StopSignals() as stop:
+    with training_lock(folder, wait, processes), StopSignals() as stop:
         run = Training(recipe, hardware, build_task, processes)
         if (state := load_checkpoint(run, folder)) is not None:
             run.restore(state)
@@ -323,12 +322,22 @@ def train(
             run.begin_slice(hardware.threads)
         run_loop(run, folder, hardware.checkpoint_seconds, stop)
         if processes.is_main:
+            # All together, as Snakemake has deleted the earlier ones if it was started again in the meantime.
+            write_yaml(folder / "config.yaml", resolved_settings(run))
             write_rows(folder / "metrics.csv", run.columns, run.rows)
             checkpoint.save_weights(folder / "weights.pt", run.task.weights())
             write_json(folder / "result.json", run.result())
             write_json(folder / "environment.json", environment(run))
         processes.wait()
         processes.leave()
+
+
+@contextlib.contextmanager
+def training_lock(folder: Path, wait: bool, processes: Processes) -> Iterator[None]:
+    """Hold the lock of a run folder for all processes: process 0 takes it, the others wait until it has."""
+    with folder_lock(folder, wait) if processes.is_main else contextlib.nullcontext():
+        processes.wait_long()
+        yield
 
 
 def load_checkpoint(run: Training, folder: Path) -> dict[str, Any] | None:
