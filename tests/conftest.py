@@ -1,21 +1,38 @@
 """What the tests share: a tiny data set in CIFAR-10's layout, a copy of the project, and ways to run programs."""
 
+import contextlib
 import functools
+import io
+import multiprocessing
 import os
+import runpy
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from resnet.cifar import cifar_task
 from resnet.data import cifar10
+from resnet.distributed import Processes
 from resnet.settings import CifarRecipe
+from resnet.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKS = ROOT.parent / "shared/data"
+# The tests are spread over the cores (pytest -n), so each process, and what it starts, computes in one thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 CLASSES = tuple(f"class{number}" for number in range(10))
 
 
@@ -58,22 +75,133 @@ def task(recipe: CifarRecipe, dataset: Path) -> functools.partial:
     return functools.partial(cifar_task, recipe, cifar10.read_description(dataset))
 
 
+def in_float64(build_task: Callable[[Processes], Task]) -> Callable[[Processes], Task]:
+    """Return what builds the same task with a network that computes in float64.
+
+    In float32, batch normalisation over few values multiplies rounding errors from update to update, and how much
+    depends on the processor. In float64, what is equal but for rounding is equal to many digits on every processor.
+    """
+
+    def build(processes: Processes) -> Task:
+        built = build_task(processes)
+        compute_in_float64(built.net)
+        return built
+
+    return build
+
+
+def compute_in_float64(net: nn.Module) -> nn.Module:
+    """Make a network compute in float64, also on images in float32; return it."""
+    first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+    first.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    return net.double()
+
+
 def command_line(name: str, *arguments: object) -> list[str]:
     """Return the command that starts a program of ``scripts/``."""
     return [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *map(str, arguments)]
 
 
-def program(name: str, *arguments: object) -> subprocess.Popen:
-    """Start a program of ``scripts/``."""
-    command = command_line(name, *arguments)
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 def run_program(name: str, *arguments: object) -> tuple[int, str]:
-    """Run a program to its end; return exit code and output."""
-    process = program(name, *arguments)
-    output, _ = process.communicate(timeout=300)
-    return process.returncode, output
+    """Run a program of ``scripts/`` in this process, which costs no import of torch; return exit code and output."""
+    output, threads = io.StringIO(), torch.get_num_threads()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            become(command_line(name, *arguments)[1:])
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        finally:
+            torch.set_num_threads(threads)
+        if isinstance(code, str):
+            print(code)
+            code = 1
+    return code or 0, output.getvalue()
+
+
+def become(command: list[str]) -> None:
+    """Do what ``python`` with this command line does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", command)
+        runpy.run_path(command[0], run_name="__main__")
+
+
+# Forks processes in milliseconds, as it has imported what they need, torch above all. It computes nothing itself:
+# a process that has may not be forked.
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["conftest", "resnet.imagenet", "resnet.detection.training", "resnet.detection.testing"])
+
+
+class Started:
+    """Processes of their own that call a function together, as torchrun would start them; used as a ``Popen`` is."""
+
+    def __init__(self, count: int, function: Callable, *arguments: object) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            group = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": server.getsockname()[1]}
+        receiver, sender = SERVER.Pipe(duplex=False)
+        self.processes = []
+        for rank in range(count):
+            environment = {**group, "RANK": rank, "LOCAL_RANK": rank} if count > 1 else {}
+            self.processes.append(SERVER.Process(target=call, args=(sender, environment, function, *arguments)))
+        # The server finds what it is to import by this variable alone.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+            for process in self.processes:
+                process.start()
+        sender.close()
+        self.pid = self.processes[0].pid
+        self.stdout = os.fdopen(os.dup(receiver.fileno()), encoding="utf-8")
+
+    @property
+    def returncode(self) -> int | None:
+        codes = [process.exitcode for process in self.processes]
+        return None if None in codes else next(filter(None, codes), 0)
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        for process in self.processes:
+            if process.is_alive():
+                os.kill(process.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float = 300) -> int:
+        for process in self.processes:
+            process.join(timeout)
+        assert self.returncode is not None, "the processes do not end"
+        return self.returncode
+
+    def communicate(self, timeout: float = 300) -> tuple[str, None]:
+        timer = threading.Timer(timeout, self.kill)
+        timer.start()
+        with self.stdout:
+            output = self.stdout.read()
+        timer.cancel()
+        self.wait()
+        return output, None
+
+
+def call(output: Connection, environment: dict[str, object], function: Callable, *arguments: object) -> None:
+    """Call a function whose output goes elsewhere."""
+    for stream in (1, 2):
+        os.dup2(output.fileno(), stream)
+    output.close()
+    os.environ.update({key: str(value) for key, value in environment.items()})
+    function(*arguments)
+
+
+def program(name: str, *arguments: object, processes: int = 1) -> Started:
+    """Start a program of ``scripts/`` in a process of its own, or in several that work together."""
+    return Started(processes, become, command_line(name, *arguments)[1:])
 
 
 @pytest.fixture

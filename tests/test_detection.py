@@ -9,11 +9,8 @@ import json
 import math
 import os
 import random
-import runpy
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
 import time
 from types import SimpleNamespace
@@ -25,7 +22,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 import yaml
-from conftest import ROOT, command_line, program
+from conftest import ROOT, program, run_program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -220,25 +217,11 @@ def arguments(packs, classifiers, folder, recipe, hardware=None, **changes):
 
 
 def run_here(name, *options):
-    """Run a program in this process, which costs no import of torch; return its error, None without one.
-
-    Anything but the one clear error of a program is raised.
-    """
-    script = ROOT / f"scripts/{name}.py"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(script), *map(str, options)])
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-    return None
-
-
-def two_processes(*command):
-    python, *rest = command_line(*command)
-    run = [python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *rest]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    """Run a program in this process; return its one clear error, None without one."""
+    code, output = run_program(name, *options)
+    print(output)
+    assert "Traceback" not in output, output
+    return output.splitlines()[-1] if code else None
 
 
 def same_weights(ours, theirs):
@@ -953,7 +936,7 @@ def test_a_state_restored_anywhere_goes_on_with_the_same_bits(packs, classifiers
 def finished_by_two(packs, classifiers, tmp_path_factory):
     """A run folder of COCO that two processes have trained."""
     folder = tmp_path_factory.mktemp("runs") / "two"
-    process = two_processes(*arguments(packs, classifiers, folder, recipe_of_two()))
+    process = program(*arguments(packs, classifiers, folder, recipe_of_two()), processes=2)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert output.count("trained 10 iterations") == 1, "one process speaks"
@@ -1148,7 +1131,7 @@ def detect(packs, run, output, data="coco", processes=1):
     if processes == 1:
         assert run_here(*command) is None
     else:
-        process = two_processes(*command)
+        process = program(*command, processes=2)
         text, _ = process.communicate(timeout=300)
         assert process.returncode == 0, text
     return json.loads(output.read_text())

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import command_line, program, run_program, task, tiny_recipe
+from conftest import command_line, in_float64, program, run_program, task, tiny_recipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,10 +98,11 @@ def test_kill_9_at_any_moment_and_resume_gives_the_same_bits(finished, dataset, 
     kills, moment = 0, random.Random(attempt)
     process = program(*command)
     # Kill at random moments once the first checkpoint is there, twice; then let it end.
+    seconds = json.loads((finished / "environment.json").read_text())["seconds"]
     for _ in range(2):
         while not (folder / checkpoint.NAME).exists() and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(moment.uniform(0, 1.2))
+        time.sleep(moment.uniform(0, 0.4 * seconds))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
@@ -343,12 +344,13 @@ def test_an_unknown_model_fails_before_torch_is_imported(dataset, tmp_path):
 
 def test_torch_compile_trains_the_same_net(dataset):
     recipe = tiny_recipe(iterations=3)
-    runs = [Training(recipe, Hardware(device="cpu", compile=word), task(recipe, dataset)) for word in ("false", "true")]
+    build = in_float64(task(recipe, dataset))
+    runs = [Training(recipe, Hardware(device="cpu", compile=word), build) for word in ("false", "true")]
     for run in runs:
         for _ in range(3):
             run.update()
     for ours, theirs in zip(runs[0].net.parameters(), runs[1].net.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
 def test_recomputing_follows_the_memory_and_is_not_compiled(dataset):
@@ -375,9 +377,9 @@ def test_totals_against_counting(dataset):
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(finished, dataset):
-    run = Training(tiny_recipe(), Hardware(device="cpu"), task(tiny_recipe(), dataset))
+    run = Training(tiny_recipe(), Hardware(device="cpu"), in_float64(task(tiny_recipe(), dataset)))
     test = run.task.evaluation["test"]
     whole = evaluate(run.net, test, run.autocast)
     test.batch_size = 7
-    assert evaluate(run.net, test, run.autocast) == pytest.approx(whole, rel=1e-5)
+    assert evaluate(run.net, test, run.autocast) == pytest.approx(whole, rel=1e-6)
     assert run.net.training
