@@ -104,7 +104,7 @@ def command_line(name: str, *arguments: object) -> list[str]:
 
 def run_program(name: str, *arguments: object) -> tuple[int, str]:
     """Run a program of ``scripts/`` in this process, which costs no import of torch; return exit code and output."""
-    output, threads = io.StringIO(), torch.get_num_threads()
+    output, threads = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True), torch.get_num_threads()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             become(command_line(name, *arguments)[1:])
@@ -119,7 +119,7 @@ def run_program(name: str, *arguments: object) -> tuple[int, str]:
         if isinstance(code, str):
             print(code)
             code = 1
-    return code or 0, output.getvalue()
+    return code or 0, output.buffer.getvalue().decode()
 
 
 def become(command: list[str]) -> None:
@@ -195,6 +195,7 @@ def call(output: Connection, environment: dict[str, object], function: Callable,
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
     output.close()
+    sys.stdout, sys.stderr = (open(stream, "w", encoding="utf-8", closefd=False) for stream in (1, 2))  # noqa: SIM115
     os.environ.update({key: str(value) for key, value in environment.items()})
     function(*arguments)
 
