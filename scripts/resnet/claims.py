@@ -1,411 +1,283 @@
-"""The paper's claims, tested on what was measured; no torch.
+"""The paper's claims, judged on what was measured; no torch.
 
-The statements are in ``workflow/paper/claims.yaml``; each has its test here, under the same id. A test returns whether
-the claim holds (None: this run of the workflow cannot tell) and the evidence as a person would want to read it.
+A claim is data, in ``workflow/paper/claims.yaml``: a statement, and one test or more, all of which must hold. A test
+compares networks by one of ``KINDS`` on one or more of ``facts.MEASURES``, or is one of ``FACT_KINDS``, which look at
+counts and settings. ``comparisons`` says when a comparison holds, fails, or is open.
 """
 
 import dataclasses
-import itertools
-import statistics
+import math
 from collections.abc import Callable
 from typing import Any
 
+from resnet.comparisons import (
+    Comparison,
+    Measured,
+    Verdict,
+    above,
+    below,
+    closest,
+    falls,
+    lower,
+    no_worse,
+    positive,
+    reaches,
+    rises,
+    similar,
+    together,
+)
 from resnet.errors import UserError
+from resnet.facts import MEASURES, Facts, Measure, MissingError, found
 
-COLUMNS = ("claim", "section", "statement", "verdict", "evidence", "scale")
-VERDICTS = {True: "holds", False: "does not hold", None: "not tested"}
-
-Outcome = tuple[bool | None, str]
+# The columns of claims.csv, one row per claim:
+# verdict     holds, open, does not hold, not seen at this scale, or not tested
+# reason      why it is not tested, or what sets the runs apart from the paper's
+# evidence    the numbers
+# closest     the comparison on which the verdict hangs, as a sum that should be above zero
+# difference  that sum, in the numbers' unit (percentage points, mostly)
+# margin      the difference that chance explains
+# runs        how many runs were compared
+# samples     the size of the smallest set that a number was measured on: images, or objects of detectors
+# comparable  yes where all runs have the paper's recipe and data, no where not, empty where no run is looked at
+COLUMNS = (
+    "claim", "section", "statement", "verdict", "reason", "evidence", "closest", "difference", "margin", "runs",
+    "samples", "comparable", "scale",
+)  # fmt: skip
+SHOWN_DIFFERENCES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
-    """What was measured.
+class Finding:
+    """What a test found: its comparisons, the numbers of runs that they compare, and both as text."""
 
-    Attributes:
-        results: per model, ``result.json`` of each run.
-        responses: per model, the standard deviation of each layer's response.
-        architectures: per model, its row of ``cifar_architectures.csv``.
-        imagenet: as ``results``, of the networks on ImageNet.
-        evaluations: per protocol and model, ``evaluation/<protocol>.json`` of each run.
-        curves: per model of Fig. 4, the rows of ``metrics.csv``.
-        table1: per method, its row of ``table1.csv``.
-        detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run.
-        detectors: per ``<experiment>/<model>``, ``config.yaml`` of each run.
+    comparisons: list[Comparison]
+    evidence: str
+    measured: tuple[Measured, ...] = ()
+
+
+Parameters = dict[str, Any]
+# Each compares the numbers of the models of a test, in their order; the parameters are the test's other keys.
+KINDS: dict[str, Callable[[list[Measured], Parameters], list[Comparison]]] = {
+    "falls": lambda chain, keys: falls(chain, **keys),
+    "rises": lambda chain, keys: rises(chain, **keys),
+    "lower": lambda chain, keys: [one for ours in chain[:-1] for one in lower(ours, chain[-1], **keys)],
+    "higher": lambda chain, keys: [one for ours in chain[:-1] for one in lower(chain[-1], ours, **keys)],
+    "no worse": lambda chain, keys: no_worse(chain, **keys),
+    "similar": lambda chain, keys: similar(*chain, **keys),
+    "below": lambda chain, keys: [one for number in chain for one in below(number, **keys)],
+    "above": lambda chain, keys: [one for number in chain for one in above(number, **keys)],
+    "reaches": lambda chain, keys: [one for number in chain for one in reaches(number, **keys)],
+}
+
+
+def judge(claims: list[dict[str, Any]], thresholds: dict[str, float], facts: Facts, scale: str) -> list[dict[str, Any]]:
+    """Return one row of ``COLUMNS`` per claim.
+
+    Args:
+        claims: those of ``claims.yaml``.
+        thresholds: what its words such as "considerably" stand for.
+        facts: what was measured.
+        scale: name of the scale.
+
+    Raises:
+        UserError: a claim's test is not understood.
     """
-
-    results: dict[str, list[dict[str, Any]]]
-    responses: dict[str, list[float]]
-    architectures: dict[str, dict[str, Any]]
-    imagenet: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
-    evaluations: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
-    curves: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
-    table1: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    detections: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
-    detectors: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
-
-    def tested(self, model: str, protocol: str, key: str = "top1_error") -> float:
-        """Return the mean over runs of a model's error on ImageNet validation in percent."""
-        return statistics.mean(run[key] for run in self.evaluations[protocol][model])
-
-    def gain(self, experiment: str, key: str) -> tuple[float, str]:
-        """Return how much higher ResNet-101's mAP is than VGG-16's in percentage points (means over runs), and both."""
-        ours, theirs = (
-            statistics.mean(run[key] for run in self.detections[f"{experiment}/{model}"])
-            for model in ("resnet-101", "vgg-16")
-        )
-        name = {"map50": "mAP@.5", "map": "mAP@[.5, .95]"}[key]
-        return ours - theirs, f"{experiment} {name}: ResNet-101 {ours:.1f} %, VGG-16 {theirs:.1f} %"
-
-    def trained(self, model: str) -> float:
-        """Return the mean over runs of a model's last training error on ImageNet in percent."""
-        return statistics.mean(run["train"]["top1_error"] for run in self.imagenet[model])
-
-    def error(self, model: str, split: str) -> float:
-        """Return the mean over runs of a model's last error in percent."""
-        return statistics.mean(run[split]["top1_error"] for run in self.results[model])
-
-    def response(self, model: str) -> float:
-        """Return the median over layers of the responses' standard deviations."""
-        return statistics.median(self.responses[model])
-
-    def errors(self, kind: str, depths: tuple[int, ...], split: str) -> tuple[list[float], str]:
-        """Return the errors of several depths, and the same as text."""
-        values = [self.error(f"{kind}-{depth}", split) for depth in depths]
-        text = ", ".join(f"{depth}: {value:.2f}" for depth, value in zip(depths, values, strict=True))
-        return values, f"{split} error (%) of {kind} nets by depth: {text}"
+    return [{"scale": scale, **_judge(claim, thresholds, facts)} for claim in claims]
 
 
-def degradation(facts: Facts) -> Outcome:
-    """Plain-56 against plain-20."""
-    train, train_text = facts.errors("plain", (20, 56), "train")
-    test, test_text = facts.errors("plain", (20, 56), "test")
-    return train[1] > train[0] and test[1] > test[0], f"{train_text}; {test_text}"
+def _judge(claim: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> dict[str, Any]:
+    row = {key: claim[key] for key in ("section", "statement")} | {"claim": claim["id"]}
+    if "untested" in claim:
+        return row | {"verdict": Verdict.NOT_TESTED, "reason": claim["untested"]}
+    try:
+        findings = [_test(test, thresholds, facts) for test in claim["tests"]]
+    except MissingError as missing:
+        return row | {"verdict": Verdict.NOT_TESTED, "reason": str(missing)}
+    except UserError as error:
+        raise UserError(f"claims.yaml, {claim['id']}: {error}") from None
+    comparisons = [one for finding in findings for one in finding.comparisons]
+    measured = [number for finding in findings for number in finding.measured]
+    differs = [(number.name, text) for number in measured for text in number.differs]
+    weakest = closest(comparisons)
+    return row | {
+        "verdict": _verdict(together(comparisons), bool(differs), "comparable_at" in claim),
+        "reason": _reason(differs, {number.name for number in measured}),
+        "evidence": "; ".join(finding.evidence for finding in findings),
+        "closest": weakest.text,
+        "difference": round(weakest.difference, 4),
+        "margin": round(weakest.margin, 4),
+        "runs": _runs(measured),
+        "samples": min((number.samples for number in measured if number.samples), default=None),
+        "comparable": ("no" if differs else "yes") if measured else None,
+    }
 
 
-def same_cost(facts: Facts) -> Outcome:
-    """Parameters of plain and residual nets of one depth."""
-    pairs = [(m, m.replace("resnet", "plain")) for m in facts.architectures if m.startswith("resnet")]
-    pairs = [(ours, theirs) for ours, theirs in pairs if theirs in facts.architectures]
-    count = {model: row["parameters"] for model, row in facts.architectures.items()}
-    text = ", ".join(f"{ours} {count[ours]:,} and {theirs} {count[theirs]:,}" for ours, theirs in pairs)
-    return all(count[ours] == count[theirs] for ours, theirs in pairs), f"parameters: {text}"
+def _verdict(found: Verdict, differs: bool, absolute: bool) -> Verdict:
+    """Return the verdict on a claim; only runs by the paper's recipe can contradict it, or test an absolute number."""
+    if differs and absolute:
+        return Verdict.NOT_TESTED
+    return Verdict.NOT_SEEN if differs and found is Verdict.FAILS else found
 
 
-def depth_6n_plus_2(facts: Facts) -> Outcome:
-    """Counted layers, filters and shortcuts against the architecture table."""
+def _test(test: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> Finding:
+    keys = dict(test)
+    kind = keys.pop("kind")
+    if kind in FACT_KINDS:
+        return FACT_KINDS[kind](facts, **keys)
+    models, names = keys.pop("models"), keys.pop("measures")
+    if than := keys.pop("than", None):
+        models = [*models, than]
+    keys = {key: thresholds.get(value, value) for key, value in keys.items()}
+    compare, measures = _known(KINDS, kind, "kind"), [_known(MEASURES, name, "measure") for name in names]
+    findings = [
+        _compare(compare, keys, measure, [measure.of(facts, model) for model in models]) for measure in measures
+    ]
+    return Finding(
+        [one for finding in findings for one in finding.comparisons],
+        "; ".join(finding.evidence for finding in findings),
+        tuple(number for finding in findings for number in finding.measured),
+    )
+
+
+def _compare(
+    compare: Callable[[list[Measured], Parameters], list[Comparison]],
+    keys: Parameters,
+    measure: Measure,
+    numbers: list[list[Measured]],
+) -> Finding:
+    """Compare networks by one measure, part by part where it has several."""
+    if len({len(parts) for parts in numbers}) != 1 or not numbers[0]:
+        raise MissingError(f"{measure.label}: the curves have too few points")
+    comparisons = [one for chain in zip(*numbers, strict=True) for one in compare(list(chain), keys)]
+    return Finding(comparisons, describe(measure, numbers), tuple(number for parts in numbers for number in parts))
+
+
+def _known(values: dict[str, Any], name: str, what: str) -> Any:
+    if name not in values:
+        raise UserError(f"unknown {what} {name!r}; there are {', '.join(values)}")
+    return values[name]
+
+
+def describe(measure: Measure, numbers: list[list[Measured]]) -> str:
+    """Return the numbers of networks as text: ``test error (%): plain-20 9.60, resnet-110 6.61 ± 0.16 (5 runs)``."""
+    texts = []
+    for parts in numbers:
+        text = " / ".join(f"{number.mean:,.{measure.digits}f}" for number in parts)
+        if (runs := len(parts[0].values)) > 1:
+            spread = math.sqrt(sum((value - parts[0].mean) ** 2 for value in parts[0].values) / (runs - 1))
+            text += f" ± {spread:,.{measure.digits}f} ({runs} runs)"
+        texts.append(f"{parts[0].name} {text}")
+    return f"{measure.label}: {', '.join(texts)}"
+
+
+def same_parameters(facts: Facts) -> Finding:
+    """Residual nets with option A and plain nets of one depth have the same number of parameters."""
+    counts = {model: row["parameters"] for model, row in facts.architectures.items()}
+    pairs = [(model, model.replace("resnet", "plain")) for model in counts if model.startswith("resnet")]
+    pairs = [pair for pair in pairs if pair[1] in counts]
+    if not pairs:
+        raise MissingError("no plain and residual net of one depth was counted")
+    text = ", ".join(f"{ours} {counts[ours]:,} and {theirs} {counts[theirs]:,}" for ours, theirs in pairs)
+    wrong = sum(counts[ours] != counts[theirs] for ours, theirs in pairs)
+    return Finding([_none_of(wrong, "pairs with different parameters")], f"parameters: {text}")
+
+
+def as_architecture_table(facts: Facts) -> Finding:
+    """Counted layers, filters and shortcuts are those of the architecture table."""
+    if not facts.architectures:
+        raise MissingError("no network was counted")
     wrong = []
     for model, row in facts.architectures.items():
         columns = [key for key in row if f"paper_{key}" in row]
         shortcuts = 3 * row["n"] if model.startswith("resnet") else 0
         if any(row[key] != row[f"paper_{key}"] for key in columns) or row["shortcuts"] != shortcuts:
             wrong.append(model)
-    return not wrong, f"counted in {len(facts.architectures)} nets; different: {', '.join(wrong) or 'none'}"
+    text = f"counted in {len(facts.architectures)} nets; different: {', '.join(wrong) or 'none'}"
+    return Finding([_none_of(len(wrong), "nets with other layers")], text)
 
 
-def plain_suffer(facts: Facts) -> Outcome:
-    """Training errors of plain nets rise with depth; 20 against 32 is left open, as in the paper."""
-    values, text = facts.errors("plain", (20, 32, 44, 56), "train")
-    return max(values[:2]) < values[2] < values[3], text
+def flops_as_printed(facts: Facts, within: float) -> Finding:
+    """Counted FLOPs are the printed ones; VGG-16's leave the fc layers out, as the paper's number does."""
+    flops = {
+        method: Measured(method, (row["conv_flops_1e9"] if method == "VGG-16" else row["flops_1e9"],))
+        for method, row in facts.table1.items()
+    }
+    deepest, *others = (found(flops, name, f"{name} was not counted") for name in ("152-layer", "VGG-16", "VGG-19"))
+    printed = {method: row["paper_flops_1e9"] for method, row in facts.table1.items()}
+    comparisons = [one for other in others for one in lower(deepest, other)]
+    for method, number in flops.items():
+        comparisons += reaches(number, value=printed[method], within=within)
+    texts = [f"{method} {number.mean:.2f} ({printed[method]:g})" for method, number in flops.items()]
+    return Finding(comparisons, "counted (printed) in 10⁹: " + ", ".join(texts))
 
 
-def plain_110(facts: Facts) -> Outcome:
-    """Plain-110 fails."""
-    train, test = facts.error("plain-110", "train"), facts.error("plain-110", "test")
-    return min(train, test) > 60, f"plain-110: training {train:.2f} %, test {test:.2f} %"
+def ensemble_below_members(facts: Facts) -> Finding:
+    """The ensemble's multi-scale top-5 error is below that of every network that was tested alone."""
+    measure = MEASURES["imagenet.multiscale.top5"]
+    ensemble = measure.of(facts, "ensemble")
+    alone = [measure.of(facts, model) for model in facts.evaluations["multiscale"] if model != "ensemble"]
+    if not alone:
+        raise MissingError("no network was tested alone")
+    comparisons = [one for numbers in alone for one in lower(ensemble[0], numbers[0])]
+    return Finding(comparisons, describe(measure, [ensemble, *alone]), tuple(number for [number] in [ensemble, *alone]))
 
 
-def residual_gain(facts: Facts) -> Outcome:
-    """Test errors of residual nets fall with depth."""
-    values, text = facts.errors("resnet", (20, 32, 44, 56, 110), "test")
-    return values == sorted(values, reverse=True) and len(set(values)) == len(values), text
+def gains_at_high_overlap(facts: Facts, of: str, than: str, factor: float) -> Finding:
+    """The gain in COCO's mAP@[.5, .95] is more than ``factor`` times that in mAP@.5."""
+    (ours, theirs), (our_50, their_50) = (
+        [MEASURES[measure].of(facts, model)[0] for model in (of, than)] for measure in ("coco.map", "coco.map50")
+    )
+    gain, gain_50 = ours.mean - theirs.mean, our_50.mean - their_50.mean
+    text = f"gain in mAP@[.5, .95] - {factor:g} × gain in mAP@.5"
+    comparison = positive(text, [(1, ours), (-1, theirs), (-factor, our_50), (factor, their_50)])
+    evidence = f"gains of {gain:+.1f} points in mAP@[.5, .95] and {gain_50:+.1f} in mAP@.5"
+    return Finding([comparison], evidence, (ours, theirs, our_50, their_50))
 
 
-def residual_not_degraded(facts: Facts) -> Outcome:
-    """Residual against plain nets of 56 and 110 layers; "far lower" is half or less."""
-    ours, our_text = facts.errors("resnet", (56, 110), "train")
-    theirs, their_text = facts.errors("plain", (56, 110), "train")
-    return all(a <= b / 2 for a, b in zip(ours, theirs, strict=True)), f"{our_text}; {their_text}"
-
-
-def warmup(facts: Facts) -> Outcome:
-    """When the warm-up of ResNet-110 ended, and that the net trained afterwards."""
-    ends = [run["warmup_ended_at"] for run in facts.results["resnet-110"]]
-    error = facts.error("resnet-110", "train")
-    ended = all(end is not None and end <= 1000 for end in ends)
-    return ended and error < 10, f"warm-up ended at iterations {ends}; training error {error:.2f} %"
-
-
-def no_warmup(_facts: Facts) -> Outcome:
-    """Not part of the runs."""
-    return None, "needs a run of ResNet-110 with warmup_lr: null, which is not part of the default runs"
-
-
-def resnet_110_error(facts: Facts) -> Outcome:
-    """The mean test error of ResNet-110."""
-    errors = [run["test"]["top1_error"] for run in facts.results["resnet-110"]]
-    mean = statistics.mean(errors)
-    return abs(mean - 6.61) <= 0.3, f"mean {mean:.2f} % over {len(errors)} runs"
-
-
-def fewer_parameters(facts: Facts) -> Outcome:
-    """ResNet-110's parameters against the other thin deep nets of Table 6."""
-    ours = facts.architectures["resnet-110"]["parameters"] / 1e6
-    others = {"FitNet": 2.5, "Highway (19 layers)": 2.3, "Highway (32 layers)": 1.25}
-    text = ", ".join(f"{name}: {millions}M" for name, millions in others.items())
-    holds = all(ours < millions for millions in others.values())
-    return holds, f"ResNet-110: {ours:.2f}M; quoted: {text}; so the paper's own Table 6 contradicts it"
-
-
-def smaller_responses(facts: Facts) -> Outcome:
-    """Median responses of residual against plain nets."""
-    models = ("resnet-20", "plain-20", "resnet-56", "plain-56")
-    values = {model: facts.response(model) for model in models}
-    holds = values["resnet-20"] < values["plain-20"] and values["resnet-56"] < values["plain-56"]
-    return holds, _medians(values)
-
-
-def deeper_smaller_responses(facts: Facts) -> Outcome:
-    """Median responses of residual nets by depth."""
-    values = {model: facts.response(model) for model in ("resnet-20", "resnet-56", "resnet-110")}
-    first, second, third = values.values()
-    return first > second > third, _medians(values)
-
-
-def resnet_1202_optimises(facts: Facts) -> Outcome:
-    """The training error of ResNet-1202."""
-    error = facts.error("resnet-1202", "train")
-    return error < 0.1, f"training error {error:.2f} %"
-
-
-def resnet_1202_overfits(facts: Facts) -> Outcome:
-    """ResNet-1202 against ResNet-110."""
-    train, train_text = facts.errors("resnet", (110, 1202), "train")
-    test, test_text = facts.errors("resnet", (110, 1202), "test")
-    return test[1] > test[0] and abs(train[1] - train[0]) < 0.1, f"{train_text}; {test_text}"
-
-
-def resnet_1202_size(facts: Facts) -> Outcome:
-    """The parameters of ResNet-1202."""
-    count = facts.architectures["resnet-1202"]["parameters"]
-    return f"{count / 1e6:.1f}" == "19.4", f"{count:,} parameters"
-
-
-def imagenet_degradation(facts: Facts) -> Outcome:
-    """Plain-34 against plain-18 by 10-crop."""
-    values = [facts.tested(model, "10crop") for model in ("plain-18", "plain-34")]
-    return values[1] > values[0], f"10-crop top-1 error: plain-18 {values[0]:.2f} %, plain-34 {values[1]:.2f} %"
-
-
-def imagenet_training_degradation(facts: Facts) -> Outcome:
-    """Training errors of plain-34 against plain-18, each the mean of a tenth of the training; the first is left out."""
-    tenths = {model: _tenths(facts.curves[model]) for model in ("plain-18", "plain-34")}
-    higher = [deep > shallow for shallow, deep in zip(*tenths.values(), strict=True)][1:]
-    ends = ", ".join(f"{model} {values[-1]:.2f} %" for model, values in tenths.items())
-    return all(higher), f"higher in {sum(higher)} of the last {len(higher)} tenths of the training; at the end {ends}"
-
-
-def resnet_34_beats_18(facts: Facts) -> Outcome:
-    """ResNet-34 against ResNet-18."""
-    return _lower(facts, "resnet-34-A", "resnet-18-A")
-
-
-def resnet_34_beats_plain_34(facts: Facts) -> Outcome:
-    """ResNet-34 against plain-34."""
-    return _lower(facts, "resnet-34-A", "plain-34")
-
-
-def eighteen_comparable(facts: Facts) -> Outcome:
-    """Plain-18 against ResNet-18."""
-    values = [facts.tested(model, "10crop") for model in ("plain-18", "resnet-18-A")]
-    return abs(values[0] - values[1]) <= 0.5, f"10-crop top-1 error: plain {values[0]:.2f} %, ResNet {values[1]:.2f} %"
-
-
-def resnet_18_converges_faster(facts: Facts) -> Outcome:
-    """Validation errors of the 18-layer nets at the evaluations before the first drop."""
-    means = {}
-    for model in ("plain-18", "resnet-18-A"):
-        rows = [row for row in facts.curves[model] if row["split"] == "val"]
-        before = [row["top1_error"] for row in rows if row["lr"] == rows[0]["lr"]]
-        means[model] = statistics.mean(before)
-    text = ", ".join(f"{model} {value:.2f} %" for model, value in means.items())
-    return means["resnet-18-A"] < means["plain-18"], f"mean validation error before the first drop: {text}"
-
-
-def shortcuts_beat_plain(facts: Facts) -> Outcome:
-    """Options A, B and C against plain-34."""
-    models = ("plain-34", "resnet-34-A", "resnet-34-B", "resnet-34-C")
-    values = {model: facts.tested(model, "10crop") for model in models}
-    return max(list(values.values())[1:]) < values["plain-34"], _errors(values)
-
-
-def shortcuts_order(facts: Facts) -> Outcome:
-    """Options A, B and C among themselves."""
-    values = {model: facts.tested(model, "10crop") for model in ("resnet-34-A", "resnet-34-B", "resnet-34-C")}
-    a, b, c = values.values()
-    return a >= b >= c, _errors(values)
-
-
-def deeper_is_better(facts: Facts) -> Outcome:
-    """34 to 152 layers on every metric."""
-    models, holds, texts = ("resnet-34-B", "resnet-50", "resnet-101", "resnet-152"), True, []
-    for protocol in ("10crop", "multiscale"):
-        for key in ("top1_error", "top5_error"):
-            values = [facts.tested(model, protocol, key) for model in models]
-            holds = holds and all(a > b for a, b in itertools.pairwise(values))
-            texts.append(f"{protocol} {key.split('_')[0]} " + " / ".join(f"{value:.2f}" for value in values))
-    return holds, "34 / 50 / 101 / 152 layers (%): " + "; ".join(texts)
-
-
-def imagenet_flops(facts: Facts) -> Outcome:
-    """Counted FLOPs against the printed ones; VGG-16's leave the fc layers out, as the paper's number does."""
-    texts, holds = [], True
-    for method, row in facts.table1.items():
-        counted = row["conv_flops_1e9"] if method == "VGG-16" else row["flops_1e9"]
-        holds = holds and abs(counted - row["paper_flops_1e9"]) < 0.1
-        texts.append(f"{method} {counted:.2f} ({row['paper_flops_1e9']:g})")
-    flops = {method: row["flops_1e9"] for method, row in facts.table1.items()}
-    holds = holds and flops["152-layer"] < min(flops["VGG-16"], flops["VGG-19"])
-    return holds, "counted (printed) in 10⁹: " + ", ".join(texts)
-
-
-def plain_34_near_vgg(facts: Facts) -> Outcome:
-    """Plain-34 against VGG-16."""
-    values = {model: facts.tested(model, "10crop") for model in ("plain-34", "vgg-16")}
-    return abs(values["plain-34"] - values["vgg-16"]) <= 1, _errors(values)
-
-
-def single_model(facts: Facts) -> Outcome:
-    """ResNet-152's multi-scale top-5 error; 4.82 is the lowest of Table 5's quoted ensembles."""
-    error = facts.tested("resnet-152", "multiscale", "top5_error")
-    return abs(error - 4.49) <= 0.3 and error < 4.82, f"top-5 error {error:.2f} %"
-
-
-def ensemble_is_better(facts: Facts) -> Outcome:
-    """The ensemble against the members that are in Table 4."""
-    tested = facts.evaluations["multiscale"]
-    ours = facts.tested("ensemble", "multiscale", "top5_error")
-    members = {model: facts.tested(model, "multiscale", "top5_error") for model in tested if model != "ensemble"}
-    best = min(members, key=members.get)
-    return ours < members[best], f"top-5 error: ensemble {ours:.2f} %, best single model {best} {members[best]:.2f} %"
-
-
-def detection_voc(facts: Facts) -> Outcome:
-    """ResNet-101 against VGG-16 on both columns of Table 7."""
-    gains = [facts.gain(experiment, "map50") for experiment in ("voc07", "voc12")]
-    return min(gain for gain, _ in gains) > 3, "; ".join(text for _, text in gains)
-
-
-def detection_coco(facts: Facts) -> Outcome:
-    """ResNet-101 against VGG-16 on COCO, strictly."""
-    gain, text = facts.gain("coco", "map")
-    return gain > 0, text
-
-
-def detection_localisation(facts: Facts) -> Outcome:
-    """The gains at an IoU of 0.5 and over all IoUs."""
-    (loose, loose_text), (strict, strict_text) = facts.gain("coco", "map50"), facts.gain("coco", "map")
-    holds = loose > 0 and strict > 0 and abs(loose - strict) <= 2
-    return holds, f"gains {loose:+.1f} and {strict:+.1f} points; {loose_text}; {strict_text}"
-
-
-def detection_same_implementation(facts: Facts) -> Outcome:
-    """The settings of the detectors of each experiment, but for the network and what it brings."""
+def same_settings(facts: Facts) -> Finding:
+    """The settings of the detectors of each experiment are the same, but for the network."""
+    experiments: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, configs in facts.detectors.items():
+        experiment, model = name.split("/")
+        experiments.setdefault(experiment, {})[model] = configs[0]["recipe"]
+    pairs = [models for models in experiments.values() if {"vgg-16", "resnet-101"} <= set(models)]
+    if not pairs:
+        raise MissingError("no detectors with VGG-16 and with ResNet-101")
     different = set()
-    for experiment in ("voc07", "voc12", "coco"):
-        ours, theirs = (facts.detectors[f"{experiment}/{model}"][0]["recipe"] for model in ("resnet-101", "vgg-16"))
-        different |= {key for key in ours if ours[key] != theirs[key]} - {"model"}
-    engines = sorted({run["recipe"]["engine"] for runs in facts.detectors.values() for run in runs})
-    return not different, f"engine {', '.join(engines)}; settings that differ: {', '.join(sorted(different)) or 'none'}"
+    for models in pairs:
+        ours, theirs = models["resnet-101"], models["vgg-16"]
+        different |= {key for key in ours if ours[key] != theirs[key]} - {"model", "seed"}
+    engines = sorted({recipe["engine"] for models in pairs for recipe in models.values()})
+    text = f"engine {', '.join(engines)}; settings that differ: {', '.join(sorted(different)) or 'none'}"
+    return Finding([_none_of(len(different), "settings that differ")], text)
 
 
-def _lower(facts: Facts, ours: str, theirs: str) -> Outcome:
-    tested = {model: facts.tested(model, "10crop") for model in (ours, theirs)}
-    trained = {model: facts.trained(model) for model in (ours, theirs)}
-    holds = tested[ours] < tested[theirs] and trained[ours] < trained[theirs]
-    text = ", ".join(f"{model} {value:.2f} %" for model, value in trained.items())
-    return holds, f"{_errors(tested)}; training error: {text}"
-
-
-def _errors(values: dict[str, float]) -> str:
-    return "10-crop top-1 error: " + ", ".join(f"{model} {value:.2f} %" for model, value in values.items())
-
-
-def _tenths(rows: list[dict[str, Any]]) -> list[float]:
-    """Return the mean training error of each tenth of the training."""
-    train = [row for row in rows if row["split"] == "train"]
-    last = train[-1]["iteration"]
-    parts: dict[int, list[float]] = {}
-    for row in train:
-        parts.setdefault(min(9, 10 * (row["iteration"] - 1) // last), []).append(row["top1_error"])
-    return [statistics.mean(parts[part]) for part in sorted(parts)]
-
-
-TESTS: dict[str, Callable[[Facts], Outcome]] = {
-    "degradation": degradation,
-    "same-cost": same_cost,
-    "depth-6n-plus-2": depth_6n_plus_2,
-    "plain-suffer": plain_suffer,
-    "plain-110": plain_110,
-    "residual-gain": residual_gain,
-    "residual-not-degraded": residual_not_degraded,
-    "warmup": warmup,
-    "no-warmup": no_warmup,
-    "resnet-110-error": resnet_110_error,
-    "fewer-parameters": fewer_parameters,
-    "smaller-responses": smaller_responses,
-    "deeper-smaller-responses": deeper_smaller_responses,
-    "resnet-1202-optimises": resnet_1202_optimises,
-    "resnet-1202-overfits": resnet_1202_overfits,
-    "resnet-1202-size": resnet_1202_size,
-    "imagenet-degradation": imagenet_degradation,
-    "imagenet-training-degradation": imagenet_training_degradation,
-    "resnet-34-beats-18": resnet_34_beats_18,
-    "resnet-34-beats-plain-34": resnet_34_beats_plain_34,
-    "eighteen-comparable": eighteen_comparable,
-    "resnet-18-converges-faster": resnet_18_converges_faster,
-    "shortcuts-beat-plain": shortcuts_beat_plain,
-    "shortcuts-order": shortcuts_order,
-    "deeper-is-better": deeper_is_better,
-    "imagenet-flops": imagenet_flops,
-    "plain-34-near-vgg": plain_34_near_vgg,
-    "single-model": single_model,
-    "ensemble": ensemble_is_better,
-    "detection-voc": detection_voc,
-    "detection-coco": detection_coco,
-    "detection-localisation": detection_localisation,
-    "detection-same-implementation": detection_same_implementation,
+FACT_KINDS: dict[str, Callable[..., Finding]] = {
+    "same parameters": same_parameters,
+    "as the architecture table": as_architecture_table,
+    "flops as printed": flops_as_printed,
+    "ensemble below its members": ensemble_below_members,
+    "gains at high overlap": gains_at_high_overlap,
+    "same settings": same_settings,
 }
 
 
-def check_claims(claims: list[dict[str, Any]], facts: Facts, scale: str) -> list[dict[str, Any]]:
-    """Return one row per claim: statement, verdict, evidence.
-
-    A claim about absolute numbers is not judged at another scale than the one it is comparable at.
-
-    Raises:
-        UserError: a claim has no test, or a test lacks a run.
-    """
-    rows = []
-    for claim in claims:
-        try:
-            holds, evidence = TESTS[claim["id"]](facts)
-        except KeyError as error:
-            raise UserError(f"claim {claim['id']}: nothing is known of {error}") from None
-        if scale != claim.get("comparable_at", scale):
-            holds, evidence = None, f"comparable at {claim['comparable_at']} scale only; here: {evidence}"
-        rows.append(
-            {
-                "claim": claim["id"],
-                "section": claim["section"],
-                "statement": claim["statement"],
-                "verdict": VERDICTS[holds],
-                "evidence": evidence,
-                "scale": scale,
-            }
-        )
-    return rows
+def _none_of(count: int, what: str) -> Comparison:
+    return Comparison(f"0 - {what}", -count, 0, weak=True)
 
 
-def _medians(values: dict[str, float]) -> str:
-    return "median std: " + ", ".join(f"{model} {value:.2f}" for model, value in values.items())
+def _reason(differs: list[tuple[str, str]], models: set[str]) -> str:
+    """Say what sets runs apart from the paper's, and which runs where it is not all of them."""
+    if not differs:
+        return ""
+    of: dict[str, list[str]] = {}
+    for model, text in dict.fromkeys(differs):
+        of.setdefault(text, []).append(model)
+    texts = [text if set(names) == models else f"{', '.join(names)}: {text}" for text, names in of.items()]
+    more = f"; and {len(texts) - SHOWN_DIFFERENCES} more" if len(texts) > SHOWN_DIFFERENCES else ""
+    return "not the paper's runs: " + "; ".join(texts[:SHOWN_DIFFERENCES]) + more
+
+
+def _runs(measured: list[Measured]) -> int | None:
+    runs = {number.name: len(number.values) for number in measured}
+    return sum(runs.values()) or None

@@ -180,6 +180,7 @@ rule check_claims:
         program="scripts/check_claims.py",
         library=library("scripts/check_claims.py"),
         claims="workflow/paper/claims.yaml",
+        paper="workflow/scales/paper.yaml",
         results=all_runs("result.json"),
         responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
         architectures=rules.tabulate_cifar_architectures.output.csv,
@@ -206,7 +207,8 @@ rule check_claims:
     params:
         scale=CONFIG.scale,
     shell:
-        "python {input.program} --claims {input.claims} --results {input.results} --responses {input.responses} "
-        "--architectures {input.architectures} --imagenet {input.imagenet} --evaluations {input.evaluations} "
-        "--metrics {input.metrics} --table1 {input.table1} --detections {input.detections} "
-        "--detectors {input.detectors} --scale {params.scale} --output {output} > {log} 2>&1"
+        "python {input.program} --claims {input.claims} --paper {input.paper} --results {input.results} "
+        "--responses {input.responses} --architectures {input.architectures} --imagenet {input.imagenet} "
+        "--evaluations {input.evaluations} --metrics {input.metrics} --table1 {input.table1} "
+        "--detections {input.detections} --detectors {input.detectors} --scale {params.scale} --output {output} "
+        "> {log} 2>&1"

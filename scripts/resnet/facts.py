@@ -1,0 +1,329 @@
+"""What was measured, as the claims need it: numbers with their uncertainty, and what sets runs apart; no torch.
+
+``MEASURES`` names what can be compared. A measure of a network that was not trained raises ``MissingError``.
+"""
+
+import dataclasses
+import functools
+import math
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from resnet.comparisons import Measured
+from resnet.config import load_detector_part, load_part
+from resnet.settings import EXPERIMENTS
+
+SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
+# What does not set a run apart from the paper's: names, what is logged, and choices where the paper is silent.
+SILENT = {
+    "model", "seed", "experiment", "engine", "precision", "log_interval", "evaluation_interval", "evaluation_images",
+    "ghost_batch_size", "validation_fraction", "split_seed", "plateau", "stride_in_3x3",
+}  # fmt: skip
+
+
+class MissingError(Exception):
+    """Something was not measured; the message says what."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run's ``result.json`` and ``config.yaml``."""
+
+    result: dict[str, Any]
+    config: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """The paper's recipes, from its scale.
+
+    Attributes:
+        recipes: per section (cifar10, imagenet, detector), what returns the settings of a network's runs.
+        datasets: per section or kind of detection data, the name of the data set.
+        images: per section or experiment, how many images the test set has.
+        sides: the sizes of the multi-scale test.
+    """
+
+    recipes: dict[str, Callable[..., dict[str, Any]]]
+    datasets: dict[str, str]
+    images: dict[str, int]
+    sides: list[int]
+
+    @classmethod
+    def read(cls, scale: dict[str, Any], file: Path, images: dict[str, int]) -> "Paper":
+        """Return what ``workflow/scales/paper.yaml`` says."""
+        cifar10, imagenet = (load_part(name, scale[name], file) for name in SETS)
+        detector = load_detector_part(scale["detector"], imagenet, file)
+        parts = {"cifar10": cifar10, "imagenet": imagenet, "detector": detector}
+        return cls(
+            {name: functools.cache(functools.partial(_settings, part.recipe)) for name, part in parts.items()},
+            {"cifar10": cifar10.dataset, "imagenet": imagenet.dataset, **detector.data},
+            images,
+            imagenet.settings["multiscale_sides"],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What was measured.
+
+    Attributes:
+        paper: the paper's recipes.
+        noise: per data set, the standard deviation between runs of an error (``deviation``) around ``at`` percent, and
+            of a median response in percent of it (``responses``).
+        runs: per section (cifar10, imagenet), the runs of each network.
+        responses: per model, the standard deviation of each layer's response.
+        architectures: per model, its row of ``cifar_architectures.csv``.
+        evaluations: per protocol and model, ``evaluation/<protocol>.json`` of each run.
+        curves: per model of Fig. 4, the rows of ``metrics.csv``.
+        table1: per method, its row of ``table1.csv``.
+        detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run.
+        detectors: per ``<experiment>/<model>``, ``config.yaml`` of each run.
+    """
+
+    paper: Paper
+    noise: dict[str, dict[str, float]]
+    runs: dict[str, dict[str, list[Run]]]
+    responses: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    architectures: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    evaluations: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
+    curves: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    table1: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    detections: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    detectors: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+
+    def of(self, section: str, model: str) -> list[Run]:
+        """Return the runs of a network.
+
+        Raises:
+            MissingError: there is none.
+        """
+        return found(self.runs.get(section, {}), model, f"no run of {model} on {SETS[section]}")
+
+    def differs(self, section: str, model: str) -> tuple[str, ...]:
+        """Return what sets the runs of a network apart from the paper's."""
+        split = {"cifar10": "test", "imagenet": "val"}[section]
+        texts = []
+        for run in self.of(section, model):
+            images = run.config["resolved"][f"{split}_images"]
+            texts += self._differences(section, run.config, self.paper.datasets[section], images, section, model)
+        return tuple(dict.fromkeys(texts))
+
+    def detector_differs(self, name: str) -> tuple[str, ...]:
+        """Return what sets detectors, and the classifiers that they start with, apart from the paper's."""
+        experiment, model = name.split("/")
+        dataset = self.paper.datasets[EXPERIMENTS[experiment].data]
+        texts: list[str] = []
+        first = self.detections[name][0]
+        for config in self.detectors.get(name, []):
+            texts += self._differences("detector", config, dataset, first["images"], experiment, experiment, model)
+        if first["source"] == "reproduced" and model in self.runs.get("imagenet", {}):
+            texts += [f"the classifier's {text}" for text in self.differs("imagenet", model)]
+        return tuple(dict.fromkeys(texts))
+
+    def _differences(
+        self, section: str, config: dict[str, Any], dataset: str, images: int, images_of: str, *run: str
+    ) -> list[str]:
+        """Return what sets one run apart: its data set, the size of its test set, its recipe."""
+        pairs = {
+            "data set": (config["dataset"]["name"], dataset),
+            "test images": (images, self.paper.images[images_of]),
+        }
+        theirs = self.paper.recipes[section](*run)
+        ours = config["recipe"]
+        pairs |= {key: (ours[key], theirs[key]) for key in theirs if key in ours and key not in SILENT}
+        return [f"{key} {_text(a)} (paper: {_text(b)})" for key, (a, b) in pairs.items() if _text(a) != _text(b)]
+
+    def deviation(self, dataset: str, percent: float) -> float:
+        """Return the standard deviation between runs that is expected of an error or an average precision.
+
+        It is known at one value, and grows with e as sqrt(e(1-e)), as the images that runs disagree on do.
+        """
+        noise = self.noise.get(dataset, self.noise["other"])
+        at = noise["at"]
+        inside = min(max(percent, 0), 100)
+        return noise["deviation"] * math.sqrt(inside * (100 - inside) / (at * (100 - at)))
+
+
+def found(values: dict[str, Any], key: str, otherwise: str) -> Any:
+    """Return a value that must be there and not be empty.
+
+    Raises:
+        MissingError: it is not; the message is ``otherwise``.
+    """
+    if not values.get(key):
+        raise MissingError(otherwise)
+    return values[key]
+
+
+def proportion(
+    facts: Facts, name: str, values: list[float | None], samples: int, dataset: str, differs: tuple[str, ...]
+) -> Measured:
+    """Return errors or average precisions (percent) of a network's runs.
+
+    Raises:
+        MissingError: a value is not a number.
+    """
+    if any(value is None or not math.isfinite(value) for value in values):
+        raise MissingError(f"{name} has a run without a number")
+    return Measured(name, tuple(values), samples, facts.deviation(dataset, statistics.mean(values)), differs)
+
+
+def last_error(section: str, split: str) -> Callable[[Facts, str], list[Measured]]:
+    """Return the measure of the last error of a split."""
+
+    def measure(facts: Facts, model: str) -> list[Measured]:
+        runs = facts.of(section, model)
+        config = runs[0].config
+        # The training error is the mean over the images since the log point before.
+        samples = _window(config) if split == "train" else config["resolved"][f"{split}_images"]
+        values = [run.result[split]["top1_error"] for run in runs]
+        return [proportion(facts, model, values, samples, config["dataset"]["name"], facts.differs(section, model))]
+
+    return measure
+
+
+def tested(protocol: str, key: str) -> Callable[[Facts, str], list[Measured]]:
+    """Return the measure of an error on ImageNet's validation images by one of section 3.4's tests."""
+
+    def measure(facts: Facts, model: str) -> list[Measured]:
+        missing = f"no {protocol} test of {model} on ImageNet"
+        runs = found(facts.evaluations.get(protocol, {}), model, missing)
+        members = [Path(path).parent.name for run in runs for path in run.get("members", [])] or [model]
+        differs = [text for member in dict.fromkeys(members) for text in facts.differs("imagenet", member)]
+        sides = runs[0].get("sides", facts.paper.sides)
+        if protocol == "multiscale" and sides != facts.paper.sides:
+            differs.append(f"sizes of the test {_text(sides)} (paper: {_text(facts.paper.sides)})")
+        values = [run[f"{key}_error"] for run in runs]
+        texts = tuple(dict.fromkeys(differs))
+        return [proportion(facts, model, values, runs[0]["images"], runs[0]["dataset"], texts)]
+
+    return measure
+
+
+def detected(experiment: str, key: str) -> Callable[[Facts, str], list[Measured]]:
+    """Return the measure of a detector's mean average precision."""
+
+    def measure(facts: Facts, model: str) -> list[Measured]:
+        name = f"{experiment}/{model}"
+        runs = found(facts.detections, name, f"no detector {name}")
+        values = [run[key] for run in runs]
+        differs = facts.detector_differs(name)
+        # Taken as a proportion of the objects, which it is not quite.
+        return [proportion(facts, model, values, runs[0]["objects"], runs[0]["dataset"], differs)]
+
+    return measure
+
+
+def by_tenth(facts: Facts, model: str) -> list[Measured]:
+    """Return the mean training error on ImageNet of each tenth of the training but the first."""
+    rows = [row for row in _curve(facts, model) if row["split"] == "train"]
+    last, parts = rows[-1]["iteration"], {}
+    for row in rows:
+        parts.setdefault(min(9, 10 * (row["iteration"] - 1) // last), []).append(row["top1_error"])
+    config = facts.of("imagenet", model)[0].config
+    return [
+        proportion(
+            facts,
+            model,
+            [statistics.mean(parts[part])],
+            len(parts[part]) * _window(config),
+            config["dataset"]["name"],
+            facts.differs("imagenet", model),
+        )
+        for part in sorted(parts)
+        if part
+    ]
+
+
+def before_first_drop(facts: Facts, model: str) -> list[Measured]:
+    """Return the mean validation error on ImageNet over the evaluations before the rate's first drop."""
+    rows = [row for row in _curve(facts, model) if row["split"] == "val"]
+    errors = [row["top1_error"] for row in rows if row["lr"] == rows[0]["lr"]]
+    config = facts.of("imagenet", model)[0].config
+    images, dataset = config["resolved"]["val_images"], config["dataset"]["name"]
+    return [proportion(facts, model, [statistics.mean(errors)], images, dataset, facts.differs("imagenet", model))]
+
+
+def warmup_end(facts: Facts, model: str) -> list[Measured]:
+    """Return the iteration at which the warm-up ended; the last one where it never did."""
+    runs = facts.of("cifar10", model)
+    ends = tuple(run.result["warmup_ended_at"] or run.result["iterations"] for run in runs)
+    return [Measured(model, ends, differs=facts.differs("cifar10", model))]
+
+
+def parameters(facts: Facts, model: str) -> list[Measured]:
+    """Return how many parameters a network for CIFAR-10 has."""
+    row = found(facts.architectures, model, f"{model} was not counted")
+    return [Measured(model, (row["parameters"],))]
+
+
+def response(facts: Facts, model: str) -> list[Measured]:
+    """Return the median over layers of the responses' standard deviations, in a network's first run."""
+    median = statistics.median(found(facts.responses, model, f"no responses of {model} were measured"))
+    dataset = facts.of("cifar10", model)[0].config["dataset"]["name"]
+    share = facts.noise.get(dataset, facts.noise["other"])["responses"]
+    return [Measured(model, (median,), deviation=median * share / 100, differs=facts.differs("cifar10", model))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """Something that can be compared between networks.
+
+    Attributes:
+        label: what it is called in a sentence.
+        of: returns the numbers of a network: one, or one of each part of the training.
+        digits: after the point.
+    """
+
+    label: str
+    of: Callable[[Facts, str], list[Measured]]
+    digits: int = 2
+
+
+MEASURES = {
+    "cifar10.train": Measure("training error (%)", last_error("cifar10", "train")),
+    "cifar10.test": Measure("test error (%)", last_error("cifar10", "test")),
+    "cifar10.warmup": Measure("iterations of warm-up", warmup_end, 0),
+    "cifar10.parameters": Measure("parameters", parameters, 0),
+    "cifar10.response": Measure("median std of the responses", response),
+    "imagenet.train": Measure("training error (%)", last_error("imagenet", "train")),
+    "imagenet.train_by_tenth": Measure("training error (%) by tenths of the training, from the second", by_tenth),
+    "imagenet.val_before_first_drop": Measure(
+        "mean validation error (%) before the rate's first drop", before_first_drop
+    ),
+    **{
+        f"imagenet.{protocol}.{key}": Measure(f"{name} {key.replace('top', 'top-')} error (%)", tested(protocol, key))
+        for protocol, name in (("10crop", "10-crop"), ("multiscale", "multi-scale"))
+        for key in ("top1", "top5")
+    },
+    "voc07.map50": Measure("mAP (%) on VOC 2007 test", detected("voc07", "map50")),
+    "voc12.map50": Measure("mAP (%) on VOC 2012 val", detected("voc12", "map50")),
+    "coco.map50": Measure("mAP@.5 (%) on COCO val", detected("coco", "map50")),
+    "coco.map": Measure("mAP@[.5, .95] (%) on COCO val", detected("coco", "map")),
+}
+
+
+def _settings(recipe: Callable[..., Any], *run: str) -> dict[str, Any]:
+    return dataclasses.asdict(recipe(*run, 0))
+
+
+def _window(config: dict[str, Any]) -> int:
+    return config["recipe"]["log_interval"] * config["recipe"]["batch_size"]
+
+
+def _curve(facts: Facts, model: str) -> list[dict[str, Any]]:
+    return found(facts.curves, model, f"no curve of {model} on ImageNet")
+
+
+def _text(value: Any) -> str:
+    """Return a setting as a person writes it; lists and tuples, 1 and 1.0 are the same."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    if value is None:
+        return "none"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value).lower()
+    return f"{value:,.10g}"
