@@ -7,18 +7,18 @@ import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
-from resnet.settings import Hardware, add_arguments, from_arguments
+from resnet.settings import ArgumentParser, Hardware, add_arguments, read_hardware
 
 
 def main() -> None:
     """Read the arguments and detect."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the detector's run")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
-    hardware = from_arguments(Hardware, arguments)
+    hardware = read_hardware(arguments)
 
     from resnet.detection.testing import detect_objects
 

@@ -12,24 +12,24 @@ import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
-from resnet.settings import Hardware, add_arguments, from_arguments
+from resnet.settings import ArgumentParser, Hardware, Multiscale, add_arguments, read_hardware
 
 PROTOCOLS = ("center", "10crop", "multiscale")
 
 
 def main() -> None:
     """Read the arguments and test."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     parser.add_argument("--pixels", type=Path, required=True, help="the statistics that the network was trained with")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to test")
-    parser.add_argument("--sides", type=int, nargs="+", default=(224, 256, 384, 480, 640), help="sizes of multiscale")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--predictions", type=Path, required=True, help="npz of probabilities to write")
+    add_arguments(parser, Multiscale)
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
-    hardware = from_arguments(Hardware, arguments)
+    hardware = read_hardware(arguments)
 
     from resnet.testing import test_run
 

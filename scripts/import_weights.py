@@ -16,7 +16,7 @@ from resnet.checkpoint import save_weights
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
-from resnet.settings import ImageNetRecipe
+from resnet.settings import ArgumentParser, ImageNetRecipe, add_arguments
 
 # What torchvision's published networks were trained with (its references/classification).
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -24,11 +24,10 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def main() -> None:
     """Convert and write the run folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="resnet-<18|34>-B, resnet-<50|101|152>, vgg-<16|19>")
     parser.add_argument("--weights", type=Path, required=True, help="torchvision's file, or any state dict of its net")
-    parser.add_argument("--image-size", type=int, default=224, help="side of the test crop (default: 224)")
-    parser.add_argument("--test-side", type=int, default=256, help="shorter side of the test image (default: 256)")
+    add_arguments(parser, ImageNetRecipe, ("image_size", "test_side"))
     parser.add_argument("--run-folder", type=Path, required=True, help="run folder to write")
     arguments = parser.parse_args()
     recipe = ImageNetRecipe(

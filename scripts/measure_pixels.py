@@ -8,28 +8,31 @@ from pathlib import Path
 
 from resnet.data.imagenet import SPLITS, read_description, read_index
 from resnet.data.pixels import measure
-from resnet.errors import run_program
+from resnet.errors import UserError, run_program
 from resnet.files import write_arrays
 from resnet.progress import Progress
+from resnet.rules import reader
+from resnet.settings import MOST_CORES, ArgumentParser, ImageNetRecipe, add_arguments, at_most_cores
 
 
 def main() -> None:
     """Read the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
-    parser.add_argument("--test-side", type=int, default=256, help="shorter side after the resize (default: 256)")
-    parser.add_argument("--image-size", type=int, default=224, help="side of the centre crop (default: 224)")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    add_arguments(parser, ImageNetRecipe, ("image_size", "test_side"))
+    count = reader({"type": "integer", "minimum": 1, "maximum": MOST_CORES})
+    parser.add_argument("--workers", type=count, default=1, help="processes (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="npz to write")
     arguments = parser.parse_args()
+    side, size, workers = arguments.test_side, arguments.image_size, at_most_cores("workers", arguments.workers)
+    if side < size:
+        raise UserError(f"test_side must be at least image_size ({size}), not {side}")
     description = read_description(arguments.data)
     splits = [split for split in SPLITS if split in description.images]
     training, *others = (read_index(arguments.data, description, split) for split in splits)
     count = sum(description.images.values())
     progress = Progress(count, title=description.name, unit="pictures", speed_unit="pictures")
-    pixels = measure(
-        description.path, training, others, arguments.test_side, arguments.image_size, arguments.workers, progress
-    )
+    pixels = measure(description.path, training, others, side, size, workers, progress)
     progress.close()
     write_arrays(arguments.output, pixels)
     print(f"read {count} pictures; mean of red, green and blue: {pixels.mean.mean((1, 2)).round(4).tolist()}")

@@ -1,6 +1,5 @@
 """Measure the standard deviation of each 3x3 layer's response over the test images (section 4.2, Fig. 7)."""
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -12,19 +11,20 @@ from resnet.data.cifar10 import read_description
 from resnet.errors import UserError, run_program
 from resnet.files import write_rows
 from resnet.responses import response_deviations
+from resnet.settings import ArgumentParser, Hardware, add_arguments, at_most_cores
 
 BATCH = 250
 
 
 def main() -> None:
     """Load the trained network and write one row per layer."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json the network was trained on")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
+    add_arguments(parser, Hardware, ("threads",))
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(at_most_cores("threads", arguments.threads))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     recipe = yaml.safe_load((arguments.run_folder / "config.yaml").read_text(encoding="utf-8"))["recipe"]
     description = read_description(arguments.data)

@@ -17,23 +17,22 @@ from resnet.distributed import Processes
 from resnet.errors import run_program
 from resnet.files import read_arrays
 from resnet.progress import Progress
-from resnet.settings import Hardware, add_arguments, from_arguments
+from resnet.settings import ArgumentParser, Hardware, Statistics, add_arguments, read_hardware
 from resnet.statistics import measure_statistics
 from resnet.testing import load_network
 
 
 def main() -> None:
     """Read the arguments and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data it was trained on")
     parser.add_argument("--pixels", type=Path, required=True, help="the statistics of the pixels it was trained with")
-    parser.add_argument("--side", type=int, default=224, help="side of the pictures' squares in pixels (default: 224)")
-    parser.add_argument("--images", type=int, help="at least so many pictures, spread over all (default: all)")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="file of tensors to write")
+    add_arguments(parser, Statistics)
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
-    hardware = from_arguments(Hardware, arguments)
+    hardware = read_hardware(arguments)
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
     description = read_description(arguments.data)

@@ -1,6 +1,5 @@
 """Draw test pictures with their objects, and beside them with as many of each detector's surest detections."""
 
-import argparse
 from pathlib import Path
 
 from resnet.data.objects import read_description, read_scenes
@@ -8,18 +7,20 @@ from resnet.detection.plotting import choose_scenes, colour_of, draw_sheet, foun
 from resnet.errors import run_program
 from resnet.files import read_json
 from resnet.plotting import save
-from resnet.settings import EXPERIMENTS
+from resnet.rules import reader
+from resnet.settings import EXPERIMENTS, ArgumentParser
 
 
 def main() -> None:
     """Read pictures and detections and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     parser.add_argument("--experiment", choices=EXPERIMENTS, required=True, help="what was tested on")
     parser.add_argument(
         "--detections", type=Path, nargs="+", required=True, help="…/<model>/seed<k>/evaluation/detections.json"
     )
-    parser.add_argument("--pictures", type=int, default=6, help="number of pictures (default: 6)")
+    pictures = reader({"type": "integer", "minimum": 1, "maximum": 100})
+    parser.add_argument("--pictures", type=pictures, default=6, help="number of pictures (default: 6)")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     arguments = parser.parse_args()

@@ -2,14 +2,33 @@
 
 import argparse
 import dataclasses
+import os
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, run_program
 
-from resnet.config import RECIPES, load
+from resnet.config import RECIPES, check_keys, load, schemas
+from resnet.data import coco
 from resnet.errors import UserError
-from resnet.settings import CifarRecipe, Hardware, ImageNetRecipe, add_arguments, fingerprint, from_arguments, to_flags
+from resnet.rules import faults, read, reader, requirement, rules_of
+from resnet.settings import (
+    EXPERIMENTS,
+    IDENTITY,
+    ArgumentParser,
+    CifarRecipe,
+    DetectorRecipe,
+    Hardware,
+    ImageNetRecipe,
+    Multiscale,
+    Statistics,
+    add_arguments,
+    check_shares,
+    fingerprint,
+    from_arguments,
+    read_hardware,
+    to_flags,
+)
 
 WORKFLOW = ROOT / "workflow"
 
@@ -29,14 +48,47 @@ def test_every_scale_is_valid_and_sets_every_setting(config, scale, part):
     assert next(iter(getattr(loaded, part).seeds)).startswith("plain-")
 
 
-def test_schema_and_settings_have_the_same_keys():
-    scale = yaml.safe_load((WORKFLOW / "schemas/scale.schema.yaml").read_text())
-    for part, name in (("cifar10", "recipe"), ("imagenet", "imagenet_recipe")):
-        fields = {field.name for field in dataclasses.fields(RECIPES[part])}
-        assert set(scale["$defs"][name]["properties"]) == fields - {"model", "seed"}
-    schema = yaml.safe_load((WORKFLOW / "schemas/config.schema.yaml").read_text())
-    hardware = {field.name for field in dataclasses.fields(Hardware)}
-    assert set(schema["properties"]["hardware"]["properties"]) == hardware | {"processes"}
+# Values of every kind, as YAML gives them.
+VALUES = (
+    -1, 0, 1, 2, 8, 32, 36, 1025, 2**32, 10**400, -1.0, 0.0, 0.5, 1.0, 2.0, 1.0e3, 100.5, 1e300,
+    float("nan"), float("inf"), -float("inf"), True, False, None, "1e-3", "1.0e+3", "2", "nan", "auto", "A", "pool",
+)  # fmt: skip
+
+
+def accepted(function, *arguments):
+    try:
+        return True, function(*arguments)
+    except argparse.ArgumentTypeError:
+        return False, None
+
+
+@pytest.mark.parametrize("settings", [CifarRecipe, ImageNetRecipe, DetectorRecipe, Hardware, Statistics, Multiscale])
+def test_the_configuration_accepts_what_the_program_accepts_and_nothing_else(settings):
+    for name, rule in rules_of(settings).items():
+        if name in IDENTITY:
+            continue
+        item = rule.get("items", rule)
+        some = 0
+        for value in VALUES:
+            configured = read(value, item)
+            text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            fits, given = accepted(reader(item), text)
+            assert fits != any(faults(configured, item)), (name, value)
+            if fits:
+                assert given == configured, (name, value)
+                assert type(given) in (type(configured), float), (name, value)
+            some += fits
+        assert 0 < some < len(VALUES), name
+
+
+def test_whole_numbers_may_be_written_as_floats_and_numbers_as_text(config):
+    config["hardware"]["threads"] = 2.0
+    config["cifar10"] = {"seeds": {"plain-20": [0.0]}, "recipe": {"iterations": 1.0e3, "lr": "1e-3"}}
+    loaded = load(config, WORKFLOW)
+    recipe = loaded.cifar10.recipe("plain-20", 0)
+    assert "--iterations 1000 --lr 0.001 " in to_flags(recipe)
+    assert "--threads 2 " in to_flags(loaded.hardware)
+    assert str(loaded.cifar10.seeds["plain-20"]) == "[0]"
 
 
 def test_the_paper_scale_is_the_defaults_of_the_recipe(config):
@@ -61,6 +113,15 @@ def test_config_lays_over_the_scale(config):
 
 
 def test_values_from_the_command_line_are_text(config):
+    config["data"]["coco"] |= {"year": "2017", "folder": "null"}
+    config["hardware"] |= {"workers": "null", "compile": "true", "threads": "1"}
+    config["imagenet"] = {"recipe": {"stride_in_3x3": "true"}, "ensemble": [{"model": "resnet-50", "seed": "0"}]}
+    config["detector"] = "null"
+    loaded = load(config, WORKFLOW)
+    assert (loaded.data["coco"]["year"], loaded.data["coco"]["folder"]) == (2017, None)
+    assert (loaded.hardware.workers, loaded.hardware.compile, loaded.hardware.threads) == (None, "true", 1)
+    assert loaded.imagenet.recipe("resnet-50", 0).stride_in_3x3 is True
+    assert loaded.imagenet.settings["ensemble"] == [{"model": "resnet-50", "seed": 0}]
     config["cifar10"] = {"recipe": {"iterations": "60", "lr": "0.5", "lr_drops": ["30"], "ghost_batch_size": "null"}}
     recipe = load(config, WORKFLOW).cifar10.recipe("plain-20", 0)
     assert (recipe.iterations, recipe.lr, recipe.lr_drops, recipe.ghost_batch_size) == (60, 0.5, (30,), None)
@@ -78,12 +139,30 @@ def change(config, path, value):
     [
         ("sclae", "demo", "config.yaml: unknown key sclae; did you mean scale?"),
         ("hardware.thread", 2, "config.yaml: unknown key hardware.thread; did you mean threads?"),
-        ("hardware.threads", "two", "config.yaml: hardware.threads is 'two'; it must be of type integer"),
+        (
+            "hardware.threads",
+            "two",
+            "hardware.threads is 'two'; it must be a whole number, at least 1 and at most 1024",
+        ),
         ("scale", "papper", "config.yaml: scale is 'papper'; it must be one of demo, short, paper"),
-        ("data.cifar10.folder", 7, "config.yaml: data.cifar10.folder is 7; it must be of type string or null"),
-        ("data.cifar10.md5", "xyz", "config.yaml: data.cifar10.md5: 'xyz' does not match"),
+        ("data.cifar10.folder", 7, "config.yaml: data.cifar10.folder is 7; it must be null or text"),
+        ("data.cifar10.md5", "xyz", "config.yaml: data.cifar10.md5 is 'xyz'; it must be 32 hexadecimal digits"),
         ("cifar10.recipe.iteration", 5, "unknown key cifar10.recipe.iteration; did you mean iterations?"),
-        ("cifar10.recipe.lr", "fast", "cifar10.recipe.lr is 'fast'; it must be of type number"),
+        ("data.coco.year", 2015, "config.yaml: data.coco.year is 2015; it must be one of 2014, 2017"),
+        ("hardware", 7, "config.yaml: hardware is 7; it must be a mapping of keys to values"),
+        (
+            "hardware.checkpoint_seconds",
+            float("nan"),
+            "checkpoint_seconds is nan; it must be a number, above 0",
+        ),
+        ("cifar10.recipe.lr", "fast", "cifar10.recipe.lr is 'fast'; it must be a number, above 0"),
+        ("cifar10.recipe.lr", float("inf"), "cifar10.recipe.lr is inf; it must be a number, above 0"),
+        ("cifar10.recipe.warmup_lr", -1, "cifar10.recipe.warmup_lr is -1; it must be null or a number, above 0"),
+        ("cifar10.seeds.resnet-20", [0, 0], "cifar10.seeds.resnet-20 is [0, 0]; it must be a list, each once"),
+        ("cifar10.seeds", {20: [0]}, "cifar10, 20: unknown model '20': expected plain-<depth> or resnet-<depth>"),
+        ("imagenet.multiscale_sides", [], "imagenet.multiscale_sides is []; it must be a list that is not empty"),
+        ("detector.exceptions.vco", {}, "detector, vco: unknown model 'vco': expected plain-18"),
+        ("data.imagenet", {"folder": "a", "archives": "b", "weights": None}, "name folder or archives, not both"),
         ("cifar10.recipe.image_size", 12, "cifar10.recipe.image_size is 12; it must be one of 4, 8, 16, 32"),
         ("cifar10.seeds.resnet-21", [0], "cifar10, resnet-21: model 'resnet-21': the depth must be 6n+2"),
         ("cifar10.recipe.lr_drops", [9, 3], "lr_drops must increase"),
@@ -104,8 +183,6 @@ def test_a_missing_key_is_named(config):
 
 
 def test_flags_are_read_back_as_they_were():
-    import argparse
-
     recipe = CifarRecipe(model="plain-110", ghost_batch_size=64, lr_drops=(), warmup_lr=None)
     parser = argparse.ArgumentParser()
     add_arguments(parser, CifarRecipe)
@@ -113,12 +190,13 @@ def test_flags_are_read_back_as_they_were():
 
 
 def test_the_fingerprint_follows_what_matters():
-    data = {"data_batch_1.bin": "a"}
-    first = fingerprint(CifarRecipe(), data)
-    assert first == fingerprint(CifarRecipe(), dict(data))
-    assert first != fingerprint(CifarRecipe(lr=0.2), data)
-    assert first != fingerprint(CifarRecipe(seed=1), data)
-    assert first != fingerprint(CifarRecipe(), {"data_batch_1.bin": "b"})
+    data, versions = {"data_batch_1.bin": "a"}, {"train_cifar10": 1}
+    first = fingerprint(CifarRecipe(), data, versions)
+    assert first == fingerprint(CifarRecipe(), dict(data), dict(versions))
+    assert first != fingerprint(CifarRecipe(lr=0.2), data, versions)
+    assert first != fingerprint(CifarRecipe(seed=1), data, versions)
+    assert first != fingerprint(CifarRecipe(), {"data_batch_1.bin": "b"}, versions)
+    assert first != fingerprint(CifarRecipe(), data, {"train_cifar10": 2})
 
 
 def test_conda_and_pip_have_the_same_pins():
@@ -143,7 +221,11 @@ def test_recipes_of_imagenet_survive_the_command_line():
         ({"seeds": {"plain-50": [0]}}, "plain nets have 18 or 34 layers and no shortcuts"),
         ({"recipe": {"min_side": 64}}, "min_side must be at least image_size (96), not 64"),
         ({"recipe": {"max_side": 100, "min_side": 110}}, "max_side must be at least min_side (110), not 100"),
-        ({"ensemble": [{"model": "resnet-152", "seed": 7}]}, "'seed': 7} is not a run of imagenet.seeds"),
+        ({"ensemble": [{"model": "resnet-152", "seed": 7}]}, "resnet-152 with seed 7 is not a run of imagenet.seeds"),
+        (
+            {"ensemble": [{"model": "resnet-50", "seed": 0}] * 2},
+            "ensemble: resnet-50 with seed 0 is there twice",
+        ),
         ({"recipe": {"widht": 2}}, "unknown key imagenet.recipe.widht; did you mean width?"),
     ],
 )
@@ -152,3 +234,176 @@ def test_wrong_settings_of_imagenet_are_named(config, changes, message):
     with pytest.raises(UserError) as error:
         load(config, WORKFLOW)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "a: {c: 1}\nb: []\na: {d: 2}\n", '{"a": 1,\n"b": 2,\n"a": 2}'])
+def test_a_key_that_is_given_twice_is_named_with_its_lines(config, tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UserError) as error:
+        load(config, WORKFLOW, [tmp_path / "mine.yaml"])
+    assert str(error.value) == f"{tmp_path}/mine.yaml: key a is there twice (lines 1 and 3); put both into one"
+
+
+def test_keys_that_are_given_twice_are_found_at_every_depth(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("a: {b: 1}\nc: [{d: 1, e: 2}, {d: 3,\n  d: 4}]\n")
+    with pytest.raises(UserError, match=r"key c\.1\.d is there twice \(lines 2 and 3\)"):
+        check_keys(file)
+    file.write_text("a: {b: 1}\nc: {b: 1}\nd: [{b: 1}, {b: 1}]\n")
+    check_keys(file)
+    for scale in WORKFLOW.glob("scales/*.yaml"):
+        check_keys(scale)
+
+
+def test_home_is_found(config, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/jane")
+    config["data"]["cifar10"]["folder"] = "~/cifar"
+    config["data"]["voc"]["test2012"] = "~/voc.tar"
+    data = load(config, WORKFLOW).data
+    assert (data["cifar10"]["folder"], data["voc"]["test2012"]) == ("/home/jane/cifar", "/home/jane/voc.tar")
+
+
+def test_the_years_of_coco_are_those_of_the_program():
+    schema, _ = schemas(WORKFLOW / "schemas")
+    years = schema["properties"]["data"]["properties"]["coco"]["properties"]["year"]["enum"]
+    assert [str(year) for year in years] == list(coco.WHOLE)
+
+
+@pytest.mark.parametrize("scale", ["demo", "short", "paper"])
+def test_every_setting_of_a_scale_has_an_effect(config, scale):
+    assert load({**config, "scale": scale}, WORKFLOW).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "note"),
+    [
+        ("cifar10.exceptions.resnet-1022", {"lr": 1}, "cifar10.exceptions.resnet-1022 has no effect: it is not among"),
+        ("cifar10.exceptions.plain-20", {"warmup_lr": 0.1}, "plain-20.warmup_lr has no effect: nets below warmup_from"),
+        ("cifar10.exceptions.plain-20", {"shortcut": "B"}, "shortcut has no effect: plain nets have no shortcuts"),
+        (
+            "cifar10.recipe",
+            {"validation_fraction": 0, "split_seed": 3},
+            "split_seed has no effect: no images are",
+        ),
+        (
+            "cifar10.recipe",
+            {"iterations": 180},
+            "lr_drops 180 have no effect in 180 iterations (plain-20, plain",
+        ),
+        ("cifar10.recipe", {"warmup_from_depth": 2000, "warmup_error": 70}, "recipe.warmup_error has no effect: there"),
+        ("imagenet.exceptions.resnet-34-A", {"stride_in_3x3": True}, "stride_in_3x3 has no effect: only ResNets of 50"),
+        ("imagenet.recipe", {"plateau": 2, "lr_drops": [100]}, "imagenet.recipe.lr_drops has no effect: plateau takes"),
+        ("imagenet.seeds", {"resnet-152": []}, "imagenet.ensemble (Table 5) is without resnet-152, left out in"),
+        ("imagenet.seeds", {"vgg-16": []}, "there are no detectors with vgg-16, left out in imagenet.seeds"),
+        ("detector.exceptions.resnet-50", {"lr": 1}, "detector.exceptions.resnet-50 has no effect: it is not among"),
+        ("detector.exceptions.resnet-101", {"dropout": 0.1}, "resnet-101.dropout has no effect: only VGG nets"),
+        ("detector", {"weights": "torchvision", "statistics": {"side": 96}}, "detector.statistics has no effect"),
+        ("data.cifar10.folder", "/cifar", "data.cifar10.folder has no effect: cifar10.dataset is digits"),
+        ("data.imagenet.archives", "/x", "data.imagenet.archives has no effect: imagenet.dataset is handwriting"),
+        ("data.imagenet.weights", "/x", "data.imagenet.weights has no effect: neither imagenet.weights nor"),
+        ("data.voc.test2012", "/x", "data.voc.test2012 has no effect: detector.data.voc is scenes-voc"),
+        ("data.coco.folder", "/x", "data.coco.folder has no effect: detector.data.coco is scenes-coco"),
+    ],
+)
+def test_a_setting_without_effect_is_mentioned(config, path, value, note):
+    change(config, path, value)
+    notes = load(config, WORKFLOW).notes
+    assert [note in line for line in notes] == [True], notes
+
+
+def test_a_setting_that_exceptions_replace_everywhere_is_mentioned(config):
+    config["detector"] = {"recipe": {"lr": 0.5}, "exceptions": {"voc": {"lr": 0.1}, "coco": {"lr": 0.2}}}
+    assert load(config, WORKFLOW).notes == (
+        "detector.recipe.lr has no effect: exceptions give every run another value",
+    )
+
+
+@pytest.mark.parametrize("part", ["cifar10", "imagenet", "detector"])
+def test_a_network_without_seeds_is_left_out(config, part):
+    model = {"cifar10": "resnet-1202", "imagenet": "plain-18", "detector": "vgg-16"}[part]
+    config[part] = {"seeds": {model: []}}
+    loaded = load(config, WORKFLOW)
+    assert model not in getattr(loaded, part).seeds
+    assert loaded.notes == ()
+
+
+def test_a_network_that_is_left_out_is_left_out_of_what_is_made_of_it(config):
+    config["imagenet"] = {"seeds": {"resnet-101": []}}
+    loaded = load(config, WORKFLOW)
+    assert list(loaded.detector.seeds) == ["vgg-16"]
+    assert "resnet-101" not in str(loaded.imagenet.settings["ensemble"])
+    assert len(loaded.imagenet.settings["ensemble"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("hardware", "message"),
+    [
+        ({"processes": 3}, "imagenet, plain-18: batch_size 256 cannot be split evenly over 3 processes"),
+        ({"accumulate": 3}, "cifar10, plain-20: accumulate 3 must divide the 128 images of a process"),
+    ],
+)
+def test_a_batch_that_cannot_be_split_is_seen_before_the_training(config, hardware, message):
+    config["scale"] = "paper"
+    config["hardware"] |= hardware
+    with pytest.raises(UserError) as error:
+        load(config, WORKFLOW)
+    assert message in str(error.value)
+
+
+def test_ghost_batches_must_divide_what_is_computed_at_once():
+    recipe = ImageNetRecipe(ghost_batch_size=32)
+    check_shares(recipe, 4, 2)
+    with pytest.raises(
+        UserError, match=r"ghost_batch_size 32 must divide the 16 images .* \(4 processes, accumulate 4\)"
+    ):
+        check_shares(recipe, 4, 4)
+
+
+def test_no_more_threads_and_workers_are_used_than_there_are_cores(capsys):
+    cores = os.cpu_count()
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, Hardware)
+    hardware = read_hardware(parser.parse_args(["--threads", str(cores + 1), "--workers", "0"]))
+    assert (hardware.threads, hardware.workers) == (cores, 0)
+    assert capsys.readouterr().out == f"threads is {cores + 1}, but this machine has {cores} cores: {cores} are used\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--seed -1", "argument --seed: -1 is not a whole number, at least 0 and at most 4294967295 (see --help)"),
+        ("--momentum -1", "argument --momentum: -1 is not a number, at least 0 and below 1 (see --help)"),
+        ("--lr nan", "argument --lr: nan is not a number, above 0 (see --help)"),
+        (
+            "--threads 1000000",
+            "argument --threads: 1000000 is not a whole number, at least 1 and at most 1024 (see",
+        ),
+        ("--shortcut D", "argument --shortcut: D is not one of A, B, C (see --help)"),
+        ("--lr-drops 3 0", "argument --lr-drops: 0 is not a whole number, at least 1 (see --help)"),
+        ("--sede 1", "unrecognized arguments: --sede 1 (see --help)"),
+    ],
+)
+def test_an_option_out_of_range_is_one_line_that_names_it(arguments, message):
+    parser = ArgumentParser()
+    add_arguments(parser, CifarRecipe)
+    add_arguments(parser, Hardware)
+    with pytest.raises(UserError) as error:
+        parser.parse_args(arguments.split())
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_program_says_so_in_one_line():
+    code, output = run_program("train_cifar10", "--data", "x", "--run-folder", "y", "--weight-decay", -1)
+    assert code == 1
+    assert output == "train_cifar10: error: argument --weight-decay: -1 is not a number, at least 0 (see --help)\n"
+
+
+def test_settings_are_checked_however_they_are_made():
+    with pytest.raises(UserError, match="momentum is nan; it must be a number, at least 0 and below 1"):
+        CifarRecipe(momentum=float("nan"))
+    with pytest.raises(UserError, match=r"anchor_sizes is \(\); it must be a list that is not empty"):
+        DetectorRecipe(anchor_sizes=())
+    with pytest.raises(UserError, match=f"experiment is 'voc'; it must be one of {', '.join(EXPERIMENTS)}"):
+        DetectorRecipe(experiment="voc")
+    assert requirement(rules_of(Statistics)["images"]) == "null or a whole number, at least 1"

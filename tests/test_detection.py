@@ -1455,20 +1455,20 @@ def test_detectron2_trains_resumes_exactly_and_its_run_is_read_by_both(packs, cl
         ({"model": "resnet-34-A"}, "model must be a VGG net, or a ResNet of 50 layers and more, not 'resnet-34-A'"),
         ({"model": "plain-34"}, "model must be a VGG net, or a ResNet of 50 layers and more, not 'plain-34'"),
         ({"model": "resnet-51"}, "unknown model 'resnet-51'"),
-        ({"experiment": "voc2007"}, "experiment must be one of voc07, voc12, voc12-server, coco, not 'voc2007'"),
-        ({"engine": "mmdetection"}, "engine must be torchvision or detectron2, not 'mmdetection'"),
-        ({"pooling": "max"}, "pooling must be pool or align, not 'max'"),
-        ({"side": 0}, "side must be positive, not 0"),
-        ({"rois": 0}, "rois must be positive, not 0"),
-        ({"proposals": 0}, "proposals must be positive, not 0"),
-        ({"evaluation_images": 0}, "evaluation_images must be positive, not 0"),
+        ({"experiment": "voc2007"}, "experiment is 'voc2007'; it must be one of voc07, voc12, voc12-server, coco"),
+        ({"engine": "mmdetection"}, "engine is 'mmdetection'; it must be one of torchvision, detectron2"),
+        ({"pooling": "max"}, "pooling is 'max'; it must be one of pool, align"),
+        ({"side": 0}, "side is 0; it must be a whole number, at least 1"),
+        ({"rois": 0}, "rois is 0; it must be a whole number, at least 1"),
+        ({"proposals": 0}, "proposals is 0; it must be a whole number, at least 1"),
+        ({"evaluation_images": 0}, "evaluation_images is 0; it must be a whole number, at least 1"),
         ({"max_side": 599}, "max_side must be at least side (600), not 599"),
-        ({"anchor_sizes": ()}, "anchor_sizes must be positive numbers, not ()"),
-        ({"anchor_sizes": (0, 16)}, "anchor_sizes must be positive numbers, not (0, 16)"),
-        ({"frozen_stages": 5}, "frozen_stages must lie between 0 and 4, not 5"),
-        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, not 1.0"),
-        ({"ghost_batch_size": 1}, "ghost_batch_size must be none: batch normalisation is fixed, not 1"),
-        ({"precision": "half"}, "precision must be auto, float32 or bf16, not 'half'"),
+        ({"anchor_sizes": ()}, "anchor_sizes is (); it must be a list that is not empty"),
+        ({"anchor_sizes": (0, 16)}, "anchor_sizes.0 is 0; it must be a whole number, at least 1"),
+        ({"frozen_stages": 5}, "frozen_stages is 5; it must be a whole number, at least 0 and at most 4"),
+        ({"dropout": 1.0}, "dropout is 1.0; it must be a number, at least 0 and below 1"),
+        ({"ghost_batch_size": 1}, "ghost_batch_size is 1; it must be null"),
+        ({"precision": "half"}, "precision is 'half'; it must be one of auto, float32, bf16"),
         ({"lr_drops": (9, 3)}, "lr_drops must increase"),
     ],
 )
@@ -1494,10 +1494,8 @@ def config():
 def test_every_scale_sets_every_setting_of_the_detectors(config, scale):
     loaded = load({**config, "scale": scale}, ROOT / "workflow")
     values = yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text())["detector"]["recipe"]
-    schema = yaml.safe_load((ROOT / "workflow/schemas/scale.schema.yaml").read_text())
     fields = {field.name for field in dataclasses.fields(DetectorRecipe)}
     assert set(values) == fields - {"model", "seed", "experiment", "engine", "ghost_batch_size"}
-    assert set(schema["$defs"]["detector_recipe"]["properties"]) == set(values)
     assert set(loaded.detector.seeds) == {"vgg-16", "resnet-101"}
 
 
@@ -1539,7 +1537,7 @@ def test_exceptions_of_data_set_experiment_and_model_are_laid_over_each_other_in
         ({"exceptions": {"coco": {"side": 900}}}, "detector, coco, vgg-16: max_side must be at least side (900)"),
         ({"exceptions": {"vgg-16": {"rios": 1}}}, "unknown key detector.exceptions.vgg-16.rios; did you mean rois?"),
         ({"engine": "caffe"}, "detector.engine is 'caffe'; it must be one of torchvision, detectron2"),
-        ({"recipe": {"ghost_batch_size": 1}}, "unknown key detector.recipe.ghost_batch_size; "),
+        ({"recipe": {"ghost_batch_size": 1}}, "detector.recipe.ghost_batch_size is 1; it must be null"),
         ({"data": {"voc": "pascal"}}, "detector.data.voc is 'pascal'; it must be one of scenes-voc, voc"),
     ],
 )

@@ -1,17 +1,34 @@
 """From config.yaml and a scale file to the settings of every run, with errors that name the key."""
 
+import contextlib
 import copy
 import dataclasses
 import difflib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from resnet.errors import UserError
-from resnet.settings import EXPERIMENTS, CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe
+from resnet.idle import idle_data, idle_settings
+from resnet.rules import Rule, faults, read, requirement, rules_of, schema_of
+from resnet.settings import (
+    EXPERIMENTS,
+    IDENTITY,
+    CifarRecipe,
+    DetectorRecipe,
+    Hardware,
+    ImageNetRecipe,
+    Multiscale,
+    Recipe,
+    Statistics,
+    check_shares,
+    parse_imagenet_model,
+)
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +37,7 @@ class Part:
 
     Attributes:
         dataset: name of its data set.
-        seeds: the seeds of every model.
+        seeds: the seeds of every model that is run.
         settings: what else the scale says of it.
     """
 
@@ -80,6 +97,8 @@ class Config:
         cifar10: section 4.2.
         imagenet: section 4.1.
         detector: section 4.3.
+        notes: what a person should know of the settings, a line each: those that have no effect, and what is left out
+            with a network.
     """
 
     scale: str
@@ -89,54 +108,115 @@ class Config:
     cifar10: Part
     imagenet: Part
     detector: DetectorPart
+    notes: tuple[str, ...] = ()
 
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
 PARTS = (*RECIPES, "detector")
+# A tenth of the time where PyYAML was built with its C library.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def load(config: dict[str, Any], workflow: Path) -> Config:
+def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> Config:
     """Check a configuration, read its scale from the ``workflow`` folder and combine the two.
 
+    Args:
+        config: what Snakemake made of its configuration files and command line.
+        workflow: the folder of the schemas and scales.
+        files: the configuration files, which are looked through for keys that are given twice.
+
     Raises:
-        UserError: a key is unknown, missing or has a wrong value; the message names file, key and fix.
+        UserError: a key is unknown, missing, given twice or has a wrong value; the message names file, key and fix.
     """
-    config = {**config, **{key: _typed(config[key]) for key in ("hardware", *PARTS) if key in config}}
-    check(config, workflow / "schemas/config.schema.yaml", "config.yaml")
+    for file in files:
+        check_keys(Path(file))
+    config_schema, scale_schema = schemas(workflow / "schemas")
+    config = checked(config, config_schema, "config.yaml")
     scale_file = workflow / f"scales/{config['scale']}.yaml"
-    scale = yaml.safe_load(scale_file.read_text(encoding="utf-8"))
-    schema = workflow / "schemas/scale.schema.yaml"
-    check(scale, schema, str(scale_file))
-    check({part: config[part] for part in PARTS}, schema, "config.yaml")
-    hardware = {key: _switch(value) for key, value in config["hardware"].items()}
+    check_keys(scale_file)
+    scale = checked(read_yaml(scale_file), scale_schema, str(scale_file))
+    where = f"({scale_file} or config.yaml)"
+    if config["data"]["imagenet"]["folder"] and config["data"]["imagenet"]["archives"]:
+        raise UserError("config.yaml: data.imagenet: name folder or archives, not both")
+    hardware = dict(config["hardware"])
     processes = hardware.pop("processes")
-    parts = {name: load_part(name, merge(scale[name], config[name]), scale_file) for name in RECIPES}
-    if missing := [
-        member for member in parts["imagenet"].settings["ensemble"] if not _is_run(member, parts["imagenet"].seeds)
-    ]:
-        raise UserError(f"imagenet.ensemble: {missing[0]} is not a run of imagenet.seeds ({scale_file} or config.yaml)")
-    detector = load_detector_part(merge(scale["detector"], config["detector"]), parts["imagenet"], scale_file)
-    return Config(config["scale"], Hardware(**hardware), processes, config["data"], **parts, detector=detector)
+    hardware = Hardware(**hardware)
+    values = {name: merge(scale[name], config[name]) for name in PARTS}
+    notes = leave_out(values)
+    parts = {name: load_part(name, values[name], where) for name in RECIPES}
+    check_ensemble(parts["imagenet"], where)
+    for name, together in (("cifar10", 1), ("imagenet", processes)):
+        for model in parts[name].seeds:
+            with named(f"{name}, {model}", "(hardware in config.yaml)"):
+                check_shares(parts[name].recipe(model, 0), together, hardware.accumulate)
+    detector = load_detector_part(values["detector"], parts["imagenet"], where)
+    loaded = Config(config["scale"], hardware, processes, config["data"], **parts, detector=detector)
+    notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in PARTS})
+    return dataclasses.replace(loaded, notes=tuple(notes))
 
 
-def load_part(name: str, values: dict[str, Any], scale_file: Path) -> Part:
+def schemas(folder: Path) -> tuple[Rule, Rule]:
+    """Return the schemas of config.yaml and of a scale: what is written there, with the settings classes."""
+    config, scale = (read_yaml(folder / f"{name}.schema.yaml") for name in ("config", "scale"))
+    scale["$defs"] |= {kind.__name__: schema_of(kind, IDENTITY) for kind in (*RECIPES.values(), DetectorRecipe)}
+    scale["$defs"] |= {kind.__name__: schema_of(kind) for kind in (Statistics, Multiscale)}
+    scale["$defs"] |= {"seed": rules_of(Recipe)["seed"], "engine": rules_of(DetectorRecipe)["engine"]}
+    config["$defs"] |= scale["$defs"]
+    config["properties"] |= scale["properties"]
+    hardware = config["properties"]["hardware"]
+    hardware["properties"] |= schema_of(Hardware)["properties"]
+    hardware["required"] = list(hardware["properties"])
+    return config, scale
+
+
+def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
+    """Take networks without seeds out of the parts, with what cannot be without them; say what that is."""
+    notes = []
+    without = {model for model, seeds in values["imagenet"]["seeds"].items() if not seeds}
+    members = values["imagenet"]["ensemble"]
+    values["imagenet"]["ensemble"] = [member for member in members if member["model"] not in without]
+    if missing := sorted({member["model"] for member in members} & without):
+        notes.append(f"imagenet.ensemble (Table 5) is without {', '.join(missing)}, left out in imagenet.seeds")
+    detectors = values["detector"]["seeds"]
+    if values["detector"]["weights"] == "trained":
+        for model in sorted(without & {model for model, seeds in detectors.items() if seeds}):
+            notes.append(f"there are no detectors with {model}, left out in imagenet.seeds")
+            detectors[model] = []
+    for part in values.values():
+        part["seeds"] = {model: seeds for model, seeds in part["seeds"].items() if seeds}
+    return notes
+
+
+def load_part(name: str, values: dict[str, Any], where: str) -> Part:
     """Return the settings of one half of the paper.
 
     Raises:
-        UserError: a recipe is out of range; the message names model and key.
+        UserError: a recipe is out of range; the message names the model and the key.
     """
     values = dict(values)
     dataset, seeds, recipe, exceptions = (values.pop(key) for key in ("dataset", "seeds", "recipe", "exceptions"))
     part = Part(dataset, seeds, values, RECIPES[name], recipe, exceptions)
     for model in [*seeds, *exceptions]:
-        try:
+        with named(f"{name}, {model}", where):
             part.recipe(model, 0)
-        except UserError as error:
-            raise UserError(f"{name}, {model}: {error} ({scale_file} or config.yaml)") from None
     return part
 
 
-def load_detector_part(values: dict[str, Any], imagenet: Part, scale_file: Path) -> DetectorPart:
+def check_ensemble(imagenet: Part, where: str) -> None:
+    """Check that the members of the ensemble are different runs.
+
+    Raises:
+        UserError: one is not run, or there twice.
+    """
+    members = [(member["model"], member["seed"]) for member in imagenet.settings["ensemble"]]
+    for model, seed in members:
+        if seed not in imagenet.seeds.get(model, []):
+            raise UserError(f"imagenet.ensemble: {model} with seed {seed} is not a run of imagenet.seeds {where}")
+        if members.count((model, seed)) > 1:
+            raise UserError(f"imagenet.ensemble: {model} with seed {seed} is there twice {where}")
+
+
+def load_detector_part(values: dict[str, Any], imagenet: Part, where: str) -> DetectorPart:
     """Return the settings of the detectors.
 
     Raises:
@@ -145,20 +225,26 @@ def load_detector_part(values: dict[str, Any], imagenet: Part, scale_file: Path)
     values = dict(values)
     recipe, exceptions = values.pop("recipe"), values.pop("exceptions")
     part = DetectorPart(**values, _recipe=recipe, _exceptions=exceptions)
-    where = f"({scale_file} or config.yaml)"
+    groups = {*EXPERIMENTS, *(experiment.data for experiment in EXPERIMENTS.values())}
     for model in part.seeds:
         if part.weights == "trained" and model not in imagenet.seeds:
             raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
+    for model in [*part.seeds, *(key for key in exceptions if key not in groups)]:
+        with named(f"detector, {model}", f"(data sets and experiments: {', '.join(sorted(groups))}) {where}"):
+            parse_imagenet_model(model)
         for experiment in EXPERIMENTS:
-            try:
+            with named(f"detector, {experiment}, {model}", where):
                 part.recipe(experiment, model, 0)
-            except UserError as error:
-                raise UserError(f"detector, {experiment}, {model}: {error} {where}") from None
     return part
 
 
-def _is_run(member: dict[str, Any], seeds: dict[str, list[int]]) -> bool:
-    return member["seed"] in seeds.get(member["model"], [])
+@contextlib.contextmanager
+def named(what: str, where: str) -> Iterator[None]:
+    """Say in an error of the block what it is about and where it can be mended."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{what}: {error} {where}") from None
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -170,41 +256,58 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def check(value: Any, schema_file: Path, name: str) -> None:
-    """Check ``value``, the content of the file ``name``, against a JSON schema.
+def checked(value: Any, schema: Rule, name: str) -> Any:
+    """Return ``value``, the content of the file ``name``, with each setting as the type that its rule asks for.
 
     Raises:
         UserError: it does not fit; the message has a line for each key that is wrong.
     """
-    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
-    lines = []
-    for error in Draft202012Validator(schema).iter_errors(value):
-        lines += [f"{name}: {line}" for line in _explain(error)]
+    value = read(value, schema)
+    lines = [f"{name}: {line}" for fault in faults(value, schema) for line in _explain(fault)]
     if lines:
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    return value
+
+
+def read_yaml(file: Path) -> Any:
+    """Read a YAML file."""
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)
+
+
+def check_keys(file: Path) -> None:
+    """Check that no key of a YAML file is there twice: YAML's readers take the last one without a word.
+
+    Raises:
+        UserError: one is; the message names it, and its lines.
+    """
+    try:
+        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
+    except yaml.YAMLError:
+        # Snakemake reads JSON, too, and not all of it is YAML. What is neither it has refused.
+        return
+    if lines := [f"{file}: {line}" for line in _repeated(node, "")]:
         raise UserError("\n".join(lines))
 
 
-def _typed(value: Any) -> Any:
-    """Return a value with numbers, null and truth values as such: ``snakemake --config`` gives nested ones as text."""
-    if isinstance(value, dict):
-        return {key: _typed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_typed(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    read = yaml.safe_load(value)
-    return read if read is None or isinstance(read, int | float) else value
+def _repeated(node: yaml.Node | None, path: str) -> Iterator[str]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated(item, _join(path, index))
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, list[int]] = {}
+    for key, value in node.value:
+        lines.setdefault(str(key.value), []).append(key.start_mark.line + 1)
+        yield from _repeated(value, _join(path, key.value))
+    for key, found in lines.items():
+        if len(found) > 1:
+            yield f"key {_join(path, key)} is there twice (lines {' and '.join(map(str, found))}); put both into one"
 
 
-def _switch(value: Any) -> Any:
-    """Return YAML's true and false as the words of the command line."""
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: "ValidationError") -> list[str]:
     """Say what is wrong with which key, and what was probably meant."""
     path = ".".join(map(str, error.absolute_path))
-    if error.validator == "additionalProperties" and error.schema.get("additionalProperties") is False:
+    if error.validator == "additionalProperties":
         known = error.schema["properties"]
         lines = []
         for key in (key for key in error.instance if key not in known):
@@ -214,13 +317,7 @@ def _explain(error: ValidationError) -> list[str]:
         return lines
     if error.validator == "required":
         return [f"missing key {_join(path, key)}" for key in error.validator_value if key not in error.instance]
-    if error.validator == "enum":
-        allowed = ", ".join(map(str, error.validator_value))
-        return [f"{path} is {error.instance!r}; it must be one of {allowed}"]
-    if error.validator == "type":
-        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        return [f"{path} is {error.instance!r}; it must be of type {' or '.join(wanted)}"]
-    return [f"{path or 'the file'}: {error.message}"]
+    return [f"{path or 'the file'} is {error.instance!r}; it must be {requirement(error.schema)}"]
 
 
 def _join(path: str, key: object) -> str:

@@ -1,29 +1,30 @@
 """Every setting of a training run, with the paper's value as its default (sections 3.4, 4.1 and 4.2).
 
 ``Recipe`` is what decides the numbers: changing any of it means another experiment. ``Hardware`` is where and how fast
-it runs. Both are the command line of the training program, and the recipe is the fingerprint of its checkpoints.
+it runs. Both are the command line of the training program, and the recipe is the fingerprint of its checkpoints. What a
+setting may be is written here and nowhere else: the configuration is checked by the same rules.
 """
 
 import argparse
 import dataclasses
 import hashlib
 import json
+import os
 import re
-import types
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from resnet.errors import UserError
+from resnet.rules import faults, limits_of, reader, requirement, rules_of, schema_of, setting
 
 SWITCH = ("auto", "true", "false")
+# NumPy's and torch's generators take more, but not all of them the same.
+LARGEST_SEED = 2**32 - 1
+# No machine has more cores, and no sound configuration asks for more.
+MOST_CORES = 1024
 MODEL_PATTERN = re.compile(r"(plain|resnet)-(\d+)")
 IMAGENET_PATTERN = re.compile(r"(plain|resnet)-(18|34|50|101|152)(?:-([ABC]))?|vgg-(16|19)")
-
-
-def describe(default: Any, text: str) -> Any:
-    """Return a dataclass field with a default and the text of its command-line help."""
-    return dataclasses.field(default=default, metadata={"help": text})
 
 
 def parse_model(model: str) -> tuple[str, int]:
@@ -72,36 +73,40 @@ def parse_imagenet_model(model: str) -> tuple[str, int, str | None]:
 class Recipe:
     """The settings that decide a run's numbers; those that both data sets share."""
 
-    model: str = describe("", "name of the network")
-    seed: int = describe(0, "seeds the initial weights, the order of the images and the augmentation")
-    batch_size: int = describe(128, "images per update, over all processes")
-    ghost_batch_size: int | None = describe(
-        None,
-        "images per batch-normalisation statistic; the paper's GPUs saw 64 on CIFAR-10, 32 on ImageNet (default: all "
-        "of a process)",
+    model: str = setting("", "name of the network")
+    seed: int = setting(
+        0, "seeds the initial weights, the order of the images and the augmentation", minimum=0, maximum=LARGEST_SEED
     )
-    iterations: int = describe(64000, "number of updates")
-    lr: float = describe(0.1, "learning rate at the start")
-    lr_drops: tuple[int, ...] = describe((32000, 48000), "iterations at which the learning rate is divided by 10")
-    momentum: float = describe(0.9, "momentum of SGD")
-    weight_decay: float = describe(1e-4, "weight decay, on every parameter")
-    precision: str = describe("auto", "float32, bf16 (autocast) or auto: bf16 on a GPU that has it, else float32")
-    log_interval: int = describe(100, "iterations over which the training error is averaged and logged")
-    evaluation_interval: int = describe(1000, "iterations between evaluations")
+    batch_size: int = setting(128, "images per update, over all processes", minimum=1)
+    ghost_batch_size: int | None = setting(
+        None,
+        "images per batch-normalisation statistic; the paper's GPUs saw 64 on CIFAR-10, 32 on ImageNet; none is all of "
+        "a process",
+        minimum=1,
+    )
+    iterations: int = setting(64000, "number of updates", minimum=1, maximum=10**9)
+    lr: float = setting(0.1, "learning rate at the start", above=0)
+    lr_drops: tuple[int, ...] = setting(
+        (32000, 48000), "iterations at which the learning rate is divided by 10", minimum=1
+    )
+    momentum: float = setting(0.9, "momentum of SGD", minimum=0, below=1)
+    weight_decay: float = setting(1e-4, "weight decay, on every parameter", minimum=0)
+    precision: str = setting(
+        "auto", "bf16 is autocast; auto is bf16 on a GPU that has it, else float32", choices=("auto", "float32", "bf16")
+    )
+    log_interval: int = setting(100, "iterations over which the training error is averaged and logged", minimum=1)
+    evaluation_interval: int = setting(1000, "iterations between evaluations", minimum=1)
 
     def __post_init__(self) -> None:
-        """Check what types cannot say.
+        """Check every setting by its rule, and what concerns several.
 
         Raises:
             UserError: a value is out of range; the message names the key.
         """
-        self._require(self.precision in ("auto", "float32", "bf16"), "precision", "must be auto, float32 or bf16")
-        for key in ("batch_size", "iterations", "lr", "log_interval", "evaluation_interval"):
-            self._require(getattr(self, key) > 0, key, "must be positive")
-        drops = self.lr_drops
-        self._require(list(drops) == sorted(set(drops)) and all(d > 0 for d in drops), "lr_drops", "must increase")
+        check_settings(self)
+        self._require(list(self.lr_drops) == sorted(set(self.lr_drops)), "lr_drops", "must increase")
         ghost = self.ghost_batch_size
-        divides = ghost is None or (ghost > 0 and self.batch_size % ghost == 0)
+        divides = ghost is None or self.batch_size % ghost == 0
         self._require(divides, "ghost_batch_size", f"must divide batch_size ({self.batch_size})")
 
     def _require(self, condition: bool, key: str, rule: str) -> None:
@@ -113,28 +118,33 @@ class Recipe:
 class CifarRecipe(Recipe):
     """The settings that decide a run's numbers (section 4.2)."""
 
-    model: str = describe("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2")
-    shortcut: str = describe("A", "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3")
-    image_size: int = describe(32, "side in pixels to which the 32-pixel pictures are shrunk")
-    padding: int = describe(4, "zero padding of the augmentation, in pixels on each side")
-    validation_fraction: float = describe(0.1, "part of the training images held out: 0.1 is the paper's 45k/5k")
-    split_seed: int = describe(0, "seeds the choice of the held-out images")
-    warmup_lr: float | None = describe(0.01, "learning rate at the start of deep nets")
-    warmup_from_depth: int = describe(110, "the depth from which a net starts with warmup_lr")
-    warmup_error: float = describe(80.0, "training error in percent below which the warm-up ends")
+    model: str = setting("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2")
+    shortcut: str = setting(
+        "A",
+        "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3",
+        choices=("A", "B", "C"),
+    )
+    image_size: int = setting(
+        32, "side to which the 32-pixel pictures are shrunk", unit="pixels", choices=(4, 8, 16, 32)
+    )
+    padding: int = setting(4, "zero padding of the augmentation, on each side", unit="pixels", minimum=0)
+    validation_fraction: float = setting(
+        0.1, "part of the training images held out: 0.1 is the paper's 45k/5k", minimum=0, below=1
+    )
+    split_seed: int = setting(0, "seeds the choice of the held-out images", minimum=0, maximum=LARGEST_SEED)
+    warmup_lr: float | None = setting(0.01, "learning rate at the start of deep nets; none is no warm-up", above=0)
+    warmup_from_depth: int = setting(110, "the depth from which a net starts with warmup_lr", minimum=8)
+    warmup_error: float = setting(80.0, "training error below which the warm-up ends", unit="%", minimum=0, maximum=100)
 
     def __post_init__(self) -> None:
-        """Check what types cannot say.
+        """Check every setting by its rule, and what concerns several.
 
         Raises:
             UserError: a value is out of range; the message names the key.
         """
-        parse_model(self.model)
-        self._require(self.shortcut in ("A", "B", "C"), "shortcut", "must be A, B or C")
-        self._require(self.image_size >= 4 and 32 % self.image_size == 0, "image_size", "must be 4, 8, 16 or 32")
-        self._require(0 <= self.padding <= self.image_size, "padding", "must lie between 0 and image_size")
-        self._require(0 <= self.validation_fraction < 1, "validation_fraction", "must be at least 0 and below 1")
         super().__post_init__()
+        parse_model(self.model)
+        self._require(self.padding <= self.image_size, "padding", f"must be at most image_size ({self.image_size})")
 
     # The paper drops the rate at fixed iterations here.
     plateau = None
@@ -150,42 +160,46 @@ class CifarRecipe(Recipe):
 class ImageNetRecipe(Recipe):
     """The settings that decide a run's numbers (sections 3.4 and 4.1)."""
 
-    model: str = describe(
-        "resnet-50", "plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19"
+    model: str = setting("resnet-50", "plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19")
+    stride_in_3x3: bool = setting(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
+    width: float = setting(1.0, "multiplies the number of filters of every layer", above=0)
+    dropout: float = setting(0.0, "dropout between the fc layers of a VGG net", minimum=0, below=1)
+    image_size: int = setting(224, "side of the training crop", unit="pixels", minimum=32, multiple_of=32)
+    min_side: int = setting(
+        256, "shorter side of a training image, drawn from min_side to max_side", unit="pixels", minimum=32
     )
-    stride_in_3x3: bool = describe(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
-    width: float = describe(1.0, "multiplies the number of filters of every layer")
-    dropout: float = describe(0.0, "dropout between the fc layers of a VGG net")
-    image_size: int = describe(224, "side of the training crop in pixels, a multiple of 32")
-    min_side: int = describe(256, "shorter side of a training image, drawn from min_side to max_side")
-    max_side: int = describe(480, "shorter side of a training image, drawn from min_side to max_side")
-    colour: float = describe(0.1, "standard deviation of the PCA colour augmentation")
-    test_side: int = describe(256, "shorter side of a test image of which one or ten crops are taken")
-    batch_size: int = describe(256, "images per update, over all processes")
-    iterations: int = describe(600000, "number of updates")
-    lr_drops: tuple[int, ...] = describe((150000, 300000), "iterations at which the learning rate is divided by 10")
-    plateau: int | None = describe(
+    max_side: int = setting(
+        480, "shorter side of a training image, drawn from min_side to max_side", unit="pixels", minimum=32
+    )
+    colour: float = setting(0.1, "standard deviation of the PCA colour augmentation", minimum=0)
+    test_side: int = setting(
+        256, "shorter side of a test image of which one or ten crops are taken", unit="pixels", minimum=32
+    )
+    batch_size: int = setting(256, "images per update, over all processes", minimum=1)
+    iterations: int = setting(600000, "number of updates", minimum=1, maximum=10**9)
+    lr_drops: tuple[int, ...] = setting(
+        (150000, 300000), "iterations at which the learning rate is divided by 10", minimum=1
+    )
+    plateau: int | None = setting(
         None,
-        "instead of lr_drops, divide by 10 after so many evaluations without a lower validation error (default: none)",
+        "instead of lr_drops, divide by 10 after so many evaluations without a lower validation error",
+        minimum=1,
     )
-    evaluation_interval: int = describe(5000, "iterations between evaluations")
+    evaluation_interval: int = setting(5000, "iterations between evaluations", minimum=1)
 
     def __post_init__(self) -> None:
-        """Check what types cannot say.
+        """Check every setting by its rule, and what concerns several.
 
         Raises:
             UserError: a value is out of range; the message names the key.
         """
-        parse_imagenet_model(self.model)
         super().__post_init__()
-        self._require(self.width > 0, "width", "must be positive")
-        self._require(0 <= self.dropout < 1, "dropout", "must be at least 0 and below 1")
-        self._require(self.image_size >= 32 and self.image_size % 32 == 0, "image_size", "must be a multiple of 32")
+        parse_imagenet_model(self.model)
         self._require(self.min_side >= self.image_size, "min_side", f"must be at least image_size ({self.image_size})")
         self._require(self.max_side >= self.min_side, "max_side", f"must be at least min_side ({self.min_side})")
-        self._require(self.test_side >= self.image_size, "test_side", f"must be at least {self.image_size}")
-        self._require(self.colour >= 0, "colour", "must not be negative")
-        self._require(self.plateau is None or self.plateau > 0, "plateau", "must be positive or none")
+        self._require(
+            self.test_side >= self.image_size, "test_side", f"must be at least image_size ({self.image_size})"
+        )
 
     @property
     def warmup(self) -> None:
@@ -225,85 +239,144 @@ EXPERIMENTS = {
 class DetectorRecipe(Recipe):
     """The settings that decide a detector's numbers (section 4.3, appendix A, and [32] where they are silent)."""
 
-    model: str = describe("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
-    experiment: str = describe("voc07", f"what it is trained and tested on: {', '.join(EXPERIMENTS)}")
-    engine: str = describe("torchvision", "whose detector: torchvision or detectron2")
-    side: int = describe(600, "shorter side of a picture after the resize, in pixels")
-    max_side: int = describe(1000, "longest side after the resize; longer pictures get a smaller shorter side")
-    anchor_sizes: tuple[int, ...] = describe((128, 256, 512), "square roots of the anchors' areas, in pixels")
-    pooling: str = describe("pool", "pool: the RoI max pooling of the paper; align: RoIAlign, without rounding")
-    rois: int = describe(128, "regions per picture that the head is trained on, a quarter of them objects")
-    before_nms: int = describe(12000, "proposals per picture before NMS in training; half of it in the test")
-    training_proposals: int = describe(2000, "proposals per picture after NMS in training")
-    proposals: int = describe(300, "proposals per picture after NMS in the test")
-    frozen_stages: int = describe(2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x")
-    dropout: float = describe(0.5, "dropout after fc6 and fc7 of a VGG net")
-    batch_size: int = describe(1, "pictures per update, over all processes")
-    iterations: int = describe(80000, "number of updates")
-    lr: float = describe(0.001, "learning rate at the start")
-    lr_drops: tuple[int, ...] = describe((60000,), "iterations at which the learning rate is divided by 10")
-    weight_decay: float = describe(5e-4, "weight decay, on every parameter that is trained")
-    precision: str = describe("float32", "float32, or bf16 (autocast; boxes and losses stay float32), or auto")
-    evaluation_interval: int = describe(5000, "iterations between evaluations")
-    evaluation_images: int = describe(500, "pictures of the test set that an evaluation during the training looks at")
+    model: str = setting("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
+    experiment: str = setting("voc07", "what it is trained and tested on", choices=tuple(EXPERIMENTS))
+    engine: str = setting("torchvision", "whose detector", choices=("torchvision", "detectron2"))
+    side: int = setting(600, "shorter side of a picture after the resize", unit="pixels", minimum=1)
+    max_side: int = setting(
+        1000, "longest side after the resize; longer pictures get a smaller shorter side", unit="pixels", minimum=1
+    )
+    anchor_sizes: tuple[int, ...] = setting(
+        (128, 256, 512), "square roots of the anchors' areas", unit="pixels", minimum=1, empty=False
+    )
+    pooling: str = setting(
+        "pool",
+        "pool: the RoI max pooling of the paper; align: RoIAlign, without rounding",
+        choices=("pool", "align"),
+    )
+    rois: int = setting(128, "regions per picture that the head is trained on, a quarter of them objects", minimum=1)
+    before_nms: int = setting(12000, "proposals per picture before NMS in training; half of it in the test", minimum=1)
+    training_proposals: int = setting(2000, "proposals per picture after NMS in training", minimum=1)
+    proposals: int = setting(300, "proposals per picture after NMS in the test", minimum=1)
+    frozen_stages: int = setting(
+        2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x", minimum=0, maximum=4
+    )
+    dropout: float = setting(0.5, "dropout after fc6 and fc7 of a VGG net", minimum=0, below=1)
+    batch_size: int = setting(1, "pictures per update, over all processes", minimum=1)
+    ghost_batch_size: None = setting(None, "always none: batch normalisation is fixed")
+    iterations: int = setting(80000, "number of updates", minimum=1, maximum=10**9)
+    lr: float = setting(0.001, "learning rate at the start", above=0)
+    lr_drops: tuple[int, ...] = setting((60000,), "iterations at which the learning rate is divided by 10", minimum=1)
+    weight_decay: float = setting(5e-4, "weight decay, on every parameter that is trained", minimum=0)
+    precision: str = setting(
+        "float32",
+        "bf16 is autocast (boxes and losses stay float32); auto is bf16 on a GPU that has it, else float32",
+        choices=("auto", "float32", "bf16"),
+    )
+    evaluation_interval: int = setting(5000, "iterations between evaluations", minimum=1)
+    evaluation_images: int = setting(
+        500, "pictures of the test set that an evaluation during the training looks at", minimum=1
+    )
 
     # No warm-up, and fixed drops.
     warmup = None
     plateau = None
 
     def __post_init__(self) -> None:
-        """Check what types cannot say.
+        """Check every setting by its rule, and what concerns several.
 
         Raises:
             UserError: a value is out of range; the message names the key.
         """
+        super().__post_init__()
         kind, depth, _ = parse_imagenet_model(self.model)
         known = kind == "vgg" or (kind == "resnet" and depth >= 50)
         self._require(known, "model", "must be a VGG net, or a ResNet of 50 layers and more")
-        self._require(self.experiment in EXPERIMENTS, "experiment", f"must be one of {', '.join(EXPERIMENTS)}")
-        self._require(self.engine in ("torchvision", "detectron2"), "engine", "must be torchvision or detectron2")
-        self._require(self.pooling in ("pool", "align"), "pooling", "must be pool or align")
-        super().__post_init__()
-        for key in ("side", "rois", "before_nms", "training_proposals", "proposals", "evaluation_images"):
-            self._require(getattr(self, key) > 0, key, "must be positive")
         self._require(self.max_side >= self.side, "max_side", f"must be at least side ({self.side})")
-        sizes = self.anchor_sizes
-        self._require(bool(sizes) and min(sizes) > 0, "anchor_sizes", "must be positive numbers")
-        self._require(0 <= self.frozen_stages <= 4, "frozen_stages", "must lie between 0 and 4")
-        self._require(0 <= self.dropout < 1, "dropout", "must be at least 0 and below 1")
-        self._require(self.ghost_batch_size is None, "ghost_batch_size", "must be none: batch normalisation is fixed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """How batch normalisation is measured on ImageNet for a detector (appendix A)."""
+
+    side: int = setting(224, "side of the training pictures' squares", unit="pixels", minimum=32)
+    images: int | None = setting(None, "at least so many pictures, spread over all; none is all of them", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Multiscale:
+    """The multi-scale test (section 3.4)."""
+
+    sides: tuple[int, ...] = setting(
+        (224, 256, 384, 480, 640), "shorter sides of the whole pictures", unit="pixels", minimum=32, empty=False
+    )
+
+
+# What names a run, beside the settings that a recipe in the configuration holds.
+IDENTITY = ("model", "seed", "experiment", "engine")
 
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
     """Where a run is computed and how fast; none of it changes what is computed."""
 
-    device: str = describe("auto", "cpu, cuda or auto: cuda when there is one")
-    threads: int = describe(1, "threads of the CPU")
-    compile: str = describe("auto", "torch.compile: true, false, cuda-graphs, or auto: true for long runs on a GPU")
-    recompute: str = describe(
-        "auto", "recompute activations in the backward pass to save memory: true, false or auto: when they are large"
+    device: str = setting("auto", "auto is cuda where torch sees a GPU", choices=("auto", "cpu", "cuda"))
+    threads: int = setting(1, "threads of the CPU", minimum=1, maximum=MOST_CORES)
+    compile: str = setting(
+        "auto", "torch.compile; auto is true for long runs on a GPU", choices=(*SWITCH, "cuda-graphs")
     )
-    checkpoint_seconds: float = describe(300.0, "seconds between checkpoints")
-    workers: int | None = describe(
+    recompute: str = setting(
+        "auto",
+        "recompute activations in the backward pass to save memory; auto: when they are large",
+        choices=SWITCH,
+    )
+    checkpoint_seconds: float = setting(300.0, "time between checkpoints", unit="s", above=0)
+    workers: int | None = setting(
         None,
-        "processes that decode ImageNet's images, for each training process (default: its share of the cores on a GPU, "
-        "else 0: the process itself)",
+        "processes that decode ImageNet's images, for each training process; none is its share of the cores on a GPU, "
+        "else 0: the process itself",
+        minimum=0,
+        maximum=MOST_CORES,
     )
-    accumulate: int = describe(1, "parts into which a process splits its batch where memory is short")
+    accumulate: int = setting(1, "parts into which a process splits its batch where memory is short", minimum=1)
 
     def __post_init__(self) -> None:
-        """Check the words.
+        """Check every setting by its rule.
 
         Raises:
-            UserError: a value is not one of those allowed; the message names the key.
+            UserError: a value is out of range; the message names the key.
         """
-        allowed = {"device": ("auto", "cpu", "cuda"), "compile": (*SWITCH, "cuda-graphs"), "recompute": SWITCH}
-        for key, words in allowed.items():
-            if (value := getattr(self, key)) not in words:
-                raise UserError(f"{key} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
-        if (self.workers or 0) < 0 or self.accumulate < 1:
-            raise UserError("workers must not be negative, and accumulate must be at least 1")
+        check_settings(self)
+
+
+def check_settings(settings: Recipe | Hardware) -> None:
+    """Check every setting by its rule.
+
+    Raises:
+        UserError: a value is out of range; the message names the key.
+    """
+    for fault in faults(vars(settings), schema_of(type(settings))):
+        key = ".".join(map(str, fault.absolute_path))
+        raise UserError(f"{key} is {fault.instance!r}; it must be {requirement(fault.schema)}")
+
+
+def check_shares(recipe: Recipe, processes: int, accumulate: int) -> None:
+    """Check that the batch can be split evenly over the processes, and there into parts.
+
+    Raises:
+        UserError: it cannot; the message names the key.
+    """
+    whole, ghost = recipe.batch_size, recipe.ghost_batch_size
+    if whole % processes:
+        raise UserError(f"batch_size {whole} cannot be split evenly over {processes} processes")
+    share = whole // processes
+    if share % accumulate:
+        raise UserError(f"accumulate {accumulate} must divide the {share} images of a process")
+    if ghost and (share // accumulate) % ghost:
+        raise UserError(
+            f"ghost_batch_size {ghost} must divide the {share // accumulate} images that a process computes at once "
+            f"({processes} processes, accumulate {accumulate})"
+        )
 
 
 def fingerprint(recipe: Recipe, data_checksums: dict[str, str], versions: dict[str, int]) -> str:
@@ -315,16 +388,37 @@ def fingerprint(recipe: Recipe, data_checksums: dict[str, str], versions: dict[s
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def add_arguments(parser: argparse.ArgumentParser, settings: type) -> None:
-    """Add one option per field of a settings class."""
-    group = parser.add_argument_group(settings.__name__.lower(), settings.__doc__)
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as the rules' are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Stop with a message.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{message} (see --help)")
+
+
+def add_arguments(parser: argparse.ArgumentParser, settings: type, names: tuple[str, ...] = ()) -> None:
+    """Add one option per field of a settings class, or of those with the given names."""
+    group = parser if names else parser.add_argument_group(settings.__name__.lower(), settings.__doc__)
+    rules = rules_of(settings)
     for field in dataclasses.fields(settings):
-        flag = "--" + field.name.replace("_", "-")
-        options: dict[str, Any] = {"type": _scalar_type(field.type), "default": field.default}
-        if typing.get_origin(field.type) is tuple:
-            options["nargs"] = "*"
-        shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        group.add_argument(flag, help=f"{field.metadata['help']} (default: {shown})", **options)
+        if names and field.name not in names:
+            continue
+        several = typing.get_origin(field.type) is tuple
+        rule = rules[field.name]
+        item = rule["items"] if several else rule
+        details = [field.metadata["unit"], limits_of(item), f"default: {_text(field.default)}"]
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=reader(item),
+            default=field.default,
+            nargs="*+"[rule["minItems"]] if several else None,
+            metavar="{" + ",".join(map(str, item["enum"])) + "}" if "enum" in item else None,
+            help=f"{field.metadata['help']} ({'; '.join(filter(None, details))})".replace("%", "%%"),
+        )
 
 
 def from_arguments(settings: type, arguments: argparse.Namespace) -> Any:
@@ -333,11 +427,27 @@ def from_arguments(settings: type, arguments: argparse.Namespace) -> Any:
     return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
+def read_hardware(arguments: argparse.Namespace) -> Hardware:
+    """Build the hardware from parsed arguments, with no more threads and workers than this machine has cores."""
+    hardware = from_arguments(Hardware, arguments)
+    threads, workers = at_most_cores("threads", hardware.threads), at_most_cores("workers", hardware.workers)
+    return dataclasses.replace(hardware, threads=threads, workers=workers)
+
+
+def at_most_cores(name: str, count: int | None) -> int | None:
+    """Return how many threads or processes are used of those asked for, and say so where they are fewer."""
+    cores = os.cpu_count() or 1
+    if count is None or count <= cores:
+        return count
+    print(f"{name} is {count}, but this machine has {cores} cores: {cores} are used", flush=True)
+    return cores
+
+
 def read_training_arguments(
     description: str, recipe: type, *files: tuple[str, dict[str, Any]]
 ) -> tuple[argparse.Namespace, Any, Hardware]:
     """Read the command line of a training program: its files, with the given ones, the recipe and the hardware."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     for flag, options in files:
         parser.add_argument(flag, **options)
@@ -346,38 +456,17 @@ def read_training_arguments(
     add_arguments(parser, recipe)
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
-    return arguments, from_arguments(recipe, arguments), from_arguments(Hardware, arguments)
+    return arguments, from_arguments(recipe, arguments), read_hardware(arguments)
 
 
 def to_flags(settings: Recipe | Hardware) -> str:
     """Return the command-line options of every setting, as a person would type them."""
-    flags = []
-    for name, value in dataclasses.asdict(settings).items():
-        text = " ".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else value
-        text = str(text).lower() if isinstance(value, bool) else text
-        flags.append(f"--{name.replace('_', '-')} {text}".rstrip())
-    return " ".join(flags)
+    values = dataclasses.asdict(settings).items()
+    return " ".join(f"--{name.replace('_', '-')} {_text(value)}".rstrip() for name, value in values)
 
 
-def _scalar_type(annotation: Any) -> Any:
-    """Return what argparse calls to read a value: the scalar inside ``X | None`` or ``tuple[X, ...]``."""
-    if isinstance(annotation, types.UnionType):
-        inner = next(a for a in typing.get_args(annotation) if a is not types.NoneType)
-        return _optional(inner)
-    if typing.get_origin(annotation) is tuple:
-        return typing.get_args(annotation)[0]
-    return _truth if annotation is bool else annotation
-
-
-def _truth(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"expected true or false, not {text!r}")
-    return text.lower() == "true"
-
-
-def _optional(inner: type) -> Any:
-    def read(text: str) -> Any:
-        return None if text.lower() == "none" else inner(text)
-
-    read.__name__ = f"{inner.__name__} or none"
-    return read
+def _text(value: Any) -> str:
+    """Return a value as the command line takes it."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

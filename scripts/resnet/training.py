@@ -24,7 +24,7 @@ from resnet.files import folder_lock, write_json, write_rows, write_yaml
 from resnet.progress import Progress
 from resnet.provenance import commit, now, surroundings
 from resnet.schedule import find_plateaus, learning_rate
-from resnet.settings import Hardware, Recipe, fingerprint
+from resnet.settings import Hardware, Recipe, check_shares, fingerprint
 from resnet.task import Task
 
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
@@ -80,9 +80,9 @@ class Training:
         torch.set_num_threads(hardware.threads)
         self.recipe, self.processes = recipe, processes or Processes(hardware)
         self.device = self.processes.device
+        check_shares(recipe, self.processes.count, hardware.accumulate)
         self.share = self.processes.share(recipe.batch_size)
         self.accumulate = hardware.accumulate
-        self._check_parts()
         self.task = build_task(self.processes)
         self.fingerprint = fingerprint(recipe, self.task.checksums, self.task.versions)
         self._build(hardware)
@@ -95,16 +95,6 @@ class Training:
         self.diverged_at = torch.tensor(-1, device=self.device)
         # Who made which updates, when and on what: an entry each time that the run was started and went on.
         self.slices: list[dict[str, Any]] = []
-
-    def _check_parts(self) -> None:
-        images, ghost = self.share.stop - self.share.start, self.recipe.ghost_batch_size
-        if images % self.accumulate:
-            raise UserError(f"accumulate {self.accumulate} must divide the {images} images of a process")
-        if ghost and (images // self.accumulate) % ghost:
-            raise UserError(
-                f"ghost_batch_size {ghost} must divide the {images // self.accumulate} images that a process computes "
-                f"at once ({self.processes.count} processes, accumulate {self.accumulate})"
-            )
 
     def _build(self, hardware: Hardware) -> None:
         recipe, self.net = self.recipe, self.task.net

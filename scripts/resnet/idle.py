@@ -1,0 +1,112 @@
+"""Settings that have no effect: allowed, as a configuration outlives its parts, but said once."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from resnet.settings import EXPERIMENTS, Recipe, parse_imagenet_model, parse_model
+
+if TYPE_CHECKING:
+    from resnet.config import Config
+
+# Where a setting can apply. Those that are not named here always do.
+Condition = Callable[[Any], bool]
+CONDITIONS: dict[str, dict[str, tuple[Condition, str]]] = {
+    "cifar10": {
+        "shortcut": (lambda recipe: parse_model(recipe.model)[0] == "resnet", "plain nets have no shortcuts"),
+        "split_seed": (lambda recipe: recipe.validation_fraction > 0, "no images are held out"),
+        "warmup_lr": (
+            lambda recipe: parse_model(recipe.model)[1] >= recipe.warmup_from_depth,
+            "nets below warmup_from_depth have no warm-up",
+        ),
+        "warmup_error": (lambda recipe: recipe.warmup is not None, "there is no warm-up"),
+        "warmup_from_depth": (lambda recipe: recipe.warmup_lr is not None, "warmup_lr is null"),
+    },
+    "imagenet": {
+        "stride_in_3x3": (
+            lambda recipe: recipe.model.startswith("resnet") and parse_imagenet_model(recipe.model)[1] >= 50,
+            "only ResNets of 50 layers and more have bottlenecks",
+        ),
+        "dropout": (lambda recipe: recipe.model.startswith("vgg"), "only VGG nets have dropout"),
+        "lr_drops": (lambda recipe: recipe.plateau is None, "plateau takes their place"),
+    },
+    "detector": {"dropout": (lambda recipe: recipe.model.startswith("vgg"), "only VGG nets have dropout")},
+}
+
+
+def idle_settings(config: "Config", changes: dict[str, dict[str, Any]]) -> list[str]:
+    """Return a line for each of config.yaml's changes to the scale that no run feels."""
+    lines = []
+    for part, changed in ((part, changed) for part, changed in changes.items() if changed):
+        runs = recipes_of(config, part)
+        lines += late_drops(part, runs)
+        for model, exception in changed.get("exceptions", {}).items():
+            own = {name: recipe for name, recipe in runs.items() if model in name}
+            if not own:
+                lines.append(f"{part}.exceptions.{model} has no effect: it is not among {part}.seeds")
+            else:
+                lines += idle_keys(part, f"{part}.exceptions.{model}", exception, own)
+        lines += idle_keys(part, f"{part}.recipe", changed.get("recipe", {}), runs)
+    resnets = any(model.startswith("resnet") for model in config.detector.seeds)
+    if "statistics" in changes["detector"] and not (resnets and config.detector.weights == "trained"):
+        lines.append("detector.statistics has no effect: they are measured of trained ResNets only")
+    return lines
+
+
+def recipes_of(config: "Config", part: str) -> dict[tuple[str, ...], Recipe]:
+    """Return the recipe of each network that a part trains, by all the names that exceptions may have for it."""
+    if part == "detector":
+        return {
+            (experiment.data, name, model): config.detector.recipe(name, model, seeds[0])
+            for name, experiment in EXPERIMENTS.items()
+            for model, seeds in config.detector.seeds.items()
+        }
+    settings = getattr(config, part)
+    return {(model,): settings.recipe(model, seeds[0]) for model, seeds in settings.seeds.items()}
+
+
+def late_drops(part: str, runs: dict[tuple[str, ...], Recipe]) -> list[str]:
+    """Return a line for each group of runs that ends before its learning rate has dropped."""
+    found: dict[tuple[tuple[int, ...], int], list[str]] = {}
+    for names, recipe in runs.items():
+        late = tuple(drop for drop in recipe.lr_drops if drop >= recipe.iterations)
+        if late and recipe.plateau is None:
+            found.setdefault((late, recipe.iterations), []).append(" ".join(names[-2:]))
+    return [
+        f"{part}: lr_drops {', '.join(map(str, late))} have no effect in {iterations} iterations ({', '.join(models)})"
+        for (late, iterations), models in found.items()
+    ]
+
+
+def idle_keys(part: str, path: str, values: dict[str, Any], runs: dict[tuple[str, ...], Recipe]) -> list[str]:
+    """Return a line for each of some settings that applies to none of the runs, or that exceptions replace in all."""
+    lines = []
+    for key, value in values.items():
+        applies, reason = CONDITIONS[part].get(key, (lambda _: True, ""))
+        if not any(map(applies, runs.values())):
+            lines.append(f"{path}.{key} has no effect: {reason if runs else 'there are no runs'}")
+        elif not any(_equal(getattr(recipe, key), value) for recipe in runs.values()):
+            lines.append(f"{path}.{key} has no effect: exceptions give every run another value")
+    return lines
+
+
+def _equal(used: Any, given: Any) -> bool:
+    return used == (tuple(given) if isinstance(given, list) else given)
+
+
+def idle_data(config: "Config") -> list[str]:
+    """Return a line for each place of real data that is named but not used."""
+    data, detector, imagenet = config.data, config.detector, config.imagenet
+    published = "torchvision" in (imagenet.settings["weights"], detector.weights)
+    places = [
+        ("cifar10", "folder", config.cifar10.dataset == "cifar10", f"cifar10.dataset is {config.cifar10.dataset}"),
+        ("imagenet", "folder", imagenet.dataset == "imagenet", f"imagenet.dataset is {imagenet.dataset}"),
+        ("imagenet", "archives", imagenet.dataset == "imagenet", f"imagenet.dataset is {imagenet.dataset}"),
+        ("imagenet", "weights", published, "neither imagenet.weights nor detector.weights is torchvision"),
+        *(
+            (name, key, detector.data[name] == name, f"detector.data.{name} is {detector.data[name]}")
+            for name, key in (("voc", "folder"), ("voc", "test2012"), ("coco", "folder"))
+        ),
+        ("voc", "test2012", not data["voc"]["folder"], "it is for archives; unpack it into data.voc.folder"),
+    ]
+    idle = {f"data.{name}.{key}": reason for name, key, used, reason in places if data[name][key] and not used}
+    return [f"{key} has no effect: {reason}" for key, reason in idle.items()]

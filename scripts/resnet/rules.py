@@ -1,0 +1,209 @@
+"""One rule per setting, by which the configuration and the programs' command lines are read and checked alike.
+
+A rule is a fragment of JSON schema. It comes from a field of a settings class (``setting``), or from the hand-written
+schemas of what is no class (``workflow/schemas``).
+"""
+
+import argparse
+import dataclasses
+import functools
+import os.path
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+Rule = dict[str, Any]
+
+KINDS = {int: "integer", float: "number", str: "string", bool: "boolean", None: "null", types.NoneType: "null"}
+NAMES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "a mapping of keys to values",
+}
+LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "multipleOf": "a multiple of",
+}
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+    multiple_of: int | None = None,
+    choices: tuple[int | str, ...] = (),
+    empty: bool = True,
+) -> Any:
+    """Return the dataclass field of a setting, with all that is known of it: its type is its annotation.
+
+    Limits and choices of a tuple are those of its items, and ``empty`` says whether it may have none. An optional
+    setting may be None whatever its limits. Infinity and NaN never fit.
+    """
+    limits = {
+        "minimum": minimum,
+        "exclusiveMinimum": above,
+        "maximum": maximum,
+        "exclusiveMaximum": below,
+        "multipleOf": multiple_of,
+        "enum": list(choices) or None,
+    }
+    limits = {name: limit for name, limit in limits.items() if limit is not None}
+    return dataclasses.field(default=default, metadata={"help": help, "unit": unit, "limits": limits, "empty": empty})
+
+
+@functools.cache
+def rules_of(settings: type) -> dict[str, Rule]:
+    """Return the rule of every field of a settings class."""
+    return {
+        field.name: {"description": field.metadata["help"], **_rule(field.type, **field.metadata)}
+        for field in dataclasses.fields(settings)
+    }
+
+
+def _rule(annotation: Any, limits: Rule, empty: bool, **_other: str) -> Rule:
+    if typing.get_origin(annotation) is tuple:
+        items = _rule(typing.get_args(annotation)[0], limits, empty)
+        return {"type": "array", "items": items, "minItems": int(not empty)}
+    optional = isinstance(annotation, types.UnionType)
+    kinds = [KINDS[kind] for kind in (typing.get_args(annotation) if optional else (annotation,))]
+    return {"type": kinds if optional else kinds[0], **limits}
+
+
+@functools.cache
+def schema_of(settings: type, without: tuple[str, ...] = ()) -> Rule:
+    """Return the JSON schema of a settings class; all of its keys may be left out."""
+    properties = {name: rule for name, rule in rules_of(settings).items() if name not in without}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def read(value: Any, rule: Rule, root: Rule | None = None) -> Any:
+    """Return a value as its rule's type: numbers written as text, null, true and whole floats mean what they say.
+
+    ``snakemake --config`` and a program's command line give text only, and YAML takes 1e-3 for text. A folder's ``~``
+    becomes the home folder. What does not fit stays as it is, for ``faults`` to find. ``root`` is the schema in which a
+    ``$ref`` is looked up.
+    """
+    root = rule if root is None else root
+    rule = resolved(rule, root)
+    kinds = kinds_of(rule)
+    if "object" in kinds and (value is None or isinstance(value, dict)):
+        known, other = rule.get("properties", {}), rule.get("additionalProperties") or {}
+        return {str(key): read(item, known.get(str(key), other), root) for key, item in (value or {}).items()}
+    if "array" in kinds and isinstance(value, list | tuple):
+        return [read(item, rule.get("items", {}), root) for item in value]
+    if isinstance(value, str):
+        return _read_text(value, rule, kinds)
+    if isinstance(value, bool) and str(value).lower() in rule.get("enum", ()):
+        return str(value).lower()
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return int(value)
+    return value
+
+
+def _read_text(text: str, rule: Rule, kinds: list[str]) -> Any:
+    word = text.strip().lower()
+    if "string" in kinds:
+        if "null" in kinds and word in ("", "~", "null"):
+            return None
+        return os.path.expanduser(text) if rule.get("format") == "path" else text  # noqa: PTH111, it stays a text
+    if "null" in kinds and word in ("", "~", "null", "none"):
+        return None
+    if "object" in kinds and word in ("", "~", "null"):
+        return {}
+    if "boolean" in kinds and word in ("true", "false"):
+        return word == "true"
+    if "integer" in kinds or "number" in kinds:
+        for kind in (int, float):
+            try:
+                number = kind(text)
+            except ValueError:
+                continue
+            return read(number, rule) if kind is float else number
+    return text
+
+
+def kinds_of(rule: Rule) -> list[str]:
+    """Return the types that a rule allows."""
+    kinds = rule.get("type", [])
+    return [kinds] if isinstance(kinds, str) else kinds
+
+
+def resolved(rule: Rule, root: Rule) -> Rule:
+    """Return a rule, or the one in ``root`` that it refers to."""
+    while "$ref" in rule:
+        rule = functools.reduce(lambda found, key: found[key], rule["$ref"].removeprefix("#/").split("/"), root)
+    return rule
+
+
+def faults(value: Any, schema: Rule) -> Iterator["ValidationError"]:
+    """Yield jsonschema's error for each thing in a value, as ``read`` returns it, that does not fit."""
+    return _validator()(schema).iter_errors(value)
+
+
+@functools.cache
+def _validator() -> Any:
+    # Imported late, as a program's --help needs none of it.
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def is_number(_checker: Any, value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+    kinds = {
+        "number": is_number,
+        "integer": lambda _checker, value: isinstance(value, int) and not isinstance(value, bool),
+        "array": lambda _checker, value: isinstance(value, list | tuple),
+    }
+    return extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(kinds))
+
+
+def reader(rule: Rule) -> Callable[[str], Any]:
+    """Return what argparse calls to read a value by its rule."""
+
+    def read_argument(text: str) -> Any:
+        value = read(text, rule)
+        if any(faults(value, rule)):
+            raise argparse.ArgumentTypeError(f"{text} is not {requirement(rule)}")
+        return float(value) if "number" in kinds_of(rule) and value is not None else value
+
+    return read_argument
+
+
+def requirement(rule: Rule) -> str:
+    """Say what a rule asks for: "a number, at least 0 and below 1"."""
+    kinds = kinds_of(rule)
+    named = [NAMES[kind] for kind in kinds if kind != "null"]
+    if "enum" in rule:
+        named = [f"one of {', '.join(map(str, rule['enum']))}"]
+    elif "pattern" in rule:
+        named = [rule["description"]]
+    elif limits := limits_of(rule):
+        named[-1] += f", {limits}"
+    if rule.get("minItems"):
+        named[-1] += " that is not empty"
+    if rule.get("uniqueItems"):
+        named[-1] += ", each once"
+    return " or ".join(["null"] * ("null" in kinds) + named)
+
+
+def limits_of(rule: Rule) -> str:
+    """Say which limits a rule sets: "at least 0 and below 1"."""
+    limits = [f"{words} {rule[name]}" for name, words in LIMITS.items() if name in rule]
+    return " and ".join(limits)
