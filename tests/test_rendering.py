@@ -24,6 +24,7 @@ def result(model, seed, train, test, lowest=None):
         "parameters": 1_000_000,
         "iterations": 100,
         "warmup_ended_at": 400,
+        "dataset": "cifar10",
         "train": {"top1_error": train},
         "val": {"top1_error": test},
         "test": {"top1_error": test},
@@ -64,10 +65,34 @@ def test_table_6_has_the_papers_rows_in_its_order(results):
     ]  # fmt: skip
 
 
-def test_a_model_without_results_is_named(results):
-    del results["resnet-44"]
-    with pytest.raises(UserError, match="Table 6 needs a result of resnet-44"):
-        tables.table6(read_paper(PAPER / "table6.yaml"), results, "paper")
+def test_a_network_that_is_not_trained_has_a_row_without_numbers(results):
+    del results["resnet-1202"]
+    row = tables.table6(read_paper(PAPER / "table6.yaml"), results, "paper")[-1]
+    assert row["source"] == "not trained"
+    assert tables.table6_cells(row) == ["ResNet (not trained)", "1202", "", "19.4M", "–", "7.93", "", ""]
+
+
+def test_numbers_have_a_difference_to_the_papers_on_its_data_only(results):
+    for dataset, difference in (("cifar10", "-0.03"), ("digits", "")):
+        results["resnet-110"] = [{**result("resnet-110", 0, 0.05, 6.58), "dataset": dataset}]
+        row = tables.table6(read_paper(PAPER / "table6.yaml"), results, "paper")[10]
+        # One run against the paper's mean of five, not against their best.
+        assert tables.table6_cells(row)[4:7] == ["6.58", "6.43 (6.61±0.16)", difference]
+    for dataset, difference in (("imagenet", "+0.15"), ("handwriting", "")):
+        found = {"resnet-50": [{**evaluation("resnet-50", 23, 6.71), "dataset": dataset}]}
+        paper = read_paper(PAPER / "table3.yaml")
+        row = tables.measure_table(paper, found, "paper", "trained")[7]
+        assert tables.measure_cells(paper, row)[3] == difference
+
+
+def test_numbers_on_other_images_than_the_papers_have_no_difference():
+    for name, found in (("table5", {"ensemble": [evaluation("ensemble", 18, 3.9)]}), ("table7", detections())):
+        paper = read_paper(PAPER / f"{name}.yaml")
+        row = tables.measure_table(paper, found, "paper", "trained")[-1]
+        headings, cells = tables.measure_headings(paper), tables.measure_cells(paper, row)
+        assert len(headings) == len(cells)
+        assert headings.count("difference") == sum(column.get("same_images", True) for column in paper["columns"])
+        assert sum(cell.startswith(("+", "-")) for cell in cells) == headings.count("difference")
 
 
 def test_table_6_as_files(results, tmp_path):
@@ -105,6 +130,7 @@ def detection(name, map50, mean=None):
     experiment, model = name.split("/")
     test_set = {"voc07": "voc2007_test", "voc12": "voc2012_val", "coco": "val"}[experiment]
     identity = {"experiment": experiment, "model": model, "engine": "torchvision", "test_set": test_set}
+    identity["dataset"] = "coco" if experiment == "coco" else "voc"
     return {**identity, "seed": 0, "source": "reproduced", "map50": map50, "map": mean}
 
 
@@ -123,7 +149,8 @@ def imagenet_evaluations():
 
 
 def evaluation(model, top1, top5):
-    return {"model": model, "top1_error": top1, "top5_error": top5, "source": "reproduced"}
+    errors = {"top1_error": top1, "top5_error": top5}
+    return {"model": model, **errors, "dataset": "imagenet", "source": "reproduced"}
 
 
 def test_tables_7_and_8_have_the_papers_numbers_and_say_what_was_measured():
@@ -140,8 +167,7 @@ def test_tables_7_and_8_have_the_papers_numbers_and_say_what_was_measured():
         "VGG-16", "41.00 ± 1.41", "41.50", "-0.50", "21.00 ± 1.41", "21.20", "-0.20", "2",
         "reproduced (torchvision engine)",
     ]  # fmt: skip
-    with pytest.raises(UserError, match=r"Table 8.* needs an evaluation of coco/vgg-16"):
-        tables.measure_table(paper, {}, "paper", "trained")
+    assert tables.measure_table(paper, {}, "paper", "trained")[0]["source"] == "not trained"
 
 
 def test_error_tables_have_the_papers_rows_in_its_order():
@@ -157,8 +183,7 @@ def test_error_tables_have_the_papers_rows_in_its_order():
     assert tables.measure_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
     assert tables.measure_cells(paper, rows[1]) == ["GoogLeNet (quoted)", "–", "–", "", "–", "9.15", "", "", "quoted"]
     del tested["vgg-16"]
-    with pytest.raises(UserError, match=r"Table 3.* needs an evaluation of vgg-16"):
-        tables.measure_table(paper, tested, "paper", "trained")
+    assert tables.measure_table(paper, tested, "paper", "trained")[0]["source"] == "not trained"
     rows = tables.measure_table(paper, tested, "paper", "torchvision")
     assert rows[0]["source"] == "no weights from torchvision"
 
@@ -230,10 +255,15 @@ def test_the_papers_ends_are_marked_beside_runs_of_its_length_only():
         assert sum(len(line.get_xdata()) == 2 for line in axis.lines) == 2 * marks
 
 
-def test_a_figure_names_the_run_that_it_lacks(curves):
-    del curves["plain-44"]
-    with pytest.raises(UserError, match=r"fig6\.yaml shows plain-44, but no such run is given"):
-        plotting.read_drawing(PAPER / "fig6.yaml", curves)
+def test_a_figure_is_drawn_without_the_runs_that_it_lacks_and_says_so(curves):
+    del curves["resnet-1202"], curves["resnet-110"]
+    drawing = plotting.read_drawing(PAPER / "fig6.yaml", curves)
+    figure = plotting.draw_errors(drawing, curves, "short scale", digitised=False)
+    assert len(figure.axes) == 2
+    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()][-1] == "ResNet-56"
+    assert figure.get_supxlabel() == "short scale; not trained: resnet-110, resnet-1202"
+    with pytest.raises(UserError, match=r"fig7\.yaml shows plain-20, .*, but no run of them is given"):
+        plotting.read_drawing(PAPER / "fig7.yaml", ["resnet-164"])
 
 
 def test_responses_are_drawn_in_order_and_sorted():

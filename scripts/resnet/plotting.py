@@ -3,7 +3,7 @@
 seaborn takes over a second to import, so it is imported where something is drawn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,16 +77,23 @@ def read_runs(paths: Iterable[Path], columns: set[str]) -> dict[str, "pd.DataFra
 
 
 def read_drawing(path: Path, models: Iterable[str]) -> dict[str, Any]:
-    """Read how a figure is drawn in the paper, and check that ``models`` are those it shows.
+    """Read how a figure is drawn in the paper, with the curves of those of its models that are among ``models``.
+
+    The others are named under ``absent``, and ``write_note`` says so.
 
     Raises:
-        UserError: a curve's model has no data.
+        UserError: it shows none of the models.
     """
-    drawing = yaml.safe_load(path.read_text(encoding="utf-8"))
-    curves = drawing.get("curves") or [curve for panel in drawing["panels"] for curve in panel["curves"]]
-    if missing := {curve["model"] for curve in curves} - set(models):
-        raise UserError(f"{path} shows {', '.join(sorted(missing))}, but no such run is given")
-    return drawing
+    drawing, models = yaml.safe_load(path.read_text(encoding="utf-8")), set(models)
+    panels = drawing.get("panels", [drawing])
+    shown = list(dict.fromkeys(curve["model"] for panel in panels for curve in panel["curves"]))
+    if not models & set(shown):
+        raise UserError(f"{path} shows {', '.join(shown)}, but no run of them is given")
+    for panel in panels:
+        panel["curves"] = [curve for curve in panel["curves"] if curve["model"] in models]
+    if "panels" in drawing:
+        drawing["panels"] = [panel for panel in panels if panel["curves"]]
+    return drawing | {"absent": [model for model in shown if model not in models]}
 
 
 def save(figure: "Figure", outputs: Iterable[Path]) -> None:
@@ -128,7 +135,7 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
         _draw_error_panel(axis, panel, drawing, runs, top)
         if digitised:
             _mark_ends(axis, panel, drawing, runs)
-    write_note(figure, note)
+    write_note(figure, note, drawing["absent"])
     return figure
 
 
@@ -168,7 +175,7 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], not
         else:
             axis.set_ylim(0, 1.05 * max(values))
         axis.legend(loc="upper right")
-    write_note(figure, note)
+    write_note(figure, note, drawing["absent"])
     return figure
 
 
@@ -281,7 +288,10 @@ def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], run
             )
 
 
-def write_note(figure: "Figure", note: str) -> None:
-    """Write a line under a figure."""
-    if note:
-        figure.supxlabel(note, fontsize=7, color="0.35")
+def write_note(figure: "Figure", note: str, absent: Sequence[str] = ()) -> None:
+    """Write a line under a figure, and which networks it lacks."""
+    parts = [note] if note else []
+    if absent:
+        parts.append(f"not trained: {', '.join(absent)}")
+    if parts:
+        figure.supxlabel("; ".join(parts), fontsize=7, color="0.35")

@@ -6,7 +6,6 @@ from typing import Any
 
 import yaml
 
-from resnet.errors import UserError
 from resnet.files import read_json, write_rows, write_text
 
 TABLE6_COLUMNS = (
@@ -22,6 +21,7 @@ TABLE6_COLUMNS = (
     "paper_top1_error_std",
     "lowest_top1_error",
     "runs",
+    "dataset",
     "scale",
     "source",
 )
@@ -36,6 +36,9 @@ TABLE6_HEADINGS = (
     "runs",
 )
 TABLE6_PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
+# A number and the paper's have a difference only where both were measured on the same images.
+PAPERS_DATASETS = ("cifar10", "imagenet", "voc", "coco")
+NOT_TRAINED = "not trained"
 
 
 def read_paper(path: Path) -> dict[str, Any]:
@@ -62,10 +65,8 @@ def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scal
 
     ``top1_error`` is the best of a model's runs, each at its last iteration, as the paper prints it; mean and standard
     deviation (n-1) are given where there are several runs. ``lowest_top1_error`` is the lowest test error at any
-    evaluation, which is selection on the test set and never the reported number.
-
-    Raises:
-        UserError: a model of the table has no results.
+    evaluation, which is selection on the test set and never the reported number. A model without runs has a row
+    without numbers.
     """
     rows = []
     for published in paper["rows"]:
@@ -74,9 +75,8 @@ def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scal
         if "quoted_from" in published:
             rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
             continue
-        if published["model"] not in results:
-            raise UserError(f"Table 6 needs a result of {published['model']}, but none is given")
-        rows.append(row | _measured(results[published["model"]]) | {"source": "reproduced"})
+        runs = results.get(published["model"])
+        rows.append(row | ({**_measured(runs), "source": "reproduced"} if runs else {"source": NOT_TRAINED}))
     return rows
 
 
@@ -91,6 +91,7 @@ def _measured(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "top1_error_std": statistics.stdev(errors) if several else None,
         "lowest_top1_error": min(run["lowest_test_top1_error"] for run in runs),
         "runs": len(runs),
+        "dataset": runs[0]["dataset"],
     }
 
 
@@ -107,20 +108,34 @@ def parameters_cell(millions: float) -> str:
 
 
 def table6_cells(row: dict[str, Any]) -> list[str]:
-    """Return the printed cells of a row of Table 6: measured, then published, then their difference."""
-    ours = error_cell(*(row.get(key) for key in ("top1_error", "top1_error_mean", "top1_error_std")))
-    theirs = error_cell(*(row.get(f"paper_{key}") for key in ("top1_error", "top1_error_mean", "top1_error_std")))
-    quoted = row["source"] != "reproduced"
+    """Return the printed cells of a row of Table 6: measured, published, and the difference of the means."""
+    keys = ("top1_error", "top1_error_mean", "top1_error_std")
+    ours, theirs = ([row.get(f"{prefix}{key}") for key in keys] for prefix in ("", "paper_"))
+    measured = row["source"] == "reproduced"
     return [
-        row["method"] + (" (quoted)" if quoted else ""),
+        labelled(row),
         "" if row["layers"] is None else str(row["layers"]),
-        "" if quoted else parameters_cell(row["parameters_millions"]),
+        parameters_cell(row["parameters_millions"]) if measured else "",
         "" if row["paper_parameters_millions"] is None else f"{row['paper_parameters_millions']}M",
-        "–" if quoted else ours,
-        theirs,
-        "" if quoted else f"{row['top1_error'] - row['paper_top1_error']:+.2f}",
-        "" if quoted else str(row["runs"]),
+        error_cell(*ours) if measured else "–",
+        error_cell(*theirs),
+        # The best of five runs is lower than one run, so it is not compared with it.
+        difference_cell(row, *((best if mean is None else mean) for best, mean, _ in (ours, theirs))),
+        str(row["runs"]) if measured else "",
     ]
+
+
+def labelled(row: dict[str, Any]) -> str:
+    """Return a row's method, and why it has no number here."""
+    source = row["source"].split(":")[0]
+    return row["method"] + (f" ({source})" if source in ("quoted", NOT_TRAINED) else "")
+
+
+def difference_cell(row: dict[str, Any], ours: float | None, theirs: float | None) -> str:
+    """Return how far a number is from the paper's, if it was measured on the paper's data."""
+    if ours is None or theirs is None or row.get("dataset") not in PAPERS_DATASETS:
+        return ""
+    return f"{ours - theirs:+z.2f}"
 
 
 def read_evaluations(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
@@ -137,7 +152,7 @@ def measure_columns(paper: dict[str, Any]) -> tuple[str, ...]:
     """Return the columns of Table 2, 3, 4, 5, 7 or 8 as CSV."""
     names = [column["name"] for column in paper["columns"]]
     measures = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
-    return ("method", *measures, *paper.get("facts", ()), "runs", "scale", "source")
+    return ("method", *measures, *paper.get("facts", ()), "runs", "dataset", "scale", "source")
 
 
 def measure_table(
@@ -145,10 +160,8 @@ def measure_table(
 ) -> list[dict[str, Any]]:
     """Return the rows of Table 2, 3, 4, 5, 7 or 8 in the paper's order.
 
-    Numbers are means over a model's runs, with their standard deviation (n-1) where there are several.
-
-    Raises:
-        UserError: a model of the table has not been evaluated, and ``weights`` is ``trained``.
+    Numbers are means over a model's runs, with their standard deviation (n-1) where there are several. What was not
+    trained, or has no published ``weights``, has no number.
     """
     rows = []
     for published in paper["rows"]:
@@ -158,34 +171,42 @@ def measure_table(
             rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
             continue
         for column in paper["columns"]:
-            runs = evaluations.get(published[column["model"]], [])
-            if not runs and weights == "trained":
-                raise UserError(f"{paper['title']} needs an evaluation of {published[column['model']]}")
+            runs = evaluations.get(published[column["model"]])
+            if not runs:
+                continue
             values = [run[column["measure"]] for run in runs]
-            if values:
-                row |= {column["name"]: statistics.mean(values), "runs": len(runs), "source": runs[0]["source"]}
+            row |= {column["name"]: statistics.mean(values), "runs": _together(row["runs"], len(runs))}
+            row |= {key: runs[0][key] for key in ("dataset", "source")}
             if len(values) > 1:
                 row[f"{column['name']}_std"] = statistics.stdev(values)
             for fact in paper.get("facts", ()):
                 row[fact] = _together(row.get(fact), runs[0][fact])
-        rows.append({"source": f"no weights from {weights}"} | row)
+        rows.append({"source": NOT_TRAINED if weights == "trained" else f"no weights from {weights}"} | row)
     return rows
 
 
-def _together(found: str | None, new: str) -> str:
+def _together(found: Any, new: Any) -> Any:
     """Return what is known of a row's earlier columns and of a new one: the same, or both."""
     return new if found in (None, new) else f"{found}; {new}"
 
 
 def measure_headings(paper: dict[str, Any]) -> tuple[str, ...]:
     """Return the printed headings of Table 2, 3, 4, 5, 7 or 8."""
-    groups = ((one["heading"], one.get("paper_heading", "paper"), "difference") for one in paper["columns"])
-    return ("method", *(heading for group in groups for heading in group), "runs", "source")
+    headings = []
+    for column in paper["columns"]:
+        headings += [column["heading"], column.get("paper_heading", "paper")]
+        headings += ["difference"] if _same_images(column) else []
+    return ("method", *headings, "runs", "source")
+
+
+def _same_images(column: dict[str, Any]) -> bool:
+    """Whether the paper's numbers in a column are of the images that ours are of."""
+    return column.get("same_images", True)
 
 
 def measure_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
     """Return the printed cells of a row: per measure, measured, published, and the difference."""
-    cells = [row["method"] + (" (quoted)" if row["source"].startswith("quoted") else "")]
+    cells = [labelled(row)]
     for column in paper["columns"]:
         name = column["name"]
         ours, deviation, theirs = (row.get(key) for key in (name, f"{name}_std", f"paper_{name}"))
@@ -193,8 +214,8 @@ def measure_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
         cells += [
             "–" if ours is None else f"{ours:.2f}{spread}",
             "–" if theirs is None else f"{theirs:.2f}",
-            "" if ours is None or theirs is None else f"{ours - theirs:+.2f}",
         ]
+        cells += [difference_cell(row, ours, theirs)] if _same_images(column) else []
     source = "quoted" if row["source"].startswith("quoted") else row["source"]
     if row.get("engine"):
         source = f"{source} ({row['engine']} engine)"
@@ -236,9 +257,10 @@ def write_markdown(path: Path, title: str, note: str, headings: tuple[str, ...],
 def scale_note(scale: str) -> str:
     """Return what a scale means for reading numbers beside the paper's."""
     return {
-        "demo": "Demo scale: small pictures of handwritten digits and a few hundred iterations. The numbers cannot be "
-        "compared with the paper's. The claims can, with care: so short a run shows how hard a net is to optimise, not "
-        "where it would end after the paper's iterations.",
+        "demo": "Demo scale: small images of handwritten digits and a few hundred iterations. The numbers cannot be "
+        "compared with the paper's, and single runs end far apart. Claims about which of two nets is better can be "
+        "tested, with care: so short a run shows how hard a net is to optimise, not where it would end after the "
+        "paper's iterations.",
         "short": "Short scale: a tenth of the paper's iterations. Errors are expected to lie above the paper's.",
         "paper": "Paper scale: the paper's schedules on CIFAR-10, ImageNet, PASCAL VOC and MS COCO.",
     }[scale]
