@@ -42,27 +42,22 @@ wildcard_constraints:
 
 
 def all_runs(name, models=tuple(CONFIG.cifar10.seeds)):
-    """Return the file ``name`` of every run of some models."""
-    return [f"{RUN}/{name}".format(model=model, seed=seed) for model in models for seed in CONFIG.cifar10.seeds[model]]
+    """Return the file ``name`` of every run of some models; those that are left out have none."""
+    seeds = CONFIG.cifar10.seeds
+    return [f"{RUN}/{name}".format(model=model, seed=seed) for model in models for seed in seeds.get(model, [])]
 
 
 def first_runs(name, models):
     """Return the file ``name`` of the first run of each model: the one that figures show."""
-    seeds = {**CONFIG.cifar10.seeds, **CONFIG.imagenet.seeds}
-    pattern = {True: f"{RUN}/{name}", False: f"{IMAGENET_RUN}/{name}"}
-    return [
-        pattern[model in CONFIG.cifar10.seeds].format(
-            model=model, net=model, seed=seeds[model][0], run=f"seed{seeds[model][0]}"
-        )
-        for model in models
-    ]
+    cifar10 = [all_runs(name, [model])[:1] for model in models]
+    imagenet = [imagenet_runs(name, [model])[:1] for model in models]
+    return [path for paths in (*cifar10, *imagenet) for path in paths]
 
 
 def imagenet_runs(name, nets=tuple(CONFIG.imagenet.seeds)):
-    """Return the file ``name`` of every trained run of some networks on ImageNet."""
-    return [
-        f"{IMAGENET_RUN}/{name}".format(net=net, run=f"seed{k}") for net in nets for k in CONFIG.imagenet.seeds[net]
-    ]
+    """Return the file ``name`` of every trained run of some networks on ImageNet; those that are left out have none."""
+    seeds = CONFIG.imagenet.seeds
+    return [f"{IMAGENET_RUN}/{name}".format(net=net, run=f"seed{k}") for net in nets for k in seeds.get(net, [])]
 
 
 def evaluations(table):
