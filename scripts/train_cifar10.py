@@ -1,7 +1,8 @@
 """Train a plain or residual net of section 4.2 and write its run folder.
 
 Run again after a kill, the same command goes on from the last checkpoint and ends with the same weights.
-SIGTERM, SIGUSR1 and SIGINT make it save a checkpoint and leave with an exit code that is not zero.
+SIGTERM, SIGUSR1, SIGINT and SIGHUP make it save a checkpoint and leave with an exit code that is not zero; at SIGUSR1
+it puts its Slurm job, if it runs in one, back into the queue.
 """
 
 from functools import partial

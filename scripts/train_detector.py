@@ -1,7 +1,8 @@
 """Train Faster R-CNN on PASCAL VOC or MS COCO, from a classifier of ImageNet, and write its run folder (appendix A).
 
 Run again after a kill, the same command goes on from the last checkpoint and ends with the same weights.
-SIGTERM, SIGUSR1 and SIGINT make it save a checkpoint and leave with an exit code that is not zero.
+SIGTERM, SIGUSR1, SIGINT and SIGHUP make it save a checkpoint and leave with an exit code that is not zero; at SIGUSR1
+it puts its Slurm job, if it runs in one, back into the queue.
 torchrun --nproc-per-node N scripts/train_detector.py … (or srun) trains with N processes, each on its own GPU.
 """
 

@@ -1,7 +1,8 @@
 """Train a plain net, a residual net or a VGG net of section 4.1 and write its run folder.
 
 Run again after a kill, the same command goes on from the last checkpoint and ends with the same weights.
-SIGTERM, SIGUSR1 and SIGINT make it save a checkpoint and leave with an exit code that is not zero.
+SIGTERM, SIGUSR1, SIGINT and SIGHUP make it save a checkpoint and leave with an exit code that is not zero; at SIGUSR1
+it puts its Slurm job, if it runs in one, back into the queue.
 torchrun --nproc-per-node N scripts/train_imagenet.py … (or srun) trains with N processes, each on its own GPU.
 """
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
 import random
 import shlex
@@ -19,11 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet import checkpoint
-from resnet.errors import UserError
+from resnet.classification import ClassificationTask
+from resnet.data.views import load
+from resnet.distributed import requeue_slurm_job
+from resnet.errors import StoppedError, UserError
 from resnet.evaluation import Totals, evaluate
 from resnet.provenance import commit
 from resnet.settings import Hardware, to_flags
-from resnet.training import Training, train
+from resnet.signals import STOP, StopSignals
+from resnet.training import Agreement, Training, train
 from resnet.versions import VERSIONS
 
 FINAL_FILES = ("config.yaml", "metrics.csv", "result.json", "environment.json", "weights.pt")
@@ -118,21 +123,160 @@ def test_kill_9_at_any_moment_and_resume_gives_the_same_bits(finished, dataset, 
     same_run(finished, folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_saves_and_leaves(finished, dataset, tmp_path, number):
+def signal_at(monkeypatch, iteration, number):
+    """Make the training signal itself during an update."""
+    update = Training.update
+
+    def signalled(run):
+        update(run)
+        if run.iteration == iteration:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(Training, "update", signalled)
+
+
+@pytest.mark.parametrize("number", STOP)
+def test_a_signal_saves_and_leaves(dataset, tmp_path, monkeypatch, number):
+    recipe, hardware = tiny_recipe(), Hardware(device="cpu", checkpoint_seconds=1000)
+    train(tmp_path / "whole", recipe, hardware, task(recipe, dataset))
+    with monkeypatch.context() as patch:
+        signal_at(patch, 5, number)
+        with pytest.raises(StoppedError, match=rf"{number.name}: saved .* at iteration 5 of 12") as stopped:
+            train(tmp_path / "run", recipe, hardware, task(recipe, dataset))
+    assert stopped.value.exit_code == 128 + number
+    assert not (tmp_path / "run/result.json").exists()
+    train(tmp_path / "run", recipe, hardware, task(recipe, dataset))
+    same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_hangup_that_was_ignored_stays_so():
+    """As nohup asks for."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop.received is None
+            signal.raise_signal(signal.SIGUSR1)
+            assert stop.received is signal.SIGUSR1
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("iteration", [6, 12])
+def test_a_signal_during_an_evaluation_does_not_wait_for_its_end(dataset, tmp_path, monkeypatch, iteration):
+    recipe, hardware = tiny_recipe(), Hardware(device="cpu", checkpoint_seconds=1000)
+    evaluate_, seen, signalled = ClassificationTask.evaluate, [], False
+
+    class Watched:
+        """The pictures of a split in small batches, the second of which a signal comes with."""
+
+        def __init__(self, batches, run):
+            batches.batch_size = 2
+            self.batches, self.run = batches, run
+
+        def __iter__(self):
+            for number, batch in enumerate(self.batches):
+                if signalled and self.run.iteration == iteration:
+                    seen.append(number)
+                    if number == 1:
+                        signal.raise_signal(signal.SIGTERM)
+                yield batch
+
+    def watched(task, run):
+        evaluation = {split: Watched(batches, run) for split, batches in task.evaluation.items()}
+        return evaluate_(dataclasses.replace(task, evaluation=evaluation), run)
+
+    monkeypatch.setattr(ClassificationTask, "evaluate", watched)
+    train(tmp_path / "whole", recipe, hardware, task(recipe, dataset))
+    signalled = True
+    with pytest.raises(StoppedError, match=f"at iteration {iteration} of 12"):
+        train(tmp_path / "run", recipe, hardware, task(recipe, dataset))
+    signalled = False
+    assert seen == [0, 1], "of ten batches"
+    state = checkpoint.read(tmp_path / "run" / checkpoint.NAME, torch.device("cpu"))
+    assert state["iteration"] == iteration
+    assert [row["iteration"] for row in state["rows"] if row["split"] == "test"] == ([] if iteration == 6 else [6])
+    train(tmp_path / "run", recipe, hardware, task(recipe, dataset))
+    same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_several_processes_agree_after_every_slow_update_and_some_fast_ones(monkeypatch):
+    clock, asked = [0.0], []
+
+    class Two:
+        count = 2
+
+        def largest(self, *numbers):
+            """The other one was signalled at second 45."""
+            asked.append(clock[0])
+            return [max(numbers[0], 15.0 if clock[0] >= 45 else 0), *numbers[1:]]
+
+    monkeypatch.setattr("resnet.training.time.monotonic", lambda: clock[0])
+    for seconds, updates in ((20.0, [1, 2, 3]), (0.3, [1, 4, 7, 10]), (0.001, [1, 11, 21])):
+        clock[0], agreed = 0.0, []
+        agreement = Agreement(Two(), 0)
+        for iteration in range(1, updates[-1] + 1):
+            clock[0] += seconds
+            if iteration >= agreement.next_iteration:
+                number, late = agreement.reach(iteration, 0, 0)
+                agreed.append(iteration)
+                assert (number, late) == (15 if clock[0] >= 45 else 0, 0)
+        assert agreed == updates
+
+
+def test_slurms_warning_saves_and_queues_the_job_again(finished, dataset, tmp_path, monkeypatch):
+    scontrol = tmp_path / "bin/scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f"#!/bin/sh\necho $* >> {tmp_path}/calls\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scontrol.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
     folder = tmp_path / "run"
     command = arguments(dataset, folder, long_recipe(), Hardware(device="cpu", checkpoint_seconds=1000))
     process = program(*command)
     while not (folder / "config.yaml").exists():
         time.sleep(0.01)
-    process.send_signal(number)
+    process.send_signal(signal.SIGUSR1)
     output, _ = process.communicate()
-    assert process.returncode == 128 + number, output
-    assert f"{number.name}: saved" in output
-    assert not (folder / "result.json").exists()
-    code, output = run_program(*command)
-    assert code == 0, output
+    assert process.returncode == 128 + signal.SIGUSR1, output
+    assert "SIGUSR1: saved" in output
+    assert "Slurm job 77 is queued again" in output
+    assert (tmp_path / "calls").read_text() == "requeue 77\n"
+    train(folder, long_recipe(), Hardware(device="cpu"), task(long_recipe(), dataset))
     same_run(finished, folder)
+
+
+def test_a_job_that_cannot_be_queued_again_says_why(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert requeue_slurm_job({}) is None
+    assert requeue_slurm_job({"SLURM_JOB_ID": "77"}) == (
+        "Slurm job 77 is not queued again: scontrol: No such file or directory"
+    )
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text("#!/bin/sh\necho Requested operation is presently disabled >&2\nexit 1\n")
+    scontrol.chmod(0o755)
+    assert requeue_slurm_job({"SLURM_JOB_ID": "77"}) == (
+        "Slurm job 77 is not queued again: Requested operation is presently disabled"
+    )
+
+
+def test_a_worker_outlives_the_signals_of_its_job_until_its_parent_ends_it():
+    class Numbers(torch.utils.data.Dataset):
+        def __getitem__(self, key):
+            return key
+
+    stream = load(Numbers(), ([number] for number in range(100)), 1, pin=False, collate=lambda keys: keys[0])
+    assert next(stream) == 0
+    (worker,) = multiprocessing.active_children()
+    for number in STOP:
+        # Not by this process, which is the worker's parent.
+        subprocess.run(["kill", f"-{number}", str(worker.pid)], check=True)
+    assert [next(stream) for _ in range(50)] == list(range(1, 51))
+    assert worker.is_alive()
+    worker.terminate()
+    worker.join(20)
+    assert worker.exitcode == 0
 
 
 @given(stops=st.lists(st.integers(1, 11), max_size=3, unique=True), model=st.sampled_from(["plain-8", "resnet-14"]))

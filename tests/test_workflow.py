@@ -344,50 +344,78 @@ def test_imagenet_says_where_to_get_it(project):
     assert "prepare_imagenet: error: ILSVRC2012 cannot be downloaded without an account: register at" in output
 
 
-def test_several_processes_train_in_the_dag(project):
-    changes = TINY | {"hardware": {"processes": 2}}
-    target = "results/runs/demo/handwriting/resnet-18-A/seed0"
-    code, output = snakemake(project, *configure(project, changes), "--", f"{target}/weights.pt")
+def start(project: Path, *arguments: str) -> subprocess.Popen:
+    """Start Snakemake with a process group of its own, as a terminal and Slurm do."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    return subprocess.Popen(
+        command, cwd=project, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+    assert path.exists()
+
+
+def test_several_processes_train_in_the_dag_and_save_at_a_signal(project):
+    recipe = TINY["imagenet"]["recipe"] | {"iterations": 40, "lr_drops": [20, 30]}
+    changes = TINY | {"imagenet": TINY["imagenet"] | {"recipe": recipe}, "hardware": {"processes": 2}}
+    run = project / "results/runs/demo/handwriting/resnet-18-A/seed0"
+    arguments = (*configure(project, changes), "--", str((run / "weights.pt").relative_to(project)))
+    process = start(project, *arguments)
+    wait_for(run / "config.yaml", process)
+    os.killpg(process.pid, signal.SIGUSR1)
+    process.wait()
+    log = next((project / "logs/train_imagenet").glob("demo-resnet-18-A-*.log"))
+    assert "SIGUSR1: saved" in log.read_text()
+    assert (run / "checkpoint.pt").exists()
+    assert not (run / "weights.pt").exists()
+    code, output = snakemake(project, *arguments)
     assert code == 0, output
-    assert json.loads((project / target / "environment.json").read_text())["slices"][-1]["processes"] == 2
+    assert json.loads((run / "environment.json").read_text())["slices"][-1]["processes"] == 2
+    text = log.read_text()
+    assert text.index("SIGUSR1: saved") < text.index("resumed"), "the log of all starts"
 
 
 def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project):
     changes = {"scale": "paper", "hardware": {"processes": 8, "accumulate": 2}, "detector": {"weights": "torchvision"}}
     folder = "results/runs/paper/detector-torchvision-torchvision/{}/vgg-16/seed0/weights.pt"
     arguments = configure(project, changes)
-    for experiment, processes in (("voc07", 1), ("coco", 8)):
+    for experiment, launcher in (("voc07", "python"), ("coco", "torchrun .* --nproc-per-node 8 .*")):
         code, output = snakemake(project, "-n", "-p", *arguments, "--", folder.format(experiment))
         assert code == 0, output
-        assert f"torchrun --standalone --nproc-per-node {processes} scripts/train_detector.py" in output
+        assert re.search(rf"exec {launcher} scripts/train_detector\.py", output)
         assert "--accumulate 1 >" in output
 
 
-def test_the_same_command_goes_on_after_kill_9(project):
-    changes = {"cifar10": {"recipe": TINY["cifar10"]["recipe"] | {"iterations": 400, "lr_drops": [200, 300]}}}
-    arguments = configure(project, changes | {"hardware": {"checkpoint_seconds": 0.1}})
-    run = project / "results/runs/demo/digits/plain-20/seed0"
+def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project):
+    """A signal to all of them does not end Snakemake or the shell before the training has saved."""
+    recipe = TINY["cifar10"]["recipe"] | {"batch_size": 64, "iterations": 12, "lr_drops": [6, 8]}
+    arguments = configure(project, {"cifar10": {"recipe": recipe}, "hardware": {"checkpoint_seconds": 1000}})
+    run = project / "results/runs/demo/digits/resnet-110/seed0"
     target = str((run / "weights.pt").relative_to(project))
     code, output = snakemake(project, *arguments, "--", target)
     assert code == 0, output
     whole = torch.load(run / "weights.pt", weights_only=True)
     metrics = (run / "metrics.csv").read_bytes()
     shutil.rmtree(run)
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "1", *arguments, "--", target],
-        cwd=project, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not (run / "checkpoint.pt").exists():
-        time.sleep(0.01)
-    # Snakemake and the training, both at once.
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (run / "weights.pt").exists()
+    log = project / "logs/train_cifar10/demo-resnet-110-seed0.log"
+    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGKILL):
+        process = start(project, *arguments, "--", target)
+        wait_for(run / "config.yaml", process)
+        before = (run / "checkpoint.pt").read_bytes() if number is not signal.SIGUSR1 else b""
+        os.killpg(process.pid, number)
+        assert process.wait() == (-number if number is signal.SIGKILL else 1)
+        # Snakemake has waited for the training.
+        assert (f"{number.name}: saved" in log.read_text()) == (number is not signal.SIGKILL)
+        assert ((run / "checkpoint.pt").read_bytes() == before) == (number is signal.SIGKILL)
+        assert not (run / "weights.pt").exists()
     code, output = snakemake(project, *arguments, "--", target)
     assert code == 0, output
-    log = next((project / "logs/train_cifar10").glob("demo-plain-20-*.log")).read_text()
-    assert "resumed" in log
+    assert log.read_text().count("resumed") == 3
     again = torch.load(run / "weights.pt", weights_only=True)
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     assert (run / "metrics.csv").read_bytes() == metrics

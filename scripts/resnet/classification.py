@@ -54,7 +54,7 @@ class ClassificationTask(Task):
     def evaluate(self, run: "Training") -> dict[str, dict[str, float]]:
         """Return loss, top1_error and top5_error (percent) of each split."""
         return {
-            split: evaluate(self.net, batches, run.autocast, run.processes.add)
+            split: evaluate(self.net, run.until_stopped(batches), run.autocast, run.processes.add)
             for split, batches in self.evaluation.items()
         }
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -147,3 +148,20 @@ def adopt_slurm_step(environment: dict[str, str]) -> None:
         nodes = environment["SLURM_STEP_NODELIST"]
         hosts = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
         environment["MASTER_ADDR"] = hosts.stdout.split()[0]
+
+
+def requeue_slurm_job(environment: Mapping[str, str]) -> str | None:
+    """Put the Slurm job that this process belongs to back into the queue, and say so, or why not; None outside Slurm.
+
+    Slurm ends what is left of it, and starts it again under the same number when its turn comes.
+    """
+    job = environment.get("SLURM_JOB_ID")
+    if job is None:
+        return None
+    try:
+        subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=True)
+    except OSError as error:
+        return f"Slurm job {job} is not queued again: scontrol: {error.strerror}"
+    except subprocess.CalledProcessError as error:
+        return f"Slurm job {job} is not queued again: {error.stderr.strip()}"
+    return f"Slurm job {job} is queued again"

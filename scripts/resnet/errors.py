@@ -14,7 +14,7 @@ class UserError(Exception):
 
 
 class StoppedError(Exception):
-    """The program was asked to stop (SIGTERM, SIGUSR1 or SIGINT) and has saved what it needs to go on.
+    """The program was asked to stop (SIGTERM, SIGUSR1, SIGINT or SIGHUP) and has saved what it needs to go on.
 
     ``exit_code`` is not zero, so that a scheduler knows that the job is not finished and may start it again.
     """

@@ -1,6 +1,6 @@
 """Errors of a network on a set of images, and what a batch adds to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import torch
@@ -45,15 +45,18 @@ class Totals:
 
 @torch.inference_mode()
 def evaluate(
-    net: nn.Module, batches: Batches, autocast: torch.autocast, add: Callable[[Tensor], Tensor] = lambda value: value
+    net: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    autocast: torch.autocast,
+    add: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> dict[str, float]:
     """Return loss, top1_error and top5_error (percent) over all images, with the running BN statistics.
 
-    ``add`` sums over the processes that share the images.
+    ``batches`` are images (B, 3, S, S) float32 with labels (B,); ``add`` sums over the processes that share the images.
     """
     was_training = net.training
     net.eval()
-    totals = Totals(batches.device)
+    totals = Totals(next(net.parameters()).device)
     for images, labels in batches:
         with autocast:
             scores = net(images)

@@ -7,57 +7,42 @@ never interrupted (same device, same number of threads).
 
 import contextlib
 import dataclasses
+import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from resnet import checkpoint
 from resnet.architectures import CifarNet, count_parameters, frozen_statistics, weighted_layers
-from resnet.distributed import Processes
+from resnet.distributed import Processes, requeue_slurm_job
 from resnet.errors import StoppedError, UserError
 from resnet.files import folder_lock, write_json, write_rows, write_yaml
 from resnet.progress import Progress
 from resnet.provenance import commit, now, surroundings
 from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import Hardware, Recipe, check_shares, fingerprint
+from resnet.signals import StopSignals
 from resnet.task import Task
 
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
 # eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for
 # ResNet-20 and -56, against 1.53 and 1.53).
 COMPILE_FROM_ITERATIONS = 5000
-# Updates between two agreements of several processes on saving and stopping.
+# Several processes agree on saving and stopping about once in so many seconds, and at least once in so many updates:
+# each agreement waits for the slowest of them.
+AGREEMENT_SECONDS = 1
 AGREEMENT_INTERVAL = 10
 # Activations above this many bytes are recomputed rather than kept.
 RECOMPUTE_FROM_BYTES = 8 * 2**30
 RECOMPUTE_GROUP = 20
 
 
-class StopSignals:
-    """Remembers a request to stop (SIGTERM, SIGUSR1, SIGINT) until the loop is ready to save and leave."""
-
-    SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-
-    def __enter__(self) -> "StopSignals":
-        """Install the handlers."""
-        self._previous = {number: signal.signal(number, self._remember) for number in self.SIGNALS}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Restore the handlers that were there."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, _frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
+class EvaluationStoppedError(Exception):
+    """A process was asked to stop during an evaluation: what it has measured so far is of no use."""
 
 
 class Training:
@@ -68,6 +53,7 @@ class Training:
         hardware: where to do it.
         build_task: makes the task of a recipe for a process.
         processes: those that train together; this one alone unless given.
+        stop: the requests to stop, for which an evaluation looks too.
     """
 
     def __init__(
@@ -76,9 +62,11 @@ class Training:
         hardware: Hardware,
         build_task: Callable[[Processes], Task],
         processes: Processes | None = None,
+        stop: StopSignals | None = None,
     ) -> None:
         torch.set_num_threads(hardware.threads)
         self.recipe, self.processes = recipe, processes or Processes(hardware)
+        self.stop = stop or StopSignals()
         self.device = self.processes.device
         check_shares(recipe, self.processes.count, hardware.accumulate)
         self.share = self.processes.share(recipe.batch_size)
@@ -86,7 +74,8 @@ class Training:
         self.task = build_task(self.processes)
         self.fingerprint = fingerprint(recipe, self.task.checksums, self.task.versions)
         self._build(hardware)
-        self.iteration = 0
+        # The last update, and the last one that an evaluation followed.
+        self.iteration = self.evaluated_at = 0
         self.warmup_ended_at: int | None = None
         self.rows: list[dict[str, Any]] = []
         self.plateaus = self.find_plateaus()
@@ -200,11 +189,29 @@ class Training:
         return row
 
     def log_evaluation(self) -> None:
-        """Append what is measured on the images that are not trained on."""
+        """Append what is measured on the images that are not trained on.
+
+        Raises:
+            EvaluationStoppedError: a process was asked to stop; nothing is appended, and the evaluation still owed.
+        """
         self.processes.share_buffers(self.net)
         for split, measured in self.task.evaluate(self).items():
             self._append(split, measured)
+        self.evaluated_at = self.iteration
         self.plateaus = self.find_plateaus()
+
+    def until_stopped(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield the batches of an evaluation, or of this process's part of it; every process comes to its end.
+
+        Raises:
+            EvaluationStoppedError: in every process, at the end, when one of them was asked to stop.
+        """
+        for batch in batches:
+            if self.stop.received:
+                break
+            yield batch
+        if any(self.processes.largest(self.stop.received or 0)):
+            raise EvaluationStoppedError
 
     def _append(self, split: str, measured: dict[str, float]) -> dict[str, Any]:
         epoch = round(self.iteration * self.recipe.batch_size / self.task.training_images, 4)
@@ -234,11 +241,22 @@ class Training:
         """How long the updates took, over all slices."""
         return sum(part["seconds"] for part in self.slices)
 
+    @property
+    def owes_evaluation(self) -> bool:
+        """Whether an evaluation follows the last update and has not been made, or not to its end."""
+        return self.evaluated_at < self.iteration and self.is_due(self.recipe.evaluation_interval)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.iteration == self.recipe.iterations and not self.owes_evaluation
+
     def state(self) -> dict[str, Any]:
         """Return everything that the rest of the run depends on; every process calls it, one of them saves it."""
         return {
             "fingerprint": self.fingerprint,
             "iteration": self.iteration,
+            "evaluated_at": self.evaluated_at,
             "warmup_ended_at": self.warmup_ended_at,
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -252,6 +270,8 @@ class Training:
         self.net.load_state_dict(state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.iteration, self.warmup_ended_at = state["iteration"], state["warmup_ended_at"]
+        # Older checkpoints do not say it: they were only written after an evaluation.
+        self.evaluated_at = state.get("evaluated_at", self.iteration)
         self.rows = state["rows"]
         # Earlier checkpoints know only how long it took.
         earlier = [{"from": 0, "to": self.iteration, "seconds": state.get("seconds", 0.0)}]
@@ -300,17 +320,17 @@ def train(
     """
     processes = Processes(hardware)
     with training_lock(folder, wait, processes), StopSignals() as stop:
-        run = Training(recipe, hardware, build_task, processes)
+        run = Training(recipe, hardware, build_task, processes, stop)
         if (state := load_checkpoint(run, folder)) is not None:
             run.restore(state)
             say(processes, f"resumed {folder} at iteration {run.iteration} of {recipe.iterations}")
         # What a job that failed has written is deleted by Snakemake, so it is written again at every start.
         if processes.is_main:
             write_yaml(folder / "config.yaml", resolved_settings(run))
-            write_rows(folder / "metrics.csv", run.columns, run.rows)
-        if run.iteration < recipe.iterations:
+        write_metrics(run, folder)
+        if not run.is_finished:
             run.begin_slice(hardware.threads)
-        run_loop(run, folder, hardware.checkpoint_seconds, stop)
+        run_loop(run, folder, hardware.checkpoint_seconds)
         if processes.is_main:
             # All together, as Snakemake has deleted the earlier ones if it was started again in the meantime.
             write_yaml(folder / "config.yaml", resolved_settings(run))
@@ -345,42 +365,105 @@ def say(processes: Processes, message: str) -> None:
         print(message, flush=True)
 
 
-def run_loop(run: Training, folder: Path, checkpoint_seconds: float, stop: StopSignals) -> None:
-    """Make the updates that are left, log, evaluate, save; the last state is saved too."""
-    recipe, started = run.recipe, time.monotonic()
-    saved = started
-    finished = run.iteration == recipe.iterations
+def run_loop(run: Training, folder: Path, checkpoint_seconds: float) -> None:
+    """Make the updates and evaluations that are left, log, save; the last state is saved too.
+
+    Raises:
+        StoppedError: asked to stop; the state after the last update has been saved.
+    """
+    started = time.monotonic()
+    saved, agreement, finished = started, Agreement(run.processes, run.iteration), run.is_finished
     progress = show_progress(run)
-    while run.iteration < recipe.iterations:
-        run.update()
-        progress.step()
-        if run.is_due(recipe.log_interval):
-            row = run.log_training()
-            progress.line(**run.task.shown(row), lr=row["lr"])
-        if run.is_due(recipe.evaluation_interval):
-            run.log_evaluation()
-            if run.processes.is_main:
-                write_rows(folder / "metrics.csv", run.columns, run.rows)
-        if not run.is_due(AGREEMENT_INTERVAL if run.processes.count > 1 else 1):
+    while not run.is_finished:
+        # An evaluation that a stop has cut short comes first.
+        if not run.owes_evaluation:
+            advance(run, progress)
+        if run.owes_evaluation:
+            try:
+                run.log_evaluation()
+            except EvaluationStoppedError:
+                agreement.next_iteration = run.iteration
+            else:
+                write_metrics(run, folder)
+        if run.iteration < agreement.next_iteration and not run.is_finished:
             continue
         moment = time.monotonic()
-        signal_received, late = run.processes.largest(stop.received or 0, moment - saved >= checkpoint_seconds)
-        if signal_received or late or run.iteration == recipe.iterations:
-            run.check_loss()
+        number, late = agreement.reach(run.iteration, run.stop.received or 0, moment - saved >= checkpoint_seconds)
+        if number or late or run.is_finished:
             run.extend_slice(moment - started)
-            state = run.state()
-            if run.processes.is_main:
-                checkpoint.save(folder, state)
+            save(run, folder)
             saved = moment
-        if signal_received and run.iteration < recipe.iterations:
-            raise StoppedError(
-                f"{signal.Signals(int(signal_received)).name}: saved {folder / checkpoint.NAME} at iteration "
-                f"{run.iteration} of {recipe.iterations}; the same command goes on from there",
-                128 + int(signal_received),
-            )
+        if number and not run.is_finished:
+            leave(run, folder, signal.Signals(int(number)))
     progress.close()
     if not finished:
-        say(run.processes, f"trained {recipe.iterations} iterations in {run.seconds:.0f} s")
+        say(run.processes, f"trained {run.recipe.iterations} iterations in {run.seconds:.0f} s")
+
+
+class Agreement:
+    """When several processes next agree on what each of them knows; one alone asks itself after every update.
+
+    Args:
+        processes: those that train together.
+        iteration: the update that they start from.
+    """
+
+    def __init__(self, processes: Processes, iteration: int) -> None:
+        self.processes = processes
+        self.next_iteration = self._last_iteration = iteration
+        self._last = time.monotonic()
+
+    def reach(self, iteration: int, *numbers: float) -> list[float]:
+        """Return the largest of each number over the processes, and plan the next agreement by the slowest's speed."""
+        now = time.monotonic()
+        pace = (now - self._last) / max(1, iteration - self._last_iteration)
+        *largest, pace = self.processes.largest(*numbers, pace)
+        wait = AGREEMENT_SECONDS / max(pace, 1e-9) if self.processes.count > 1 else 1
+        self.next_iteration = iteration + int(min(max(wait, 1), AGREEMENT_INTERVAL))
+        self._last, self._last_iteration = now, iteration
+        return largest
+
+
+def advance(run: Training, progress: Progress) -> None:
+    """Make one update, and log the training error where it is due."""
+    run.update()
+    progress.step()
+    if run.is_due(run.recipe.log_interval):
+        row = run.log_training()
+        progress.line(**run.task.shown(row), lr=row["lr"])
+
+
+def save(run: Training, folder: Path) -> None:
+    """Write the checkpoint; every process takes part in it.
+
+    Raises:
+        UserError: the loss is not finite, or the disk is full.
+    """
+    run.check_loss()
+    state = run.state()
+    if run.processes.is_main:
+        checkpoint.save(folder, state)
+
+
+def leave(run: Training, folder: Path, received: signal.Signals) -> NoReturn:
+    """Leave after the state has been saved; a Slurm job that was warned of its end (SIGUSR1) is queued again.
+
+    Raises:
+        StoppedError: always.
+    """
+    saved = (
+        f"{received.name}: saved {folder / checkpoint.NAME} at iteration {run.iteration} of {run.recipe.iterations}; "
+        "the same command goes on from there"
+    )
+    if received is signal.SIGUSR1 and run.processes.is_main and (requeued := requeue_slurm_job(os.environ)):
+        saved += f"\n{requeued}"
+    raise StoppedError(saved, 128 + received)
+
+
+def write_metrics(run: Training, folder: Path) -> None:
+    """Write ``metrics.csv``, in process 0."""
+    if run.processes.is_main:
+        write_rows(folder / "metrics.csv", run.columns, run.rows)
 
 
 def show_progress(run: Training) -> Progress:

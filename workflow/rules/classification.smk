@@ -19,16 +19,16 @@ rule train_cifar10:
     threads: CONFIG.hardware.threads
     resources:
         mem_mb=8000,
-        runtime="2d",
-        gpu=TRAINING_GPUS,
+        runtime="1d",
+        gpu=gpus(),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
         recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))),
         versions=versions("train_cifar10"),
     shell:
-        "python scripts/train_cifar10.py --data {input.data} --run-folder {params.run} --wait {params.recipe}"
-        f" {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        f"{TRAIN} python scripts/train_cifar10.py --data {{input.data}} --run-folder {{params.run}}"
+        f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} >> {{log}} 2>&1"
 
 
 rule measure_responses:
@@ -48,7 +48,7 @@ rule measure_responses:
     resources:
         mem_mb=4000,
         runtime="1h",
-        gpu=TRAINING_GPUS,
+        gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("measure_responses"),
@@ -78,18 +78,20 @@ rule train_imagenet:
         f"{IMAGENET_RUN}/benchmarks/train_imagenet.tsv".replace("{run}", "seed{seed}")
     conda:
         "../../environment.yml"
-    threads: CONFIG.processes * (CONFIG.hardware.threads + (CONFIG.hardware.workers or 0))
+    threads: cores(CONFIG.processes)
     resources:
-        mem_mb=lambda wildcards: 16000 * CONFIG.processes,
-        runtime="14d",
-        gpu=TRAINING_GPUS * CONFIG.processes,
+        mem_mb=16000 * CONFIG.processes,
+        runtime="1d",
+        gpu=gpus(CONFIG.processes),
+        # What starts the program: python, torchrun, or, from a profile for several nodes, srun.
+        launcher=launcher(CONFIG.processes),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
         versions=versions("decode", "train_imagenet"),
     shell:
-        f"{launcher(CONFIG.processes)} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
-        f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
+        f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} >> {{log}} 2>&1"
 
 
 rule import_weights:
@@ -134,11 +136,11 @@ rule evaluate_imagenet:
         f"{IMAGENET_RUN}/benchmarks/evaluate_imagenet-{{protocol}}.tsv"
     conda:
         "../../environment.yml"
-    threads: CONFIG.hardware.threads + (CONFIG.hardware.workers or 0)
+    threads: cores()
     resources:
         mem_mb=8000,
         runtime="1d",
-        gpu=TRAINING_GPUS,
+        gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         sides=CONFIG.imagenet.settings["multiscale_sides"],

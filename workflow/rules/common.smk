@@ -168,9 +168,36 @@ def torchvision_file(net):
     return found[0] if found else folder / f"{kind}{depth}-….pth"
 
 
+# How the command of a training begins. Snakemake deletes a log when it starts a job again, so the log of all starts is in
+# the run folder. Without exec a SIGTERM to the whole job would end the shell, and the job with it, before it has saved.
+TRAIN = 'ln -sf "$PWD"/{params.run:q}/train.log {log:q}; exec'
+
+
+def gpus(processes=1):
+    """Return how many GPUs some processes ask for."""
+    return processes if HAS_GPU else 0
+
+
+def cores(processes=1):
+    """Return how many cores some processes ask for: to compute, and to decode pictures for a GPU."""
+    workers = CONFIG.hardware.workers
+    if workers is None:
+        # On a cluster a job sees no cores but its own; elsewhere it finds those of the machine.
+        workers = 7 if ON_CLUSTER and HAS_GPU else 0
+    return processes * (CONFIG.hardware.threads + workers)
+
+
 def launcher(processes):
-    """Return what starts a training program, in one process or in several."""
-    return "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
+    """Return what starts a training program, in one process or in several that save and leave at a signal."""
+    if processes == 1:
+        return "python"
+    heeded = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGUSR1"]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append("SIGHUP")
+    return (
+        f"torchrun --standalone --nproc-per-node {processes} --signals-to-handle {','.join(heeded)}"
+        " --shutdown-timeout 300"
+    )
 
 
 def detector_processes(wildcards):

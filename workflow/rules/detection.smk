@@ -15,11 +15,11 @@ rule measure_statistics:
         f"{IMAGENET_RUN}/benchmarks/measure_statistics.tsv".replace("{run}", "seed{seed}")
     conda:
         "../../environment.yml"
-    threads: CONFIG.hardware.threads + (CONFIG.hardware.workers or 0)
+    threads: cores()
     resources:
         mem_mb=8000,
         runtime="1d",
-        gpu=TRAINING_GPUS,
+        gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         side=CONFIG.detector.statistics["side"],
@@ -47,12 +47,12 @@ rule train_detector:
         f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: detector_processes(wildcards) * (CONFIG.hardware.threads + (CONFIG.hardware.workers or 0))
+    threads: lambda wildcards: cores(detector_processes(wildcards))
     resources:
         mem_mb=lambda wildcards: 16000 * detector_processes(wildcards),
-        runtime="7d",
-        gpu=lambda wildcards: TRAINING_GPUS * detector_processes(wildcards),
-        processes=detector_processes,
+        runtime="1d",
+        gpu=lambda wildcards: gpus(detector_processes(wildcards)),
+        launcher=lambda wildcards: launcher(detector_processes(wildcards)),
         parts=detector_parts,
     params:
         run=lambda wildcards, output: Path(output.result).parent,
@@ -62,10 +62,10 @@ rule train_detector:
         versions=versions("decode", "train_detector"),
     # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
-        f"{launcher('{resources.processes}' if CONFIG.processes > 1 else 1)} scripts/train_detector.py"
+        f"{TRAIN} {{resources.launcher}} scripts/train_detector.py"
         " --data {input.data} --classifier {params.classifier} --pixels {input.pixels} {params.statistics}"
         " --run-folder {params.run} --wait {params.recipe}"
-        f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts}} > {{log}} 2>&1"
+        f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts}} >> {{log}} 2>&1"
 
 
 rule detect_objects:
@@ -81,11 +81,11 @@ rule detect_objects:
         f"{DETECTOR_RUN}/benchmarks/detect_objects.tsv"
     conda:
         "../../environment.yml"
-    threads: CONFIG.hardware.threads + (CONFIG.hardware.workers or 0)
+    threads: cores()
     resources:
         mem_mb=8000,
         runtime="1d",
-        gpu=TRAINING_GPUS,
+        gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("decode", "detect_objects"),

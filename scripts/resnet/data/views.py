@@ -19,6 +19,7 @@ from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.pictures import centre_crop, crop_of_resized
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError
+from resnet.signals import heed_only_the_parent
 
 # Views that are the same at every evaluation are kept in memory up to this many bytes.
 KEEP_BYTES = 2**30
@@ -74,6 +75,7 @@ def load(
         collate_fn=collate,
         pin_memory=pin,
         prefetch_factor=PREFETCH if workers else None,
+        worker_init_fn=heed_only_the_parent,
     )
     for views in loader:
         if isinstance(views, UserError):

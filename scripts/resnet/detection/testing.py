@@ -1,7 +1,7 @@
 """Detecting: from a detector and scenes to detections in the form of COCO's results."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from resnet.training import choose_precision
 @torch.inference_mode()
 def detect(
     net: nn.Module,
-    scenes: TestScenes,
+    scenes: Iterable[tuple[Scene, Tensor]],
     ids: tuple[int, ...],
     autocast: torch.autocast,
     step: Callable[[], None] = lambda: None,
@@ -33,7 +33,7 @@ def detect(
 
     Args:
         net: the detector; it is left in the mode it was in.
-        scenes: the pictures.
+        scenes: each with its picture (3, H, W).
         ids: the category of each label.
         autocast: the precision.
         step: is called after each picture.

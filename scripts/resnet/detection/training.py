@@ -82,7 +82,7 @@ class DetectionTask(Task):
         """Return mAP (percent) on a part of the test set."""
         if self.ground_truth is None:
             return {}
-        found = detect(self.net, self.test, self.ids, run.autocast)
+        found = detect(self.net, run.until_stopped(self.test), self.ids, run.autocast)
         gathered = run.processes.gather_objects(found)
         if not run.processes.is_main:
             return {}
