@@ -1,6 +1,7 @@
 # make                               the whole paper at the scale of config.yaml
 # make TARGET=results/table6.csv     one artefact and what it needs
 # make test                          the tests
+# make quick                         those that take no time, while editing: without Snakemake and what else is slow
 # make detectron2                    the other engine of the detectors, built from its source (minutes)
 # make clean                         remove what the pipeline made, but keep runs and data
 PYTHON ?= python3
@@ -13,14 +14,20 @@ DETECTRON2 ?= git+https://github.com/facebookresearch/detectron2@02b5c4e295e9900
 # So that rules find this environment's programs.
 export PATH := $(BIN):$(PATH)
 
-.PHONY: all test detectron2 clean
+.PHONY: all test quick detectron2 clean
 .DEFAULT_GOAL := all
 
 all: $(READY)
 	snakemake --cores $(CORES) $(TARGET)
 
+# On all cores; tests of a file, which share what is slow to make, stay together (tests/conftest.py).
+PYTEST := pytest --numprocesses auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+
 test: $(READY)
-	pytest
+	$(PYTEST)
+
+quick: $(READY)
+	$(PYTEST) -m 'not slow'
 
 # It is compiled against the torch that is installed, so without isolation; its setup needs pkg_resources.
 detectron2: $(READY)

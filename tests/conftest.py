@@ -36,6 +36,24 @@ torch.set_num_threads(1)
 CLASSES = tuple(f"class{number}" for number in range(10))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes (pytest-xdist), give one process the tests of a file, as they share what is slow to make.
+
+    Those of the DAG share one project at most. The whole paper takes longest and starts first; what has a project of
+    its own comes last, to whichever process is free.
+    """
+
+    def group(item: pytest.Item) -> tuple[int, str | None]:
+        if "built" in item.fixturenames:
+            return 0, "built"
+        return (2, None) if item.path.name == "test_workflow.py" else (1, item.path.name)
+
+    items.sort(key=lambda item: group(item)[0])
+    for item in items:
+        if name := group(item)[1]:
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 def random_images(count: int, seed: int = 0) -> cifar10.Images:
     """Return noise with a mean that depends on the class, so that there is something to learn."""
     generator = np.random.RandomState(seed)

@@ -361,9 +361,11 @@ def test_the_new_layers_are_drawn_as_published_and_from_the_generator():
 
 @pytest.mark.parametrize(("pooling", "edge"), [("align", 64), ("pool", 48)])
 @pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
+@pytest.mark.processor
 def test_a_region_of_the_whole_image_has_the_features_of_the_classifier(model, pooling, edge):
     """The shared map is 4 x 4. RoI pooling counts the last pixel as in [31], so that 0 to 48 are its 4 columns."""
-    net, images = small_net(model), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    net = small_net(model).double()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with torch.no_grad():
         maps = net.features(images)
         expected = F.relu(net.fc7(F.relu(net.fc6(maps.flatten(1))))) if model == "vgg-16" else maps.mean((2, 3))
@@ -382,6 +384,7 @@ def test_a_region_of_the_whole_image_has_the_features_of_the_classifier(model, p
 
 
 @pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
+@pytest.mark.processor
 def test_detections_are_those_of_torchvisions_own_faster_rcnn(model):
     """Its class with the same layers: it shifts labels, pads and resizes (here: not) in its own way."""
     detector, recipe = small_detector(model)
@@ -485,6 +488,7 @@ def brute_force_detections(scores, offsets, proposals, size):
 
 
 @pytest.mark.parametrize("regions", [12, 150])
+@pytest.mark.processor
 def test_the_last_step_equals_brute_force(regions):
     detector, _ = small_detector(classes=8)
     random_ = np.random.RandomState(5)
@@ -538,6 +542,7 @@ def test_a_picture_s_detections_do_not_depend_on_those_beside_it_but_by_its_bord
 # Statistics of batch normalisation
 
 
+@pytest.mark.processor
 def test_statistics_of_the_first_layer_are_those_of_the_population():
     net, batches = small_net("resnet-50", measured=False), noise(count=3, batch=5)
     before, steps = copy.deepcopy(net.state_dict()), []
@@ -553,6 +558,7 @@ def test_statistics_of_the_first_layer_are_those_of_the_population():
     assert not any(module._forward_pre_hooks for module in net.modules())
 
 
+@pytest.mark.processor
 def test_statistics_of_one_batch_are_those_it_is_normalised_by():
     net, batches = small_net("resnet-50", measured=False), noise(batch=6)
     ((images, _),) = batches
@@ -577,6 +583,7 @@ def test_statistics_of_one_batch_are_those_it_is_normalised_by():
         torch.testing.assert_close(net(images), expected, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.processor
 def test_measured_statistics_keep_a_deep_detector_finite_and_small(classifiers):
     folder = classifiers / "resnet-50"
     outputs = {}
@@ -842,6 +849,7 @@ def test_the_run_folder(finished, packs, classifiers):
     same_weights(net.state_dict(), torch.load(finished / "weights.pt", weights_only=True))
 
 
+@pytest.mark.processor
 def test_few_scenes_are_learnt(packs, classifiers):
     recipe = tiny(model="vgg-16", dropout=0.0, iterations=60, lr=0.02, lr_drops=(), log_interval=10)
     run = training(recipe, packs, classifiers)
@@ -852,9 +860,10 @@ def test_few_scenes_are_learnt(packs, classifiers):
         if run.is_due(10):
             run.log_training()
     losses = [row["loss"] for row in run.rows]
-    assert losses[-1] < 0.6 * losses[0]
+    # With seeds 0 to 3, 0.11 to 0.43 of the first loss, and 0.24 to 0.78 of the first loss of the proposals' classes.
+    assert losses[-1] < 0.7 * losses[0]
     # The regions' classes are all background at the end of a training that learns nothing else.
-    assert run.rows[-1]["loss_rpn_class"] < 0.8 * run.rows[0]["loss_rpn_class"]
+    assert run.rows[-1]["loss_rpn_class"] < 0.9 * run.rows[0]["loss_rpn_class"]
 
 
 def test_anchors_and_regions_are_sampled_anew_in_every_part_of_every_update(packs, classifiers, monkeypatch):
@@ -949,6 +958,7 @@ def recipe_of_two():
     )
 
 
+@pytest.mark.processor
 def test_two_processes_train_as_one_does(finished_by_two, packs, classifiers):
     """One that takes a picture at a time; every anchor of these pictures and every region is taken, nothing drawn."""
     recipe = recipe_of_two()
@@ -975,6 +985,7 @@ def test_two_processes_train_as_one_does(finished_by_two, packs, classifiers):
 
 @pytest.mark.parametrize("engine", ["torchvision", pytest.param("detectron2", marks=needs_detectron2)])
 @pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
+@pytest.mark.processor
 def test_bf16_has_nearly_the_losses_of_float32_in_float32(packs, classifiers, model, engine):
     rows = {}
     for precision in ("float32", "bf16"):
@@ -1316,6 +1327,7 @@ CASES = [("resnet-50", pooling, stride_in_3x3) for pooling in ("pool", "align") 
 
 @needs_detectron2
 @pytest.mark.parametrize(("model", "pooling", "stride_in_3x3"), CASES)
+@pytest.mark.processor
 def test_both_engines_detect_the_same_and_have_the_same_losses_and_gradients(
     model, pooling, stride_in_3x3, monkeypatch, record_property
 ):

@@ -402,6 +402,7 @@ def softmax(net, image):
         return net(image[None])[0].softmax(0).float()
 
 
+@pytest.mark.processor
 def test_ten_crop_against_a_slow_version(tester, ilsvrc):
     index = validation(ilsvrc)
     found = tester.ten_crop(index, range(len(index)), 40, 32, Silent())
@@ -421,6 +422,7 @@ def test_ten_crop_against_a_slow_version(tester, ilsvrc):
         torch.testing.assert_close(found[place], expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.processor
 def test_multiscale_against_a_slow_version(tester, ilsvrc):
     index, sides = validation(ilsvrc), [32, 40, 56]
     found = tester.multiscale(index, range(len(index)), sides, Silent())
@@ -434,6 +436,7 @@ def test_multiscale_against_a_slow_version(tester, ilsvrc):
 
 
 @pytest.mark.parametrize("protocol", ["centre", "ten_crop", "multiscale"])
+@pytest.mark.processor
 def test_every_picture_is_tested_once_by_any_number_of_processes(tester, ilsvrc, protocol):
     index = validation(ilsvrc)
     method = getattr(tester, protocol)
@@ -518,6 +521,7 @@ def train_in_float64(recipe, dataset, output):
     run.processes.leave()
 
 
+@pytest.mark.processor
 def test_two_processes_equal_one(ilsvrc, tmp_path):
     """With statistics over half a batch, one process computes what two do."""
     recipe = tiny(ghost_batch_size=4, iterations=4, lr_drops=())
@@ -558,6 +562,7 @@ def test_two_processes_log_as_one_and_a_killed_pair_goes_on_with_the_same_bits(i
     same(tmp_path / "two", tmp_path / "killed")
 
 
+@pytest.mark.processor
 def test_accumulation_equals_ghost_batches(ilsvrc):
     recipe = tiny(ghost_batch_size=4)
     build = in_float64(task(recipe, ilsvrc))
@@ -607,6 +612,7 @@ def test_plateaus():
 # Whole programs
 
 
+@pytest.mark.processor
 def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     """Imported weights against torchvision's network with torchvision's own normalisation."""
     theirs = torchvision.models.resnet18(num_classes=6).eval()
@@ -694,7 +700,7 @@ def test_real_imagenet_pictures(tmp_path):
     assert code == 0, output
     recipe = ImageNetRecipe(
         model="resnet-18-A", width=0.25, image_size=64, min_side=64, max_side=80, test_side=72, batch_size=32,
-        iterations=90, lr=0.05, lr_drops=(70,), log_interval=30, evaluation_interval=90,
+        iterations=30, lr=0.05, lr_drops=(23,), log_interval=10, evaluation_interval=30,
     )  # fmt: skip
     code, output = run_program(*arguments(data, tmp_path / "run", recipe, Hardware(device="cpu")))
     assert code == 0, output
@@ -705,4 +711,4 @@ def test_real_imagenet_pictures(tmp_path):
     assert code == 0, output
     result = json.loads((tmp_path / "e.json").read_text())
     assert result["images"] == 200
-    assert result["top1_error"] < 82, "chance is 90 %"
+    assert result["top5_error"] < 40, "22 and 24 % with seeds 0 and 1, chance is 50 %"

@@ -23,6 +23,8 @@ import torchvision
 import yaml
 from conftest import PACKS, snakemake
 
+# Each starts Snakemake, which takes 2 s before it does anything.
+pytestmark = pytest.mark.slow
 TINY = {
     "detector": {
         "recipe": {
