@@ -1,4 +1,7 @@
-"""Write the report: one self-contained HTML page with every artefact beside the paper's values."""
+"""Write the report: one self-contained HTML page with every artefact beside the paper's values.
+
+What is not given is left out: without ImageNet, say, its tables and runs.
+"""
 
 import argparse
 from pathlib import Path
@@ -9,23 +12,22 @@ from resnet.files import write_text
 
 def main() -> None:
     """Read the artefacts and render."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    paths = {"type": Path, "default": []}
     parser.add_argument("--scale", required=True, help="name of the scale")
-    parser.add_argument("--errors", type=Path, nargs="+", required=True, help="results/table2.csv to table5.csv")
-    parser.add_argument("--published", type=Path, nargs="+", required=True, help="workflow/paper/table2.yaml …")
-    parser.add_argument("--table1", type=Path, nargs=2, required=True, help="table1.csv, workflow/paper/table1.yaml")
-    parser.add_argument("--table6", type=Path, required=True, help="results/table6.csv")
-    parser.add_argument("--architectures", type=Path, required=True, help="results/cifar_architectures.csv")
+    parser.add_argument("--errors", nargs="*", **paths, help="results/table2.csv to table5.csv")
+    parser.add_argument("--published", nargs="*", **paths, help="workflow/paper/table2.yaml …")
+    parser.add_argument("--table1", type=Path, nargs=2, help="table1.csv, workflow/paper/table1.yaml")
+    parser.add_argument("--table6", type=Path, help="results/table6.csv")
+    parser.add_argument("--architectures", type=Path, help="results/cifar_architectures.csv")
     parser.add_argument("--claims", type=Path, required=True, help="results/claims.csv")
-    parser.add_argument("--figures", type=Path, nargs="+", required=True, help="results/fig*.png")
-    parser.add_argument("--drawings", type=Path, nargs="+", required=True, help="workflow/paper/fig*.yaml, same order")
-    parser.add_argument("--results", type=Path, nargs="+", required=True, help="result.json in every run folder")
-    parser.add_argument("--detection-tables", type=Path, nargs="+", required=True, help="table7.csv, table8.csv")
-    parser.add_argument(
-        "--detection-published", type=Path, nargs="+", required=True, help="workflow/paper/table7.yaml …"
-    )
-    parser.add_argument("--detection-figures", type=Path, nargs="+", required=True, help="detection_curves.png …")
-    parser.add_argument("--detectors", type=Path, nargs="+", required=True, help="result.json of every detector")
+    parser.add_argument("--figures", nargs="*", **paths, help="results/fig*.png")
+    parser.add_argument("--drawings", nargs="*", **paths, help="workflow/paper/fig*.yaml, same order")
+    parser.add_argument("--results", nargs="*", **paths, help="result.json in every run folder")
+    parser.add_argument("--detection-tables", nargs="*", **paths, help="table7.csv, table8.csv")
+    parser.add_argument("--detection-published", nargs="*", **paths, help="workflow/paper/table7.yaml …")
+    parser.add_argument("--detection-figures", nargs="*", **paths, help="detection_curves.png …")
+    parser.add_argument("--detectors", nargs="*", **paths, help="result.json of every detector")
     parser.add_argument("--output", type=Path, required=True, help="HTML to write")
     arguments = parser.parse_args()
     from resnet.report import render
@@ -33,7 +35,7 @@ def main() -> None:
     page = render(
         scale=arguments.scale,
         errors=dict(zip(arguments.errors, arguments.published, strict=True)),
-        table1=tuple(arguments.table1),
+        table1=arguments.table1 and tuple(arguments.table1),
         table6=arguments.table6,
         architectures=arguments.architectures,
         claims=arguments.claims,

@@ -392,8 +392,9 @@ def test_the_papers_numbers_give_what_is_declared(facts):
         # Numbers that are declared open hold or are open, as chance will.
         assert row["verdict"] in {expected(BY_ID[claim]), "holds" if expected(BY_ID[claim]) == "open" else ""}, claim
     assert all(row["comparable"] in ("yes", None) and not row["reason"] for row in found.values() if "runs" in row)
+    assert (found["resnet-1202-size"]["runs"], found["resnet-1202-size"]["comparable"]) == (None, None)
     row = found["residual-gain"]
-    assert row["closest"] == "resnet-20 - resnet-110"
+    assert row["closest"] == "resnet-20 − resnet-110"
     assert row["difference"] == pytest.approx(8.75 - 6.61)
     assert (row["runs"], row["samples"]) == (9, 10000)
     assert "resnet-110 6.61 ± 0.00 (5 runs)" in row["evidence"]
@@ -577,7 +578,7 @@ def test_what_was_not_measured_is_not_tested_and_said(facts):
     found = rows_of(facts)
     for claim, reason in (
         ("resnet-1202-optimises", "no run of resnet-1202 on CIFAR-10"),
-        ("imagenet-degradation", "no 10crop test of plain-34 on ImageNet"),
+        ("imagenet-degradation", "no 10-crop test of plain-34 on ImageNet"),
         ("resnet-18-converges-faster", "no curve of plain-18 on ImageNet"),
         ("detection-coco", "vgg-16 has a run without a number"),
     ):

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT, run_program
 
-from resnet import plotting, tables
+from resnet import files, plotting, report, tables
+from resnet.claims import COLUMNS
+from resnet.comparisons import Verdict
 from resnet.errors import UserError
 from resnet.tables import read_paper
 
@@ -304,6 +306,45 @@ def test_fig4_looks_as_the_paper_says(tmp_path):
         assert [text.get_text() for text in axis.get_legend().get_texts()] == [f"{kind}-18", f"{kind}-34"]
         widths = [line.get_linewidth() for line in axis.lines if len(line.get_xdata()) == 64]
         assert widths == [0.7, 0.7, 2, 2]
+
+
+@pytest.fixture(scope="module")
+def empty_report(tmp_path_factory):
+    """A report of claims alone, one per verdict."""
+    folder = tmp_path_factory.mktemp("report")
+    rows = [{"claim": f"c{place}", "section": "4.2", "statement": "<b> & co", "verdict": verdict, "comparable": "no",
+             "reason": "why", "evidence": "numbers", "closest": "a − b", "difference": -1234.5, "margin": 0.1, "runs": 2,
+             "samples": 10000} for place, verdict in enumerate(Verdict)]  # fmt: skip
+    files.write_rows(folder / "claims.csv", COLUMNS, rows)
+    nothing = {key: {} for key in ("errors", "figures", "drawings", "detection_tables")}
+    nothing |= {key: [] for key in ("runs", "detection_figures", "detectors")}
+    nothing |= dict.fromkeys(("table1", "table6", "architectures"))
+    return {scale: report.render(scale=scale, claims=folder / "claims.csv", **nothing) for scale in ("demo", "paper")}
+
+
+def test_the_report_has_a_colour_for_each_verdict_and_the_numbers_behind_it(empty_report):
+    page = empty_report["demo"]
+    for verdict in Verdict:
+        name = verdict.replace(" ", "-")
+        assert f".{name} {{" in page
+        assert f'<td class="left verdict {name}">{verdict}</td>' in page
+        assert f'<dt class="verdict {name}">1 {verdict}</dt>' in page
+    # All but the one that is not tested show the difference, its margin, and the runs and images behind it.
+    assert page.count("-1,234 ± 0.1") == len(Verdict) - 1
+    assert page.count("<td>2</td><td>10,000</td>") == len(Verdict)
+    assert "&lt;b&gt; &amp; co" in page
+
+
+def test_a_report_without_any_section_is_a_page(empty_report):
+    for heading in ("Tables", "Figures", "Provenance"):
+        assert f"<h2>{heading}</h2>" not in empty_report["demo"]
+    assert "None" not in empty_report["demo"]
+
+
+def test_a_report_at_paper_scale_says_that_runs_are_not_the_papers(empty_report):
+    warning = "Some runs do not have the paper's recipe or data"
+    assert warning in empty_report["paper"]
+    assert warning not in empty_report["demo"]
 
 
 RENDERERS = [

@@ -96,7 +96,7 @@ def _judge(claim: dict[str, Any], thresholds: dict[str, float], facts: Facts) ->
     except UserError as error:
         raise UserError(f"claims.yaml, {claim['id']}: {error}") from None
     comparisons = [one for finding in findings for one in finding.comparisons]
-    measured = [number for finding in findings for number in finding.measured]
+    measured = [number for finding in findings for number in finding.measured if number.of_runs]
     differs = [(number.name, text) for number in measured for text in number.differs]
     weakest = closest(comparisons)
     return row | {
@@ -199,7 +199,7 @@ def as_architecture_table(facts: Facts) -> Finding:
 def flops_as_printed(facts: Facts, within: float) -> Finding:
     """Counted FLOPs are the printed ones; VGG-16's leave the fc layers out, as the paper's number does."""
     flops = {
-        method: Measured(method, (row["conv_flops_1e9"] if method == "VGG-16" else row["flops_1e9"],))
+        method: Measured(method, (row["conv_flops_1e9" if method == "VGG-16" else "flops_1e9"],), of_runs=False)
         for method, row in facts.table1.items()
     }
     deepest, *others = (found(flops, name, f"{name} was not counted") for name in ("152-layer", "VGG-16", "VGG-19"))
@@ -228,7 +228,7 @@ def gains_at_high_overlap(facts: Facts, of: str, than: str, factor: float) -> Fi
         [MEASURES[measure].of(facts, model)[0] for model in (of, than)] for measure in ("coco.map", "coco.map50")
     )
     gain, gain_50 = ours.mean - theirs.mean, our_50.mean - their_50.mean
-    text = f"gain in mAP@[.5, .95] - {factor:g} × gain in mAP@.5"
+    text = f"gain in mAP@[.5, .95] − {factor:g} × gain in mAP@.5"
     comparison = positive(text, [(1, ours), (-1, theirs), (-factor, our_50), (factor, their_50)])
     evidence = f"gains of {gain:+.1f} points in mAP@[.5, .95] and {gain_50:+.1f} in mAP@.5"
     return Finding([comparison], evidence, (ours, theirs, our_50, their_50))
@@ -263,7 +263,7 @@ FACT_KINDS: dict[str, Callable[..., Finding]] = {
 
 
 def _none_of(count: int, what: str) -> Comparison:
-    return Comparison(f"0 - {what}", -count, 0, weak=True)
+    return Comparison(f"0 − {what}", -count, 0, weak=True)
 
 
 def _reason(differs: list[tuple[str, str]], models: set[str]) -> str:

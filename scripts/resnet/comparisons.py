@@ -39,6 +39,7 @@ class Measured:
             them, such as a count.
         deviation: the standard deviation between runs that is expected, in the unit of the values; 0 for exact ones.
         differs: what sets the runs apart from the paper's, in words; empty for the paper's recipe and data.
+        of_runs: whether runs were measured, rather than a network counted.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Measured:
     samples: int | None = None
     deviation: float = 0
     differs: tuple[str, ...] = ()
+    of_runs: bool = True
 
     @property
     def mean(self) -> float:
@@ -134,14 +136,14 @@ def positive(
 def lower(ours: Measured, theirs: Measured, *, by: float = 0, factor: float = 1) -> list[Comparison]:
     """``ours`` is lower than ``theirs`` times ``factor``, by more than ``by``."""
     times = "" if factor == 1 else f"{factor:g} × "
-    text = f"{times}{theirs.name} - {ours.name}" + (f" - {by:g}" if by else "")
+    text = f"{times}{theirs.name} − {ours.name}" + (f" − {by:,.10g}" if by else "")
     return [positive(text, [(factor, theirs), (-1, ours)], -by)]
 
 
 def falls(chain: Sequence[Measured], *, by: float = 0) -> list[Comparison]:
     """Numbers fall along a chain: the last is lower than the first by more than ``by``, and no step clearly rises."""
     steps = itertools.pairwise(chain) if len(chain) > 2 else ()
-    weak = [positive(f"{a.name} - {b.name}, not below 0", [(1, a), (-1, b)], weak=True) for a, b in steps]
+    weak = [positive(f"{a.name} − {b.name}, not below 0", [(1, a), (-1, b)], weak=True) for a, b in steps]
     return lower(chain[-1], chain[0], by=by) + weak
 
 
@@ -153,7 +155,8 @@ def rises(chain: Sequence[Measured], *, by: float = 0) -> list[Comparison]:
 def no_worse(chain: Sequence[Measured], *, within: float) -> list[Comparison]:
     """Each error is below the one before it, or above it by less than ``within``."""
     return [
-        positive(f"{a.name} + {within:g} - {b.name}", [(1, a), (-1, b)], within) for a, b in itertools.pairwise(chain)
+        positive(f"{a.name} + {within:,.10g} − {b.name}", [(1, a), (-1, b)], within)
+        for a, b in itertools.pairwise(chain)
     ]
 
 
@@ -164,16 +167,16 @@ def similar(one: Measured, other: Measured, *, within: float) -> list[Comparison
 
 def below(number: Measured, *, value: float) -> list[Comparison]:
     """A number is below ``value``."""
-    return [positive(f"{value:g} - {number.name}", [(-1, number)], value)]
+    return [positive(f"{value:,.10g} − {number.name}", [(-1, number)], value)]
 
 
 def above(number: Measured, *, value: float) -> list[Comparison]:
     """A number is above ``value``."""
-    return [positive(f"{number.name} - {value:g}", [(1, number)], -value)]
+    return [positive(f"{number.name} − {value:,.10g}", [(1, number)], -value)]
 
 
 def reaches(number: Measured, *, value: float, within: float) -> list[Comparison]:
     """A number is less than ``within`` from ``value``, which the paper measured on the same images in as many runs."""
     margin = MARGIN * math.sqrt(2 * number.between_runs)
     distance = abs(number.mean - value)
-    return [Comparison(f"{within:g} - |{number.name} - {value:g}|", within - distance, margin)]
+    return [Comparison(f"{within:,.10g} − |{number.name} − {value:,.10g}|", within - distance, margin)]

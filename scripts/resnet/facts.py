@@ -16,6 +16,7 @@ from resnet.config import load_detector_part, load_part
 from resnet.settings import EXPERIMENTS
 
 SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
+PROTOCOLS = {"10crop": "10-crop", "multiscale": "multi-scale"}
 # What does not set a run apart from the paper's: names, what is logged, and choices where the paper is silent.
 SILENT = {
     "model", "seed", "experiment", "engine", "precision", "log_interval", "evaluation_interval", "evaluation_images",
@@ -189,7 +190,7 @@ def tested(protocol: str, key: str) -> Callable[[Facts, str], list[Measured]]:
     """Return the measure of an error on ImageNet's validation images by one of section 3.4's tests."""
 
     def measure(facts: Facts, model: str) -> list[Measured]:
-        missing = f"no {protocol} test of {model} on ImageNet"
+        missing = f"no {PROTOCOLS[protocol]} test of {model} on ImageNet"
         runs = found(facts.evaluations.get(protocol, {}), model, missing)
         members = [Path(path).parent.name for run in runs for path in run.get("members", [])] or [model]
         differs = [text for member in dict.fromkeys(members) for text in facts.differs("imagenet", member)]
@@ -257,7 +258,7 @@ def warmup_end(facts: Facts, model: str) -> list[Measured]:
 def parameters(facts: Facts, model: str) -> list[Measured]:
     """Return how many parameters a network for CIFAR-10 has."""
     row = found(facts.architectures, model, f"{model} was not counted")
-    return [Measured(model, (row["parameters"],))]
+    return [Measured(model, (row["parameters"],), of_runs=False)]
 
 
 def response(facts: Facts, model: str) -> list[Measured]:
@@ -296,7 +297,7 @@ MEASURES = {
     ),
     **{
         f"imagenet.{protocol}.{key}": Measure(f"{name} {key.replace('top', 'top-')} error (%)", tested(protocol, key))
-        for protocol, name in (("10crop", "10-crop"), ("multiscale", "multi-scale"))
+        for protocol, name in PROTOCOLS.items()
         for key in ("top1", "top5")
     },
     "voc07.map50": Measure("mAP (%) on VOC 2007 test", detected("voc07", "map50")),

@@ -10,8 +10,10 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from resnet.comparisons import Verdict
 from resnet.files import read_json
 from resnet.tables import (
+    PAPERS_DATASETS,
     TABLE6_HEADINGS,
     architecture_grid,
     measure_cells,
@@ -33,6 +35,15 @@ FIGURE_CAPTIONS = {
 }
 
 
+# In the order of the report's legend, with what each says of a claim.
+VERDICTS = {
+    Verdict.HOLDS: "the numbers are on the claim's side, by more than chance explains",
+    Verdict.OPEN: "chance explains the difference: more runs or images may tell",
+    Verdict.FAILS: "the numbers are on the other side, in runs by the paper's recipe on its data",
+    Verdict.NOT_SEEN: "the numbers are on the other side, but other trainings than the paper's cannot contradict it",
+    Verdict.NOT_TESTED: "something was not measured, or an absolute number needs the paper's recipe and data",
+}
+PAIR = ("difference", "margin")
 DETECTION_FIGURES = {
     "detection_curves": {
         "inches": 9.3,
@@ -51,9 +62,9 @@ def render(
     *,
     scale: str,
     errors: dict[Path, Path],
-    table1: tuple[Path, Path],
-    table6: Path,
-    architectures: Path,
+    table1: tuple[Path, Path] | None,
+    table6: Path | None,
+    architectures: Path | None,
     claims: Path,
     figures: dict[str, Path],
     drawings: dict[str, Path],
@@ -62,7 +73,7 @@ def render(
     detection_figures: list[Path],
     detectors: list[Path],
 ) -> str:
-    """Return the report as HTML.
+    """Return the report as HTML; what is not given has no part in it.
 
     Args:
         scale: name of the scale.
@@ -89,7 +100,8 @@ def render(
     return environment.get_template(TEMPLATE.name).render(
         scale=scale,
         scale_note=scale_note(scale),
-        claims=_records(claims),
+        claims=[row | {"comparison": comparison_cell(row)} for row in _records(claims)],
+        verdicts=VERDICTS,
         figures=[
             {
                 "name": name,
@@ -108,9 +120,11 @@ def render(
             for path in detection_figures
         ],
         detectors=[run.detector_provenance() for run in detector_runs],
-        table1=_architectures(*table1),
-        table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in _records(table6)]},
-        architectures=_records(architectures),
+        table1=_architectures(*table1) if table1 else None,
+        table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in _records(table6)]}
+        if table6
+        else None,
+        architectures=_records(architectures) if architectures else [],
         runs=[run.provenance() for run in folders],
         seconds=sum(run.environment["seconds"] for run in [*folders, *detector_runs]),
         datasets=sorted({run.config["dataset"]["name"] for run in [*folders, *detector_runs]}),
@@ -182,6 +196,14 @@ def each(pattern: str, slices: list[dict[str, Any]]) -> str:
     return ", ".join(dict.fromkeys(texts))
 
 
+def comparison_cell(row: dict[str, Any]) -> str:
+    """Return the difference on which a claim's verdict hangs, and its margin."""
+    if row["difference"] is None or row["verdict"] == Verdict.NOT_TESTED:
+        return ""
+    difference, margin = (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" for value in map(row.get, PAIR))
+    return f"{difference} ± {margin}" if row["margin"] else f"{difference} (exact)"
+
+
 def _measure_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
     """Return Table 2, 3, 4, 5, 7 or 8 as printed."""
     cells = [measure_cells(paper, row) for row in _records(path)]
@@ -202,15 +224,20 @@ def _architectures(path: Path, published: Path) -> dict[str, Any]:
 
 
 def _comparison(drawing: dict[str, Any], runs: dict[str, Run]) -> dict[str, Any]:
-    """Return the end of each curve (or the median response) beside the paper's, where that could be read off."""
+    """Return the end of each curve (or the median response) beside the paper's, where that could be read off.
+
+    They have a difference where the run was trained on the paper's data.
+    """
     rows = []
     for curve in drawing.get("curves") or [curve for panel in drawing["panels"] for curve in panel["curves"]]:
+        if (run := runs.get(curve["model"])) is None:
+            continue
         is_response = "digitised_median" in curve
         published = curve.get("digitised_median", curve.get("digitised_end"))
-        run = runs[curve["model"]]
         measured = run.response() if is_response else run.end(curve["split"])
         what = "median std" if is_response else f"{curve['split']} error (%), end"
-        difference = "" if published is None else f"{measured - published:+.2f}"
+        comparable = published is not None and run.result["dataset"] in PAPERS_DATASETS
+        difference = f"{measured - published:+z.2f}" if comparable else ""
         row = [curve["model"], what, f"{measured:.2f}", "–" if published is None else f"{published:g}", difference]
         if row not in rows:
             rows.append(row)
