@@ -8,18 +8,18 @@ import sys
 import pytest
 from conftest import ROOT
 
-from resnet import files
+from resnet import locks
 from resnet.errors import UserError
 
 HOLDER = """
 import sys, errno, fcntl
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
-from resnet import files
+from resnet import locks
 if {without_flock}:
     def refuse(*_): raise OSError(errno.ENOTSUP, "Operation not supported")
     fcntl.flock = refuse
-with files.lock(Path(sys.argv[1]), "training in run"):
+with locks.lock(Path(sys.argv[1]), "training in run"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -51,7 +51,7 @@ def test_a_lock_is_held_by_one_process_and_others_wait_or_say_who(tmp_path, with
     assert first.stdout.readline() == "held\n"
     with (
         pytest.raises(UserError, match=f"process {first.pid} on .* is already training in run; stop it or wait"),
-        files.lock(path, "training in run", wait=False),
+        locks.lock(path, "training in run", wait=False),
     ):
         pass
     waiting = [hold(path, without_flock) for _ in range(2)]
@@ -71,14 +71,34 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path, without_flock):
     assert first.stdout.readline() == "held\n"
     first.kill()
     first.communicate()
-    with files.lock(tmp_path / "lock", "training in run", wait=False):
+    with locks.lock(tmp_path / "lock", "training in run", wait=False):
         pass
 
 
 def test_a_lock_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(UserError, match=r"cannot lock .*file/lock: (Not a directory|File exists)"),
-        files.lock(tmp_path / "file/lock", "training"),
+        pytest.raises(UserError, match=r"cannot lock .*file/lock: .*file is there already, and is no folder"),
+        locks.lock(tmp_path / "file/lock", "training"),
     ):
         pass
+
+
+def test_files_of_a_running_process_are_claimed_until_it_ends(tmp_path):
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
+        "from pathlib import Path\nfrom resnet import locks\n"
+        "locks.claim(Path(sys.argv[1]), reads={'data', 'shared'}, writes={'weights'})\n"
+        "print('claimed', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, tmp_path]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "claimed\n"
+    for reads, writes in (({"weights"}, set()), (set(), {"weights"}), (set(), {"data"})):
+        with pytest.raises(UserError, match=rf"process {first.pid} on .* works on (weights|data), too; wait until"):
+            locks.claim(tmp_path, reads, writes)
+    locks.claim(tmp_path, {"shared"}, {"other"})
+    first.kill()
+    first.communicate()
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+    assert len(list(tmp_path.glob("*.json"))) == 2, "the claims of ended processes are removed by the next"

@@ -1,10 +1,9 @@
-"""Files that are whole or absent, and locks for work that one process at a time may do."""
+"""Files that are whole or absent."""
 
 import codecs
 import contextlib
 import csv
 import dataclasses
-import errno
 import functools
 import hashlib
 import io
@@ -13,7 +12,6 @@ import math
 import os
 import re
 import socket
-import time
 import typing
 import zipfile
 import zlib
@@ -23,17 +21,10 @@ from types import NoneType
 from typing import Any, TypeVar
 
 import yaml
-from filelock import BaseFileLock, FileLock, SoftFileLease, Timeout
 
 from resnet.errors import UserError
 
 Arrays = TypeVar("Arrays")
-# What a file system without flock answers.
-NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-LOCK_POLL_SECONDS = 0.5
-# A holder that has not been heard of for so long is taken for dead, where the kernel cannot tell.
-LEASE_SECONDS = 120.0
-
 # .<name>.<process>@<host>.tmp, as atomic_path names what is not whole yet; earlier ones have no host.
 TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(?:@(?P<host>.+))?\.tmp")
 # Python's way to carry names of files that are not UTF-8.
@@ -309,57 +300,3 @@ def checksum(path: Path, algorithm: str) -> str:
 def model_of(path: Path) -> str:
     """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
     return path.parent.parent.name
-
-
-@contextlib.contextmanager
-def lock(path: Path, work: str, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file ``path``, which the kernel releases when the process ends, however it ends.
-
-    Where the file system has no such locks (Lustre mounted without flock), a file that its holder touches now and then
-    takes their place.
-
-    Args:
-        path: the lock file; it stays when the lock is released.
-        work: what is done under the lock, as in "training in <folder>".
-        wait: wait for the process that holds it (one that an earlier, killed Snakemake left behind, say).
-
-    Raises:
-        UserError: another process holds it and ``wait`` is false; or the lock file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = _acquire(path, work, wait)
-    except OSError as error:
-        raise UserError(f"cannot lock {path}: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        held.release()
-
-
-def _acquire(path: Path, work: str, wait: bool) -> BaseFileLock:
-    """Return the lock, acquired, of the kind that the file system has."""
-    options = {"thread_local": False, "poll_interval": LOCK_POLL_SECONDS}
-    held: BaseFileLock = FileLock(path, fallback_to_soft=False, **options)
-    try:
-        try:
-            held.acquire(blocking=False)
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            held = SoftFileLease(path.with_name(path.name + ".lease"), lease_duration=LEASE_SECONDS, **options)
-            held.acquire(blocking=False)
-    except Timeout:
-        holder = path.read_text(encoding="utf-8").strip() or "another process"
-        if not wait:
-            raise UserError(f"{holder} is already {work}; stop it or wait until it ends") from None
-        print(f"waiting for {holder}, which is {work}", flush=True)
-        held.acquire()
-    me = f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%F %T')})\n"
-    path.write_text(me, encoding="utf-8")
-    return held
-
-
-def folder_lock(folder: Path, wait: bool) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of a run folder, so that one process at a time trains in it; see ``lock``."""
-    return lock(folder / "lock", f"training in {folder}", wait)

@@ -20,7 +20,8 @@ from resnet import checkpoint
 from resnet.architectures import CifarNet, count_parameters, frozen_statistics, weighted_layers
 from resnet.distributed import Processes, requeue_slurm_job
 from resnet.errors import StoppedError, UserError
-from resnet.files import folder_lock, write_json, write_rows, write_yaml
+from resnet.files import write_json, write_rows, write_yaml
+from resnet.locks import folder_lock
 from resnet.progress import Progress
 from resnet.provenance import commit, now, surroundings
 from resnet.schedule import find_plateaus, learning_rate

@@ -24,11 +24,11 @@ rule train_cifar10:
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
-        recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))),
+        recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))).split(),
         versions=versions("train_cifar10"),
     shell:
-        f"{TRAIN} python scripts/train_cifar10.py --data {{input.data}} --run-folder {{params.run}}"
-        f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} >> {{log}} 2>&1"
+        f"{TRAIN} python scripts/train_cifar10.py --data {{input.data:q}} --run-folder {{params.run:q}}"
+        f" --wait {{params.recipe:q}} {to_flags(CONFIG.hardware)} >> {{log:q}} 2>&1"
 
 
 rule measure_responses:
@@ -53,8 +53,8 @@ rule measure_responses:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("measure_responses"),
     shell:
-        "python scripts/measure_responses.py --data {input.data} --run-folder {params.run} --threads {threads} "
-        "--output {output} > {log} 2>&1"
+        "python scripts/measure_responses.py --data {input.data:q} --run-folder {params.run:q} --threads {threads:q} "
+        "--output {output:q} > {log:q} 2>&1"
 
 
 rule train_imagenet:
@@ -87,16 +87,16 @@ rule train_imagenet:
         launcher=launcher(CONFIG.processes),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
-        recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
+        recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))).split(),
         versions=versions("decode", "train_imagenet"),
     shell:
-        f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data}} --pixels {{input.pixels}} --run-folder {{params.run}}"
-        f" --wait {{params.recipe}} {to_flags(CONFIG.hardware)} >> {{log}} 2>&1"
+        f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data:q}} --pixels {{input.pixels:q}} --run-folder {{params.run:q}}"
+        f" --wait {{params.recipe:q}} {to_flags(CONFIG.hardware)} >> {{log:q}} 2>&1"
 
 
 rule import_weights:
     input:
-        weights=lambda wildcards: torchvision_file(wildcards.net),
+        weights=[] if CONFIG.data["imagenet"]["weights"] else "data/downloads/torchvision-{net}.pth",
     output:
         config=f"{IMAGENET_RUN}/config.yaml".replace("{run}", "torchvision"),
         pixels=f"{IMAGENET_RUN}/pixels.npz".replace("{run}", "torchvision"),
@@ -110,11 +110,12 @@ rule import_weights:
         "../../environment.yml"
     params:
         run=lambda wildcards, output: Path(output.config).parent,
+        weights=torchvision_file,
         sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.net, 0)),
         versions=versions("import_weights"),
     shell:
-        "python scripts/import_weights.py --model {wildcards.net} --weights {input.weights:q} "
-        "{params.sizes} --run-folder {params.run} > {log} 2>&1"
+        "python scripts/import_weights.py --model {wildcards.net:q} --weights {params.weights:q} "
+        "{params.sizes:q} --run-folder {params.run:q} > {log:q} 2>&1"
 
 
 rule evaluate_imagenet:
@@ -146,9 +147,9 @@ rule evaluate_imagenet:
         sides=CONFIG.imagenet.settings["multiscale_sides"],
         versions=versions("decode", "evaluate_imagenet"),
     shell:
-        "python scripts/evaluate_imagenet.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
-        "--protocol {wildcards.protocol} --sides {params.sides} --output {output.result} "
-        f"--predictions {{output.predictions}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        "python scripts/evaluate_imagenet.py --data {input.data:q} --pixels {input.pixels:q} --run-folder {params.run:q} "
+        "--protocol {wildcards.protocol:q} --sides {params.sides:q} --output {output.result:q} "
+        f"--predictions {{output.predictions:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule evaluate_ensemble:
@@ -168,5 +169,5 @@ rule evaluate_ensemble:
         submission=lambda wildcards, output: Path(output[0]).with_name("test_submission.txt"),
         versions=versions("evaluate_imagenet"),
     shell:
-        "python scripts/evaluate_ensemble.py --data {input.data} --predictions {input.predictions} --output {output} "
-        "--submission {params.submission} > {log} 2>&1"
+        "python scripts/evaluate_ensemble.py --data {input.data:q} --predictions {input.predictions:q} --output {output:q} "
+        "--submission {params.submission:q} > {log:q} 2>&1"

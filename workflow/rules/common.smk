@@ -30,14 +30,19 @@ PUBLISHED_BY_TORCHVISION = ["vgg-16", "resnet-34-B", "resnet-50", "resnet-101", 
 WEIGHTS = CONFIG.imagenet.settings["weights"]
 
 
+def any_of(names):
+    """Return the pattern that matches the names and nothing else."""
+    return "|".join(map(re.escape, names))
+
+
 wildcard_constraints:
-    model="|".join(CONFIG.cifar10.seeds),
-    net="|".join({**CONFIG.imagenet.seeds, **CONFIG.detector.seeds}),
-    experiment="|".join(EXPERIMENTS),
+    model=any_of(CONFIG.cifar10.seeds),
+    net=any_of({**CONFIG.imagenet.seeds, **CONFIG.detector.seeds}),
+    experiment=any_of(EXPERIMENTS),
     seed=r"\d+",
     run=r"seed\d+|torchvision",
-    figure="|".join(FIGURE_MODELS),
-    table="|".join([*ERROR_TABLES, *DETECTION_TABLES]),
+    figure=any_of(FIGURE_MODELS),
+    table=any_of([*ERROR_TABLES, *DETECTION_TABLES]),
     protocol="center|10crop|multiscale",
 
 
@@ -132,20 +137,34 @@ def classifier_files(net):
     return files
 
 
-def archive_of(url):
-    """Return the name of the file that a URL leads to."""
-    return url.rsplit("/", 1)[1]
+# By the names that their files get.
+ARCHIVES = archive_names([CONFIG.data["cifar10"], *CONFIG.data["voc"]["archives"], *CONFIG.data["coco"]["archives"]])
 
 
-ARCHIVES = {
-    archive_of(archive["url"]): archive
-    for archive in [CONFIG.data["cifar10"], *CONFIG.data["voc"]["archives"], *CONFIG.data["coco"]["archives"]]
-}
+def downloads(key):
+    """Return the files that a data set is unpacked from: none where config.yaml names a folder of it."""
+    data = CONFIG.data[key]
+    wanted = {} if data["folder"] else {archive["md5"] for archive in data.get("archives", [data])}
+    return [f"data/downloads/{name}" for name, archive in ARCHIVES.items() if archive["md5"] in wanted]
 
 
-def downloaded(key):
-    """Return the archives of a data set, as they are once downloaded."""
-    return [f"data/downloads/{archive_of(archive['url'])}" for archive in CONFIG.data[key]["archives"]]
+def source(key, option="--archives", also=None):
+    """Return a function of the options that say where a data set is: a person's folder, or downloads and ``also``.
+
+    A function, as Snakemake takes braces in a path for a wildcard, in inputs and params, but not in what a function of
+    a param returns. So a person's own files are params.
+    """
+    folder = CONFIG.data[key]["folder"]
+    if folder:
+        return lambda wildcards: [f"--folder={folder}"]
+    return lambda wildcards, input: [option, *input, *([existing(also, f"data.{key}")] if also else [])]
+
+
+def existing(path, key):
+    """Return the path of a person's own file; a missing one is said before anything runs."""
+    if not Path(path).is_file():
+        raise WorkflowError(f"{path} does not exist; it is named in config.yaml under {key}")
+    return path
 
 
 def pixels_of(recipe):
@@ -155,17 +174,17 @@ def pixels_of(recipe):
 
 def sizes_of(recipe):
     """Return the options that say at which sizes a network is tested."""
-    return f"--test-side {recipe.test_side} --image-size {recipe.image_size}"
+    return ["--test-side", recipe.test_side, "--image-size", recipe.image_size]
 
 
-def torchvision_file(net):
-    """Return torchvision's file of weights: the one in the folder of config.yaml, or the one to download."""
-    if CONFIG.data["imagenet"]["weights"] is None:
-        return f"data/downloads/torchvision-{net}.pth"
-    kind, depth = net.split("-")[:2]
+def torchvision_file(wildcards, input):
+    """Return torchvision's file of weights: the one that was downloaded, or the one in the folder of config.yaml."""
+    if input:
+        return input[0]
+    kind, depth = wildcards.net.split("-")[:2]
     folder = Path(CONFIG.data["imagenet"]["weights"])
     found = sorted(folder.glob(f"{kind}{depth}-*.pth"))
-    return found[0] if found else folder / f"{kind}{depth}-….pth"
+    return existing(found[0] if found else folder / f"{kind}{depth}-….pth", "data.imagenet.weights")
 
 
 # How the command of a training begins. Snakemake deletes a log when it starts a job again, so the log of all starts is in

@@ -14,7 +14,7 @@ rule prepare_digits:
     params:
         versions=versions("prepare_cifar10"),
     shell:
-        "python scripts/prepare_digits.py --output {output} > {log} 2>&1"
+        "python scripts/prepare_digits.py --output {output:q} > {log:q} 2>&1"
 
 
 rule download_archive:
@@ -25,7 +25,7 @@ rule download_archive:
     benchmark:
         "logs/benchmarks/download_archive-{archive}.tsv"
     wildcard_constraints:
-        archive="|".join(ARCHIVES),
+        archive=any_of(ARCHIVES),
     localrule: True
     conda:
         "../../environment.yml"
@@ -34,15 +34,13 @@ rule download_archive:
         md5=lambda wildcards: ARCHIVES[wildcards.archive]["md5"],
         hint="Check its url and md5 under data in config.yaml",
     shell:
-        "python scripts/download_archive.py --url {params.url:q} --md5 {params.md5} --hint {params.hint:q} "
-        "--output {output} > {log} 2>&1"
+        "python scripts/download_archive.py --url {params.url:q} --md5 {params.md5:q} --hint {params.hint:q} "
+        "--output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_cifar10:
     input:
-        archive=(
-            [] if CONFIG.data["cifar10"]["folder"] else f"data/downloads/{archive_of(CONFIG.data['cifar10']['url'])}"
-        ),
+        archive=downloads("cifar10"),
     output:
         "data/cifar10/dataset.json",
     log:
@@ -53,14 +51,10 @@ rule prepare_cifar10:
     conda:
         "../../environment.yml"
     params:
-        source=lambda wildcards, input: (
-            f"--folder {shlex.quote(CONFIG.data['cifar10']['folder'])}"
-            if CONFIG.data["cifar10"]["folder"]
-            else f"--archive {input.archive}"
-        ),
+        source=source("cifar10", "--archive"),
         versions=versions("prepare_cifar10"),
     shell:
-        "python scripts/prepare_cifar10.py {params.source} --output {output} > {log} 2>&1"
+        "python scripts/prepare_cifar10.py {params.source:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_handwriting:
@@ -76,7 +70,7 @@ rule prepare_handwriting:
     params:
         versions=versions("prepare_imagenet"),
     shell:
-        "python scripts/prepare_handwriting.py --output {output} > {log} 2>&1"
+        "python scripts/prepare_handwriting.py --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_imagenet:
@@ -91,14 +85,13 @@ rule prepare_imagenet:
     resources:
         runtime="12h",
     params:
-        source=" ".join(
-            f"--{key} {shlex.quote(CONFIG.data['imagenet'][key])}"
-            for key in ("folder", "archives")
-            if CONFIG.data["imagenet"][key]
-        ),
+        # A function: see source.
+        source=lambda wildcards: [
+            f"--{key}={CONFIG.data['imagenet'][key]}" for key in ("folder", "archives") if CONFIG.data["imagenet"][key]
+        ],
         versions=versions("prepare_imagenet"),
     shell:
-        "python scripts/prepare_imagenet.py {params.source} --output {output} > {log} 2>&1"
+        "python scripts/prepare_imagenet.py {params.source:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule measure_pixels:
@@ -121,8 +114,8 @@ rule measure_pixels:
     params:
         versions=versions("decode", "measure_pixels"),
     shell:
-        "python scripts/measure_pixels.py --data {input} --test-side {wildcards.side} --image-size {wildcards.size} "
-        "--workers {threads} --output {output} > {log} 2>&1"
+        "python scripts/measure_pixels.py --data {input:q} --test-side {wildcards.side:q} --image-size {wildcards.size:q} "
+        "--workers {threads:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule download_weights:
@@ -136,7 +129,7 @@ rule download_weights:
     conda:
         "../../environment.yml"
     shell:
-        "python scripts/download_weights.py --model {wildcards.net} --output {output} > {log} 2>&1"
+        "python scripts/download_weights.py --model {wildcards.net:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_scenes:
@@ -153,13 +146,12 @@ rule prepare_scenes:
     params:
         versions=versions("prepare_detection"),
     shell:
-        "python scripts/prepare_scenes.py --output-voc {output.voc} --output-coco {output.coco} > {log} 2>&1"
+        "python scripts/prepare_scenes.py --output-voc {output.voc:q} --output-coco {output.coco:q} > {log:q} 2>&1"
 
 
 rule prepare_voc:
     input:
-        archives=[] if CONFIG.data["voc"]["folder"] else downloaded("voc"),
-        test2012=CONFIG.data["voc"]["test2012"] or [],
+        archives=downloads("voc"),
     output:
         "data/voc/dataset.json",
     log:
@@ -173,20 +165,16 @@ rule prepare_voc:
         runtime="2h",
     params:
         experiments=[name for name in MEASURED if EXPERIMENTS[name].data == "voc"],
-        source=lambda wildcards, input: (
-            f"--folder {shlex.quote(CONFIG.data['voc']['folder'])}"
-            if CONFIG.data["voc"]["folder"]
-            else f"--archives {' '.join(map(shlex.quote, map(str, input)))}"
-        ),
+        source=source("voc", also=CONFIG.data["voc"]["test2012"]),
         versions=versions("prepare_detection"),
     shell:
-        "python scripts/prepare_voc.py {params.source} --experiments {params.experiments} --workers {threads} "
-        "--output {output} > {log} 2>&1"
+        "python scripts/prepare_voc.py {params.source:q} --experiments {params.experiments:q} --workers {threads:q} "
+        "--output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_coco:
     input:
-        archives=[] if CONFIG.data["coco"]["folder"] else downloaded("coco"),
+        archives=downloads("coco"),
     output:
         "data/coco/dataset.json",
     log:
@@ -201,12 +189,8 @@ rule prepare_coco:
         runtime="4h",
     params:
         year=CONFIG.data["coco"]["year"],
-        source=lambda wildcards, input: (
-            f"--folder {shlex.quote(CONFIG.data['coco']['folder'])}"
-            if CONFIG.data["coco"]["folder"]
-            else f"--archives {input.archives}"
-        ),
+        source=source("coco"),
         versions=versions("prepare_detection"),
     shell:
-        "python scripts/prepare_coco.py {params.source} --year {params.year} --workers {threads} "
-        "--output {output} > {log} 2>&1"
+        "python scripts/prepare_coco.py {params.source:q} --year {params.year:q} --workers {threads:q} "
+        "--output {output:q} > {log:q} 2>&1"

@@ -23,12 +23,12 @@ rule measure_statistics:
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         side=CONFIG.detector.statistics["side"],
-        images=f"--images {CONFIG.detector.statistics['images']}" if CONFIG.detector.statistics["images"] else "",
+        images=["--images", CONFIG.detector.statistics["images"]] if CONFIG.detector.statistics["images"] else [],
         versions=versions("decode", "measure_statistics"),
     shell:
-        "python scripts/measure_statistics.py --data {input.data} --pixels {input.pixels} --run-folder {params.run} "
-        "--side {params.side} {params.images} "
-        f"--output {{output}} {to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        "python scripts/measure_statistics.py --data {input.data:q} --pixels {input.pixels:q} --run-folder {params.run:q} "
+        "--side {params.side:q} {params.images:q} "
+        f"--output {{output:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule train_detector:
@@ -57,15 +57,15 @@ rule train_detector:
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         classifier=lambda wildcards, input: Path(input.weights).parent,
-        statistics=lambda wildcards, input: f"--statistics {input.statistics}" if "statistics" in input.keys() else "",
-        recipe=lambda wildcards: to_flags(detector_recipe(wildcards)),
+        statistics=lambda wildcards, input: (["--statistics", input.statistics] if "statistics" in input.keys() else []),
+        recipe=lambda wildcards: to_flags(detector_recipe(wildcards)).split(),
         versions=versions("decode", "train_detector"),
     # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
         f"{TRAIN} {{resources.launcher}} scripts/train_detector.py"
-        " --data {input.data} --classifier {params.classifier} --pixels {input.pixels} {params.statistics}"
-        " --run-folder {params.run} --wait {params.recipe}"
-        f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts}} >> {{log}} 2>&1"
+        " --data {input.data:q} --classifier {params.classifier:q} --pixels {input.pixels:q} {params.statistics:q}"
+        " --run-folder {params.run:q} --wait {params.recipe:q}"
+        f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts:q}} >> {{log:q}} 2>&1"
 
 
 rule detect_objects:
@@ -90,8 +90,8 @@ rule detect_objects:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("decode", "detect_objects"),
     shell:
-        "python scripts/detect_objects.py --data {input.data} --run-folder {params.run} --output {output} "
-        f"{to_flags(CONFIG.hardware)} > {{log}} 2>&1"
+        "python scripts/detect_objects.py --data {input.data:q} --run-folder {params.run:q} --output {output:q} "
+        f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule evaluate_detections:
@@ -112,8 +112,8 @@ rule evaluate_detections:
     params:
         versions=versions("evaluate_detections"),
     shell:
-        "python scripts/evaluate_detections.py --data {input.data} --result {input.result} "
-        "--detections {input.detections} --output {output.result} --classes {output.classes} > {log} 2>&1"
+        "python scripts/evaluate_detections.py --data {input.data:q} --result {input.result:q} "
+        "--detections {input.detections:q} --output {output.result:q} --classes {output.classes:q} > {log:q} 2>&1"
 
 
 rule write_submission:
@@ -132,5 +132,5 @@ rule write_submission:
     conda:
         "../../environment.yml"
     shell:
-        "python {input.program} --data {input.data} --experiment {wildcards.experiment} "
-        "--detections {input.detections} --output {output} > {log} 2>&1"
+        "python {input.program:q} --data {input.data:q} --experiment {wildcards.experiment:q} "
+        "--detections {input.detections:q} --output {output:q} > {log:q} 2>&1"

@@ -28,10 +28,10 @@ rule plot_errors:
     params:
         note=FIGURE_NOTE,
         # The paper's end values are marked where they can be compared.
-        digitised="--digitised" if CONFIG.scale == "paper" else "",
+        digitised=["--digitised"] if CONFIG.scale == "paper" else [],
     shell:
-        "python {input.program} --drawing {input.drawing} --metrics {input.metrics} --note {params.note:q} "
-        "{params.digitised} --output {output.pdf} {output.png} > {log} 2>&1"
+        "python {input.program:q} --drawing {input.drawing:q} --metrics {input.metrics:q} --note={params.note:q} "
+        "{params.digitised:q} --output {output.pdf:q} {output.png:q} > {log:q} 2>&1"
 
 
 rule plot_responses:
@@ -58,8 +58,8 @@ rule plot_responses:
     params:
         note=FIGURE_NOTE,
     shell:
-        "python {input.program} --drawing {input.drawing} --responses {input.responses} --note {params.note:q} "
-        "--output {output.pdf} {output.png} > {log} 2>&1"
+        "python {input.program:q} --drawing {input.drawing:q} --responses {input.responses:q} --note={params.note:q} "
+        "--output {output.pdf:q} {output.png:q} > {log:q} 2>&1"
 
 
 rule plot_detection_curves:
@@ -85,8 +85,8 @@ rule plot_detection_curves:
     params:
         note=FIGURE_NOTE,
     shell:
-        "python {input.program} --metrics {input.metrics} --note {params.note:q} --output {output.pdf} {output.png} "
-        "> {log} 2>&1"
+        "python {input.program:q} --metrics {input.metrics:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} "
+        "> {log:q} 2>&1"
 
 
 rule plot_detections:
@@ -113,5 +113,5 @@ rule plot_detections:
     params:
         note=FIGURE_NOTE,
     shell:
-        "python {input.program} --data {input.data} --experiment {wildcards.experiment} "
-        "--detections {input.detections} --note {params.note:q} --output {output.pdf} {output.png} > {log} 2>&1"
+        "python {input.program:q} --data {input.data:q} --experiment {wildcards.experiment:q} "
+        "--detections {input.detections:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} > {log:q} 2>&1"

@@ -38,9 +38,9 @@ rule render_report:
     params:
         scale=CONFIG.scale,
     shell:
-        "python {input.program} --scale {params.scale} --errors {input.errors} --published {input.published} "
-        "--table1 {input.table1} --table6 {input.table6} --architectures {input.architectures} "
-        "--claims {input.claims} --figures {input.figures} --drawings {input.drawings} --results {input.results} "
-        "--detection-tables {input.detection_tables} --detection-published {input.detection_published} "
-        "--detection-figures {input.detection_figures} --detectors {input.detectors} "
-        "--output {output} > {log} 2>&1"
+        "python {input.program:q} --scale {params.scale:q} --errors {input.errors:q} --published {input.published:q} "
+        "--table1 {input.table1:q} --table6 {input.table6:q} --architectures {input.architectures:q} "
+        "--claims {input.claims:q} --figures {input.figures:q} --drawings {input.drawings:q} --results {input.results:q} "
+        "--detection-tables {input.detection_tables:q} --detection-published {input.detection_published:q} "
+        "--detection-figures {input.detection_figures:q} --detectors {input.detectors:q} "
+        "--output {output:q} > {log:q} 2>&1"

@@ -25,8 +25,8 @@ rule tabulate_table6:
     params:
         scale=CONFIG.scale,
     shell:
-        "python {input.program} --paper {input.paper} --scale {params.scale} --results {input.results} "
-        "--csv {output.csv} --md {output.md} > {log} 2>&1"
+        "python {input.program:q} --paper {input.paper:q} --scale {params.scale:q} --results {input.results:q} "
+        "--csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
 
 rule tabulate_cifar_architectures:
@@ -53,8 +53,8 @@ rule tabulate_cifar_architectures:
         models=list(CONFIG.cifar10.seeds),
         shortcut=CONFIG.cifar10.recipe("resnet-20", 0).shortcut,
     shell:
-        "python {input.program} --paper {input.paper} --models {params.models} --shortcut {params.shortcut} "
-        "--csv {output.csv} --md {output.md} > {log} 2>&1"
+        "python {input.program:q} --paper {input.paper:q} --models {params.models:q} --shortcut {params.shortcut:q} "
+        "--csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
 
 rule tabulate_table1:
@@ -78,7 +78,7 @@ rule tabulate_table1:
     conda:
         "../../environment.yml"
     shell:
-        "python {input.program} --paper {input.paper} --csv {output.csv} --md {output.md} > {log} 2>&1"
+        "python {input.program:q} --paper {input.paper:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
 
 rule tabulate_measures:
@@ -108,8 +108,8 @@ rule tabulate_measures:
         scale=CONFIG.scale,
         weights=WEIGHTS,
     shell:
-        "python {input.program} --paper {input.paper} --evaluations {input.evaluations} --weights {params.weights} "
-        "--scale {params.scale} --csv {output.csv} --md {output.md} > {log} 2>&1"
+        "python {input.program:q} --paper {input.paper:q} --evaluations {input.evaluations:q} --weights {params.weights:q} "
+        "--scale {params.scale:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
 
 use rule tabulate_measures as tabulate_detections with:
@@ -151,8 +151,8 @@ rule tabulate_classes:
     params:
         scale=CONFIG.scale,
     shell:
-        "python {input.program} --classes {input.classes} --evaluations {input.evaluations} --scale {params.scale} "
-        "--output {output} > {log} 2>&1"
+        "python {input.program:q} --classes {input.classes:q} --evaluations {input.evaluations:q} --scale {params.scale:q} "
+        "--output {output:q} > {log:q} 2>&1"
 
 
 use rule tabulate_measures as tabulate_table5 with:
@@ -207,8 +207,8 @@ rule check_claims:
     params:
         scale=CONFIG.scale,
     shell:
-        "python {input.program} --claims {input.claims} --paper {input.paper} --results {input.results} "
-        "--responses {input.responses} --architectures {input.architectures} --imagenet {input.imagenet} "
-        "--evaluations {input.evaluations} --metrics {input.metrics} --table1 {input.table1} "
-        "--detections {input.detections} --detectors {input.detectors} --scale {params.scale} --output {output} "
-        "> {log} 2>&1"
+        "python {input.program:q} --claims {input.claims:q} --paper {input.paper:q} --results {input.results:q} "
+        "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
+        "--evaluations {input.evaluations:q} --metrics {input.metrics:q} --table1 {input.table1:q} "
+        "--detections {input.detections:q} --detectors {input.detectors:q} --scale {params.scale:q} --output {output:q} "
+        "> {log:q} 2>&1"

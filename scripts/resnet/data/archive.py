@@ -10,9 +10,11 @@ import stat
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import unquote, urlsplit
 
 from resnet.errors import UserError
 from resnet.files import write_text
@@ -25,6 +27,32 @@ else:
 
 # Zip files with damaged heads seem to be encrypted or of unknown kinds, which are RuntimeErrors.
 DAMAGES = (RuntimeError, tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+# Of a URL's last part, what goes into a file's name as it is; the rest may mean something to a shell or a pattern.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+DIGITS = 8
+# What a zip file starts with.
+ZIP = b"PK\x03\x04"
+
+
+def archive_names(archives: Sequence[dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the archives by the names of the files that they are downloaded to.
+
+    That is the last part of the URL's path. Where this is no plain name, or another archive has it too, digits of the
+    md5 are put before it.
+
+    Args:
+        archives: ``url`` and ``md5`` of each.
+    """
+    last = {archive["md5"]: unquote(urlsplit(archive["url"]).path).rpartition("/")[2] for archive in archives}
+    shared = {name for name, count in Counter(map(str.casefold, last.values())).items() if count > 1}
+    names = {}
+    for archive in archives:
+        name, digits = last[archive["md5"]], archive["md5"][:DIGITS]
+        if not PLAIN_NAME.fullmatch(name) or name.casefold() in shared:
+            name = f"{digits}-{re.sub('[^A-Za-z0-9._-]+', '_', name)[-60:]}"
+        names[name] = archive
+    return names
 
 
 def unpack(archive: Path, target: Path, members: list[str]) -> None:
@@ -92,7 +120,8 @@ def _matching(archive: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, IO
     Raises:
         UserError: a name is not below the archive's top, or the file is a link or a device.
     """
-    kind = _zip_files if archive.suffix == ".zip" else _tar_files
+    with archive.open("rb") as file:
+        kind = _zip_files if archive.suffix == ".zip" or file.read(len(ZIP)) == ZIP else _tar_files
     for name, content in kind(archive):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name:
