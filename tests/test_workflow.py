@@ -393,6 +393,40 @@ def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project
         assert "--accumulate 1 >" in output
 
 
+def test_a_cluster_is_asked_for_what_the_rules_compute(project):
+    """Whatever this machine has; on the cluster a job that asks for a GPU fails where there is none."""
+    with (project / "workflow/Snakefile").open("a") as file:
+        file.write('\nprint("local:", *sorted(workflow._localrules))\n')
+    changes = {"scale": "paper", "hardware": {"processes": 8}}
+    arguments = ("-n", "-p", "--workflow-profile", "workflow/profiles/slurm", *configure(project, changes))
+    code, output = snakemake(project, *arguments)
+    assert code == 0, output
+    jobs = {}
+    for block in re.split(r"\n(?=rule )", output):
+        jobs.setdefault(block.split(":")[0].removeprefix("rule "), block)
+    for name, gpus, memory in (
+        ("train_cifar10", 1, 8000),
+        ("train_imagenet", 8, 128000),
+        ("evaluate_imagenet", 1, 8000),
+        ("measure_responses", 1, 4000),
+    ):
+        resources = re.search("resources: (.*)", jobs[name])[1]
+        assert re.findall("gpu=([0-9]+)|mem_mb=([0-9]+)", resources) == [("", str(memory)), (str(gpus), "")], resources
+        assert "slurm_extra=--signal=USR1@120" in resources
+        assert int(re.search("runtime=([0-9]+)", resources)[1]) <= 24 * 60
+    assert "--device cuda" in jobs["train_imagenet"]
+    assert "exec torchrun --standalone --nproc-per-node 8 " in jobs["train_imagenet"]
+    local = set(re.search("^local: (.*)", output, re.MULTILINE)[1].split())
+    work = {"train_", "measure_", "evaluate_imagenet", "detect_", "prepare_imagenet", "prepare_voc", "prepare_coco"}
+    assert {name for name in jobs if not name.startswith(tuple(work)) and "_" in name} <= local
+    assert not {name for name in local if name.startswith(tuple(work - {"measure_"}))}
+    arguments += ("--profile", "workflow/profiles/two-nodes", "--forcerun", "train_imagenet")
+    code, output = snakemake(project, *arguments, "--", "results/runs/paper/imagenet/resnet-50/seed0/weights.pt")
+    assert code == 0, output
+    assert "exec srun --nodes=2 --ntasks-per-node=8 " in output
+    assert re.search("resources: .*mem_mb=128000.* gpu=16, .*mpi=srun, nodes=2, tasks_per_node=8", output)
+
+
 def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project):
     """A signal to all of them does not end Snakemake or the shell before the training has saved."""
     recipe = TINY["cifar10"]["recipe"] | {"batch_size": 64, "iterations": 12, "lr_drops": [6, 8]}

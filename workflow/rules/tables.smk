@@ -123,6 +123,7 @@ use rule tabulate_measures as tabulate_detections with:
         md="results/{table}.md",
     wildcard_constraints:
         table="|".join(DETECTION_TABLES),
+    localrule: True
     params:
         scale=CONFIG.scale,
         weights="trained",
@@ -173,6 +174,7 @@ use rule tabulate_measures as tabulate_table5 with:
         "logs/tabulate_table5.log",
     benchmark:
         "logs/benchmarks/tabulate_table5.tsv"
+    localrule: True
 
 
 rule check_claims:
