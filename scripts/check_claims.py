@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from resnet.claims import COLUMNS, judge
-from resnet.errors import run_program
-from resnet.facts import Facts, Paper, Run
-from resnet.files import model_of, read_json, read_rows, write_rows
+from resnet.errors import UserError, run_program
+from resnet.facts import Facts, Paper, Run, RunConfig, RunResult
+from resnet.files import REMAKE, mismatch, model_of, read_json, read_rows, write_rows
 from resnet.tables import read_evaluations, read_paper
 
 COUNTED = {"n": int, "parameters": int, "shortcuts": int}
@@ -60,7 +60,7 @@ def read_runs(results: list[Path]) -> dict[str, list[Run]]:
     """Read ``result.json`` and ``config.yaml`` of many runs, grouped by model."""
     runs: dict[str, list[Run]] = {}
     for path in results:
-        run = Run(read_json(path), read_paper(path.with_name("config.yaml")))
+        run = Run(read_json(path, RunResult), read_config(path.with_name("config.yaml")))
         runs.setdefault(run.result["model"], []).append(run)
     return runs
 
@@ -69,9 +69,21 @@ def read_configs(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
     """Read ``config.yaml`` of detectors, grouped by ``<experiment>/<model>``."""
     configs: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
-        config = read_paper(path)
+        config = read_config(path)
         configs.setdefault(f"{config['recipe']['experiment']}/{config['recipe']['model']}", []).append(config)
     return configs
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read ``config.yaml`` of a run.
+
+    Raises:
+        UserError: it is absent, or holds something else.
+    """
+    config = read_paper(path)
+    if wrong := mismatch(config, RunConfig):
+        raise UserError(f"{path}: {wrong}; {REMAKE}")
+    return config
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import functools
 import random
 import statistics
 
+import check_claims
 import pandas as pd
 import pytest
 import yaml
@@ -393,8 +394,9 @@ def test_the_papers_numbers_give_what_is_declared(facts):
         assert row["verdict"] in {expected(BY_ID[claim]), "holds" if expected(BY_ID[claim]) == "open" else ""}, claim
     assert all(row["comparable"] in ("yes", None) and not row["reason"] for row in found.values() if "runs" in row)
     assert (found["resnet-1202-size"]["runs"], found["resnet-1202-size"]["comparable"]) == (None, None)
+    assert (found["detection-voc"]["runs"], found["detection-voc"]["samples"]) == (4, 12032)
     row = found["residual-gain"]
-    assert row["closest"] == "resnet-20 − resnet-110"
+    assert row["closest"] == "resnet-20 − resnet-110, test error (%)"
     assert row["difference"] == pytest.approx(8.75 - 6.61)
     assert (row["runs"], row["samples"]) == (9, 10000)
     assert "resnet-110 6.61 ± 0.00 (5 runs)" in row["evidence"]
@@ -595,10 +597,34 @@ def test_a_test_that_is_not_understood_is_named(facts):
     for test, message in (
         ({"kind": "louder", "models": ["plain-20"], "measures": ["cifar10.test"]}, "unknown kind 'louder'"),
         ({"kind": "falls", "models": ["plain-20"], "measures": ["cifar10.tset"]}, "unknown measure 'cifar10.tset'"),
+        ({"kind": "falls", "models": ["plain-20"]}, "a test of kind 'falls' needs models and measures"),
+        ({"kind": "above", "models": ["plain-20"], "measures": ["cifar10.test"], "by": 1}, "the parameters do not fit"),
     ):
         claim = {"id": "mine", "section": "", "statement": "", "tests": [test]}
         with pytest.raises(UserError, match=rf"claims\.yaml, mine: {message}"):
             judge([claim], {}, facts, "paper")
+
+
+def test_a_damaged_run_folder_is_named(tmp_path):
+    (tmp_path / "result.json").write_text('{"model": "plain-20", "iterations": 100}')
+    for text, message in (
+        (None, "does not exist"),
+        ("recipe: [", "is not valid YAML"),
+        ("recipe: {}", "lacks dataset, resolved"),
+        ("{recipe: {}, resolved: {}, dataset: {name: 3}}", "dataset.name is 3, not text"),
+    ):
+        if text is not None:
+            (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(UserError, match=rf"config\.yaml.*{message}"):
+            check_claims.read_runs([tmp_path / "result.json"])
+
+
+def test_a_run_that_does_not_say_what_it_was_tested_on_tests_nothing(facts):
+    [run] = facts.runs["cifar10"]["plain-56"]
+    facts.runs["cifar10"]["plain-56"] = [Run(run.result, {**run.config, "resolved": {}})]
+    row = rows_of(facts)["degradation"]
+    reason = "a run does not say how many test images it was tested on"
+    assert (row["verdict"], row["reason"]) == ("not tested", reason)
 
 
 def test_the_program_judges_what_there_is(tmp_path):

@@ -6,7 +6,7 @@ counts and settings. ``comparisons`` says when a comparison holds, fails, or is 
 """
 
 import dataclasses
-import math
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +96,7 @@ def _judge(claim: dict[str, Any], thresholds: dict[str, float], facts: Facts) ->
     except UserError as error:
         raise UserError(f"claims.yaml, {claim['id']}: {error}") from None
     comparisons = [one for finding in findings for one in finding.comparisons]
-    measured = [number for finding in findings for number in finding.measured if number.of_runs]
+    measured = [number for finding in findings for number in finding.measured if number.source]
     differs = [(number.name, text) for number in measured for text in number.differs]
     weakest = closest(comparisons)
     return row | {
@@ -121,10 +121,11 @@ def _verdict(found: Verdict, differs: bool, absolute: bool) -> Verdict:
 
 def _test(test: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> Finding:
     keys = dict(test)
-    kind = keys.pop("kind")
+    kind, models, names = (keys.pop(key, None) for key in ("kind", "models", "measures"))
     if kind in FACT_KINDS:
         return FACT_KINDS[kind](facts, **keys)
-    models, names = keys.pop("models"), keys.pop("measures")
+    if not models or not names:
+        raise UserError(f"a test of kind {kind!r} needs models and measures")
     if than := keys.pop("than", None):
         models = [*models, than]
     keys = {key: thresholds.get(value, value) for key, value in keys.items()}
@@ -148,7 +149,11 @@ def _compare(
     """Compare networks by one measure, part by part where it has several."""
     if len({len(parts) for parts in numbers}) != 1 or not numbers[0]:
         raise MissingError(f"{measure.label}: the curves have too few points")
-    comparisons = [one for chain in zip(*numbers, strict=True) for one in compare(list(chain), keys)]
+    try:
+        comparisons = [one for chain in zip(*numbers, strict=True) for one in compare(list(chain), keys)]
+    except TypeError as error:
+        raise UserError(f"the parameters do not fit: {error}") from None
+    comparisons = [dataclasses.replace(one, text=f"{one.text}, {measure.label}") for one in comparisons]
     return Finding(comparisons, describe(measure, numbers), tuple(number for parts in numbers for number in parts))
 
 
@@ -164,7 +169,7 @@ def describe(measure: Measure, numbers: list[list[Measured]]) -> str:
     for parts in numbers:
         text = " / ".join(f"{number.mean:,.{measure.digits}f}" for number in parts)
         if (runs := len(parts[0].values)) > 1:
-            spread = math.sqrt(sum((value - parts[0].mean) ** 2 for value in parts[0].values) / (runs - 1))
+            spread = statistics.stdev(parts[0].values)
             text += f" ± {spread:,.{measure.digits}f} ({runs} runs)"
         texts.append(f"{parts[0].name} {text}")
     return f"{measure.label}: {', '.join(texts)}"
@@ -199,7 +204,7 @@ def as_architecture_table(facts: Facts) -> Finding:
 def flops_as_printed(facts: Facts, within: float) -> Finding:
     """Counted FLOPs are the printed ones; VGG-16's leave the fc layers out, as the paper's number does."""
     flops = {
-        method: Measured(method, (row["conv_flops_1e9" if method == "VGG-16" else "flops_1e9"],), of_runs=False)
+        method: Measured(method, (row["conv_flops_1e9" if method == "VGG-16" else "flops_1e9"],))
         for method, row in facts.table1.items()
     }
     deepest, *others = (found(flops, name, f"{name} was not counted") for name in ("152-layer", "VGG-16", "VGG-19"))
@@ -279,5 +284,5 @@ def _reason(differs: list[tuple[str, str]], models: set[str]) -> str:
 
 
 def _runs(measured: list[Measured]) -> int | None:
-    runs = {number.name: len(number.values) for number in measured}
+    runs = {(number.source, number.name): len(number.values) for number in measured}
     return sum(runs.values()) or None

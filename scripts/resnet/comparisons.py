@@ -39,7 +39,7 @@ class Measured:
             them, such as a count.
         deviation: the standard deviation between runs that is expected, in the unit of the values; 0 for exact ones.
         differs: what sets the runs apart from the paper's, in words; empty for the paper's recipe and data.
-        of_runs: whether runs were measured, rather than a network counted.
+        source: the section or experiment of the runs; empty where a network was counted rather than trained.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Measured:
     samples: int | None = None
     deviation: float = 0
     differs: tuple[str, ...] = ()
-    of_runs: bool = True
+    source: str = ""
 
     @property
     def mean(self) -> float:

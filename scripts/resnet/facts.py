@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from resnet.comparisons import Measured
 from resnet.config import load_detector_part, load_part
@@ -34,6 +34,27 @@ class Run:
 
     result: dict[str, Any]
     config: dict[str, Any]
+
+
+class RunResult(TypedDict):
+    """What must be in a ``result.json``."""
+
+    model: str
+    iterations: int
+
+
+class DatasetName(TypedDict):
+    """What must be said of a run's data set."""
+
+    name: str
+
+
+class RunConfig(TypedDict):
+    """What must be in a ``config.yaml``."""
+
+    recipe: dict[str, Any]
+    resolved: dict[str, Any]
+    dataset: DatasetName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +129,7 @@ class Facts:
         split = {"cifar10": "test", "imagenet": "val"}[section]
         texts = []
         for run in self.of(section, model):
-            images = run.config["resolved"][f"{split}_images"]
+            images = images_of(run.config, split)
             texts += self._differences(section, run.config, self.paper.datasets[section], images, section, model)
         return tuple(dict.fromkeys(texts))
 
@@ -159,8 +180,23 @@ def found(values: dict[str, Any], key: str, otherwise: str) -> Any:
     return values[key]
 
 
+def images_of(config: dict[str, Any], split: str) -> int:
+    """Return how many images a run was tested on.
+
+    Raises:
+        MissingError: its config does not say.
+    """
+    return found(config["resolved"], f"{split}_images", f"a run does not say how many {split} images it was tested on")
+
+
 def proportion(
-    facts: Facts, name: str, values: list[float | None], samples: int, dataset: str, differs: tuple[str, ...]
+    facts: Facts,
+    name: str,
+    values: list[float | None],
+    samples: int,
+    dataset: str,
+    differs: tuple[str, ...],
+    source: str,
 ) -> Measured:
     """Return errors or average precisions (percent) of a network's runs.
 
@@ -169,7 +205,7 @@ def proportion(
     """
     if any(value is None or not math.isfinite(value) for value in values):
         raise MissingError(f"{name} has a run without a number")
-    return Measured(name, tuple(values), samples, facts.deviation(dataset, statistics.mean(values)), differs)
+    return Measured(name, tuple(values), samples, facts.deviation(dataset, statistics.mean(values)), differs, source)
 
 
 def last_error(section: str, split: str) -> Callable[[Facts, str], list[Measured]]:
@@ -179,9 +215,10 @@ def last_error(section: str, split: str) -> Callable[[Facts, str], list[Measured
         runs = facts.of(section, model)
         config = runs[0].config
         # The training error is the mean over the images since the log point before.
-        samples = _window(config) if split == "train" else config["resolved"][f"{split}_images"]
-        values = [run.result[split]["top1_error"] for run in runs]
-        return [proportion(facts, model, values, samples, config["dataset"]["name"], facts.differs(section, model))]
+        samples = _window(config) if split == "train" else images_of(config, split)
+        values = [run.result.get(split, {}).get("top1_error") for run in runs]
+        differs = facts.differs(section, model)
+        return [proportion(facts, model, values, samples, config["dataset"]["name"], differs, section)]
 
     return measure
 
@@ -199,7 +236,7 @@ def tested(protocol: str, key: str) -> Callable[[Facts, str], list[Measured]]:
             differs.append(f"sizes of the test {_text(sides)} (paper: {_text(facts.paper.sides)})")
         values = [run[f"{key}_error"] for run in runs]
         texts = tuple(dict.fromkeys(differs))
-        return [proportion(facts, model, values, runs[0]["images"], runs[0]["dataset"], texts)]
+        return [proportion(facts, model, values, runs[0]["images"], runs[0]["dataset"], texts, "imagenet")]
 
     return measure
 
@@ -213,7 +250,7 @@ def detected(experiment: str, key: str) -> Callable[[Facts, str], list[Measured]
         values = [run[key] for run in runs]
         differs = facts.detector_differs(name)
         # Taken as a proportion of the objects, which it is not quite.
-        return [proportion(facts, model, values, runs[0]["objects"], runs[0]["dataset"], differs)]
+        return [proportion(facts, model, values, runs[0]["objects"], runs[0]["dataset"], differs, experiment)]
 
     return measure
 
@@ -233,6 +270,7 @@ def by_tenth(facts: Facts, model: str) -> list[Measured]:
             len(parts[part]) * _window(config),
             config["dataset"]["name"],
             facts.differs("imagenet", model),
+            "imagenet",
         )
         for part in sorted(parts)
         if part
@@ -244,21 +282,22 @@ def before_first_drop(facts: Facts, model: str) -> list[Measured]:
     rows = [row for row in _curve(facts, model) if row["split"] == "val"]
     errors = [row["top1_error"] for row in rows if row["lr"] == rows[0]["lr"]]
     config = facts.of("imagenet", model)[0].config
-    images, dataset = config["resolved"]["val_images"], config["dataset"]["name"]
-    return [proportion(facts, model, [statistics.mean(errors)], images, dataset, facts.differs("imagenet", model))]
+    images, dataset = images_of(config, "val"), config["dataset"]["name"]
+    differs = facts.differs("imagenet", model)
+    return [proportion(facts, model, [statistics.mean(errors)], images, dataset, differs, "imagenet")]
 
 
 def warmup_end(facts: Facts, model: str) -> list[Measured]:
     """Return the iteration at which the warm-up ended; the last one where it never did."""
     runs = facts.of("cifar10", model)
     ends = tuple(run.result["warmup_ended_at"] or run.result["iterations"] for run in runs)
-    return [Measured(model, ends, differs=facts.differs("cifar10", model))]
+    return [Measured(model, ends, differs=facts.differs("cifar10", model), source="cifar10")]
 
 
 def parameters(facts: Facts, model: str) -> list[Measured]:
     """Return how many parameters a network for CIFAR-10 has."""
     row = found(facts.architectures, model, f"{model} was not counted")
-    return [Measured(model, (row["parameters"],), of_runs=False)]
+    return [Measured(model, (row["parameters"],))]
 
 
 def response(facts: Facts, model: str) -> list[Measured]:
@@ -266,7 +305,8 @@ def response(facts: Facts, model: str) -> list[Measured]:
     median = statistics.median(found(facts.responses, model, f"no responses of {model} were measured"))
     dataset = facts.of("cifar10", model)[0].config["dataset"]["name"]
     share = facts.noise.get(dataset, facts.noise["other"])["responses"]
-    return [Measured(model, (median,), deviation=median * share / 100, differs=facts.differs("cifar10", model))]
+    differs = facts.differs("cifar10", model)
+    return [Measured(model, (median,), deviation=median * share / 100, differs=differs, source="cifar10")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from resnet.files import read_json, write_rows, write_text
+from resnet.errors import UserError
+from resnet.files import read_json, read_text, write_rows, write_text
 
 TABLE6_COLUMNS = (
     "method",
@@ -42,8 +43,15 @@ NOT_TRAINED = "not trained"
 
 
 def read_paper(path: Path) -> dict[str, Any]:
-    """Read a file of published values (``workflow/paper/*.yaml``)."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Read a YAML file: of published values (``workflow/paper/*.yaml``), or a run's settings.
+
+    Raises:
+        UserError: it is absent or not YAML.
+    """
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def read_results(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
