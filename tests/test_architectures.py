@@ -89,8 +89,8 @@ def test_block_with_projection_equals_torchvisions():
     theirs = TorchvisionBlock(16, 32, 2, nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32)))
     renamed = {key.replace("downsample", "shortcut"): value for key, value in theirs.state_dict().items()}
     ours.load_state_dict(renamed)
-    x = torch.randn(4, 16, 8, 8)
-    torch.testing.assert_close(ours(x), theirs(x))
+    x = torch.randn(4, 16, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(ours.double()(x), theirs.double()(x))
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
 
 
@@ -113,17 +113,17 @@ def test_initial_weights_are_he_normal_and_follow_the_seed():
 
 @pytest.mark.processor
 def test_ghost_batches_are_normalised_one_by_one():
-    norm = architectures.BatchNorm2d(3)
+    norm = architectures.BatchNorm2d(3).double()
     norm.ghost_batch_size = 4
-    x = torch.randn(8, 3, 5, 5) + torch.arange(8)[:, None, None, None]
-    reference = nn.BatchNorm2d(3)
+    x = torch.randn(8, 3, 5, 5, dtype=torch.float64) + torch.arange(8)[:, None, None, None]
+    reference = nn.BatchNorm2d(3).double()
     expected_first = reference(x[:4])
     out = norm(x)
     torch.testing.assert_close(out[:4], expected_first)
     # The running statistics follow the first part, as those of the first GPU do.
     torch.testing.assert_close(norm.running_mean, reference.running_mean)
     torch.testing.assert_close(norm.running_var, reference.running_var)
-    torch.testing.assert_close(out[4:], nn.BatchNorm2d(3)(x[4:]))
+    torch.testing.assert_close(out[4:], nn.BatchNorm2d(3).double()(x[4:]))
 
 
 def test_recomputing_activations_changes_no_bit():

@@ -85,10 +85,10 @@ def packs(tmp_path_factory):
     return root
 
 
-def noise(seed=0, count=1, batch=12, side=64):
+def noise(seed=0, count=1, batch=12, side=64, dtype=torch.float32):
     """Batches of images as ``measure_statistics`` takes them."""
     generator = torch.Generator().manual_seed(seed)
-    images = [(torch.randn(batch, 3, side, side, generator=generator), None) for _ in range(count)]
+    images = [(torch.randn(batch, 3, side, side, generator=generator).to(dtype), None) for _ in range(count)]
 
     class Batches:
         device = torch.device("cpu")
@@ -364,8 +364,7 @@ def test_the_new_layers_are_drawn_as_published_and_from_the_generator():
 @pytest.mark.processor
 def test_a_region_of_the_whole_image_has_the_features_of_the_classifier(model, pooling, edge):
     """The shared map is 4 x 4. RoI pooling counts the last pixel as in [31], so that 0 to 48 are its 4 columns."""
-    net = small_net(model).double()
-    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    net, images = small_net(model), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         maps = net.features(images)
         expected = F.relu(net.fc7(F.relu(net.fc6(maps.flatten(1))))) if model == "vgg-16" else maps.mean((2, 3))
@@ -524,6 +523,7 @@ def test_detections_lie_in_their_picture_with_labels_from_0(model):
             assert (overlaps.fill_diagonal_(0) <= 0.3).all()
 
 
+@pytest.mark.processor
 def test_a_picture_s_detections_do_not_depend_on_those_beside_it_but_by_its_border():
     """Zeros to the right and below are what a convolution pads with, so pictures of whole strides are alike."""
     detector, _ = small_detector("vgg-16")
@@ -536,7 +536,7 @@ def test_a_picture_s_detections_do_not_depend_on_those_beside_it_but_by_its_bord
     with torch.no_grad():
         alone, together = detector([large])[0], detector([small, large])[1]
     for key in ("boxes", "scores", "labels"):
-        torch.testing.assert_close(together[key], alone[key])
+        torch.testing.assert_close(together[key], alone[key], rtol=1e-4, atol=1e-3)
 
 
 # Statistics of batch normalisation
@@ -544,13 +544,13 @@ def test_a_picture_s_detections_do_not_depend_on_those_beside_it_but_by_its_bord
 
 @pytest.mark.processor
 def test_statistics_of_the_first_layer_are_those_of_the_population():
-    net, batches = small_net("resnet-50", measured=False), noise(count=3, batch=5)
+    net, batches = small_net("resnet-50", measured=False).double(), noise(count=3, batch=5, dtype=torch.float64)
     before, steps = copy.deepcopy(net.state_dict()), []
     found = measure_statistics(net, batches, steps.append)
     with torch.no_grad():
         maps = torch.cat([net.conv1(images) for images, _ in batches]).double()
     np.testing.assert_allclose(found["bn1.running_mean"], maps.mean((0, 2, 3)), atol=1e-5)
-    np.testing.assert_allclose(found["bn1.running_var"], maps.var((0, 2, 3), unbiased=False), rtol=1e-4)
+    np.testing.assert_allclose(found["bn1.running_var"], maps.var((0, 2, 3), unbiased=False), rtol=1e-5)
     assert steps == [5, 5, 5]
     assert len(found) == 2 * 53
     assert not any(module.training for module in net.modules())
@@ -560,7 +560,7 @@ def test_statistics_of_the_first_layer_are_those_of_the_population():
 
 @pytest.mark.processor
 def test_statistics_of_one_batch_are_those_it_is_normalised_by():
-    net, batches = small_net("resnet-50", measured=False), noise(batch=6)
+    net, batches = small_net("resnet-50", measured=False).double(), noise(batch=6, dtype=torch.float64)
     ((images, _),) = batches
     found = measure_statistics(net, batches, lambda _: None)
     reference, counts = copy.deepcopy(net).train(), {}
@@ -573,14 +573,14 @@ def test_statistics_of_one_batch_are_those_it_is_normalised_by():
         expected = reference(images)
     for name, value in reference.state_dict().items():
         if name.endswith("running_mean"):
-            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(found[name].double(), value, rtol=1e-5, atol=1e-5)
         elif name.endswith("running_var"):
             # torch keeps the unbiased one.
             count = counts[name.removesuffix(".running_var")]
-            torch.testing.assert_close(found[name], value * (count - 1) / count, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(found[name].double(), value * (count - 1) / count, rtol=1e-5, atol=1e-5)
     net.load_state_dict({**net.state_dict(), **found})
     with torch.no_grad():
-        torch.testing.assert_close(net(images), expected, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(net(images), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.processor
@@ -1183,7 +1183,7 @@ def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the
         with torch.no_grad():
             (found,) = net([image])
         ours = by_picture[one.id]
-        assert [detection["score"] for detection in ours] == pytest.approx(found["scores"].tolist(), abs=1e-5)
+        assert [detection["score"] for detection in ours] == pytest.approx(found["scores"].tolist(), abs=1e-4)
         assert [description.ids.index(d["category_id"]) for d in ours] == found["labels"].tolist()
         scale_x, scale_y = one.size[0] / width, one.size[1] / height
         assert scale_x > 1.3, "boxes would be wrong without scaling"

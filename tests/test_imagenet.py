@@ -487,7 +487,8 @@ def same(first, second):
 
 
 def test_a_vgg_with_dropout_and_plateaus_resumes_with_the_same_bits(ilsvrc, tmp_path):
-    recipe = tiny(model="vgg-16", dropout=0.5, plateau=1, lr=0.01)
+    # With so small a rate the error hardly moves, so plateaus are certain.
+    recipe = tiny(model="vgg-16", dropout=0.5, plateau=1, lr=1e-4)
     hardware = Hardware(device="cpu")
     whole = Training(recipe, hardware, task(recipe, ilsvrc))
     run = Training(recipe, hardware, task(recipe, ilsvrc))
@@ -504,7 +505,7 @@ def test_a_vgg_with_dropout_and_plateaus_resumes_with_the_same_bits(ilsvrc, tmp_
             run = resumed
     assert run.rows == whole.rows
     assert whole.plateaus
-    assert whole.rate(11) < 0.01
+    assert whole.rate(11) < 1e-4
     for ours, theirs in zip(run.net.parameters(), whole.net.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 

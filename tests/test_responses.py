@@ -16,7 +16,7 @@ def net():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(index))
             module.running_var.fill_(2.0)
-    return made
+    return made.double()
 
 
 def test_one_value_per_3x3_layer(net):
@@ -26,7 +26,7 @@ def test_one_value_per_3x3_layer(net):
 
 
 def test_after_normalisation_before_relu_and_addition(net):
-    images = torch.randn(10, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(10, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     labels = torch.zeros(10)
     found = dict(response_deviations(net, [(images[:6], labels[:6]), (images[6:], labels[6:])]))
     with torch.no_grad():
@@ -39,4 +39,4 @@ def test_after_normalisation_before_relu_and_addition(net):
             expected[f"blocks.{index}.conv1"] = first.std(correction=0).item()
             expected[f"blocks.{index}.conv2"] = second.std(correction=0).item()
             x = F.relu(second + block.shortcut(x))
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(expected, rel=1e-9)
