@@ -1,0 +1,38 @@
+"""Results know the code that made them: numbers that change without a raised version fail here."""
+
+import json
+
+import numpy as np
+import pytest
+from golden import FILE, KINDS, computed
+
+from resnet.versions import VERSIONS
+
+WRITE = "PYTHONPATH=scripts python tests/golden.py"
+# Of a number's size. Processors round differently: networks that are tested compute in float32, and two libraries that
+# decode a JPEG may differ by a level here and there.
+TOLERANCES = {"decode": 1e-3, "prepare_imagenet": 1e-3, "prepare_detection": 1e-3}
+TOLERANCE = 1e-4
+
+
+def test_every_kind_of_work_has_golden_numbers():
+    assert list(KINDS) == list(VERSIONS)
+    assert list(json.loads(FILE.read_text())) == list(VERSIONS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_change_with_a_version_only(kind):
+    kept = json.loads(FILE.read_text())[kind]
+    assert kept["version"] == VERSIONS[kind], f"the version of {kind} is another; write its numbers: {WRITE}"
+    found, expected = computed(kind), kept["numbers"]
+    assert list(found) == list(expected), f"other numbers are computed than {FILE.name} has: raise {kind}, then {WRITE}"
+    tolerance = TOLERANCES.get(kind, TOLERANCE)
+    changed = [
+        f"{name}: {found[name]}, not {numbers}"
+        for name, numbers in expected.items()
+        if not np.allclose(found[name], numbers, rtol=0, atol=tolerance * numbers[0])
+    ]
+    assert not changed, (
+        f"the numbers of {kind} are others now. If that is meant, raise {kind} in scripts/resnet/versions.py, so that "
+        f"what it has made is made again, and write the new ones: {WRITE}\n" + "\n".join(changed)
+    )
