@@ -111,28 +111,38 @@ def draw_weights(net: torch.nn.Module) -> dict[str, object]:
     return state
 
 
-def in_float64(training: Training) -> Training:
-    """Let a run's network compute in float64."""
-    training.net.double()
-    training.net.register_forward_pre_hook(lambda _net, arguments: (_doubled(arguments[0]), *arguments[1:]))
-    return training
-
-
-def _doubled(images: torch.Tensor | list[torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
-    return images.double() if torch.is_tensor(images) else [image.double() for image in images]
-
-
 def trained(training: Training, splits: tuple[str, ...] = ()) -> Numbers:
-    """Return the losses of a few updates, the weights that they lead to, and the losses of some splits."""
+    """Return a run's initial weights; then, in float64 and from drawn ones, what a few updates make of it.
+
+    That is the losses, the rates, the weights at the end, and the losses of some splits.
+    """
+    initial = all_weights(training)
+    training.net.double()
+    training.net.register_forward_pre_hook(lambda _net, arguments: (doubled(arguments[0]), *arguments[1:]))
+    draw_weights(training.net)
     rows = []
     while training.iteration < training.recipe.iterations:
         training.update()
         rows.append(training.log_training())
-    state = training.task.weights()
-    weights = torch.cat([value.double().flatten() for value in state.values() if torch.is_tensor(value)])
-    numbers = {"losses": [row["loss"] for row in rows], "rates": [row["lr"] for row in rows], "weights": weights}
     measured = training.task.evaluate(training) if splits else {}
-    return numbers | {split: [measured[split]["loss"]] for split in splits}
+    return {
+        "initial": initial,
+        "losses": [row["loss"] for row in rows],
+        "rates": [row["lr"] for row in rows],
+        "weights": all_weights(training),
+        **{split: [measured[split]["loss"]] for split in splits},
+    }
+
+
+def all_weights(training: Training) -> torch.Tensor:
+    """Return what is written as ``weights.pt``, as one vector."""
+    values = training.task.weights().values()
+    return torch.cat([value.double().flatten() for value in values if torch.is_tensor(value)])
+
+
+def doubled(images: torch.Tensor | list[torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
+    """Return images in float64."""
+    return images.double() if torch.is_tensor(images) else [image.double() for image in images]
 
 
 def write_cifar(folder: Path) -> cifar10.Description:
@@ -338,7 +348,7 @@ def train_cifar10(folder: Path) -> Numbers:
         "resnet-14": {"shortcut": "B", "ghost_batch_size": 4},
     }.items():
         recipe = CifarRecipe(**{"model": model, **tiny, **changes})
-        training = in_float64(Training(recipe, CPU, partial(cifar_task, recipe, description)))
+        training = Training(recipe, CPU, partial(cifar_task, recipe, description))
         found = trained(training, ("val", "test"))
         numbers |= {f"{model} {name}": values for name, values in found.items()}
     totals = Totals(torch.device("cpu"))
@@ -352,15 +362,15 @@ def train_imagenet(folder: Path) -> Numbers:
     """A net of each kind of block, and a VGG net with dropout; and what is drawn for each image."""
     data, pixels = write_ilsvrc(folder), write_pixels(folder / "p.npz", 32)
     tiny = {
-        **TINY, "min_side": 32, "max_side": 32, "test_side": 32, "batch_size": 8, "iterations": 4, "lr": 0.02,
+        **TINY, "min_side": 32, "max_side": 32, "test_side": 32, "batch_size": 16, "iterations": 4, "lr": 0.02,
         "lr_drops": (3,), "weight_decay": 0.01, "log_interval": 1, "evaluation_interval": 4,
     }  # fmt: skip
     numbers: Numbers = {}
-    # Fifty layers on so few images make much of little, so they are trained but twice.
-    short = {"iterations": 2, "lr": 1e-4, "lr_drops": (1,), "seed": 1}
+    # Fifty layers on so few images make much of rounding, so there is one update of them.
+    short = {"iterations": 1, "lr_drops": (1,), "seed": 1}
     for model, changes in {"resnet-18-A": {}, "resnet-50": short, "vgg-16": {"dropout": 0.5}}.items():
         recipe = ImageNetRecipe(**{"model": model, **tiny, **changes})
-        training = in_float64(Training(recipe, CPU, partial(imagenet_task, recipe, data, pixels)))
+        training = Training(recipe, CPU, partial(imagenet_task, recipe, data, pixels))
         found = trained(training, () if model == "resnet-50" else ("val",))
         numbers |= {f"{model} {name}": values for name, values in found.items()}
     recipe = ImageNetRecipe(**{"model": "plain-18", **tiny, "max_side": 64})
@@ -379,7 +389,7 @@ def train_detector(folder: Path) -> Numbers:
         mean = torch.tensor([0.4, 0.5, 0.6])[:, None, None]
         recipe = DetectorRecipe(**{"model": model, **DETECTOR})
         build = partial(detection_task, recipe, data, Classifier(net.eval(), mean, described, {}))
-        training = in_float64(Training(recipe, CPU, build))
+        training = Training(recipe, CPU, build)
         training.net.heads.box_head.register_forward_pre_hook(lambda _head, regions: (regions[0].double(),))
         numbers |= {f"{model} {name}": values for name, values in trained(training).items()}
     return numbers
