@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, run_program
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet import comparisons
@@ -34,6 +34,7 @@ measured = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(measured, measured)
 def test_what_is_lower_is_not_higher(a, b):
     there, back = together(comparisons.lower(a, b)), together(comparisons.lower(b, a))
@@ -41,41 +42,48 @@ def test_what_is_lower_is_not_higher(a, b):
     assert back is opposite[there]
 
 
+@settings(deadline=None)
 @given(measured)
 def test_nothing_is_lower_than_itself(a):
     assert together(comparisons.lower(a, a)) is Verdict.OPEN
 
 
+@settings(deadline=None)
 @given(measured, measured)
 def test_a_chain_of_two_is_a_comparison_of_two(a, b):
     assert comparisons.falls([a, b]) == comparisons.lower(b, a)
     assert comparisons.rises([a, b]) == comparisons.lower(a, b)
 
 
+@settings(deadline=None)
 @given(measured, measured, st.floats(0.1, 20))
 def test_similar_does_not_depend_on_the_order(a, b, within):
     verdicts = {together(comparisons.similar(x, y, within=within)) for x, y in ((a, b), (b, a))}
     assert len(verdicts) == 1
 
 
+@settings(deadline=None)
 @given(measured, measured, st.integers(2, 100))
 def test_more_images_never_widen_the_margin(a, b, times):
     more = dataclasses.replace(a, samples=a.samples * times)
     assert comparisons.lower(more, b)[0].margin <= comparisons.lower(a, b)[0].margin * (1 + 1e-9)
 
 
+@settings(deadline=None)
 @given(errors, st.floats(0, 5), st.integers(1, 5), st.integers(1, 5))
 def test_more_runs_that_agree_never_widen_the_margin(error, deviation, runs, more):
     few, many = (Measured("net", (error,) * count, 1000, deviation) for count in (runs, runs + more))
     assert many.variance <= few.variance * (1 + 1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(measured, min_size=2, max_size=5))
 def test_a_chain_that_falls_does_not_rise(chain):
     if together(comparisons.falls(chain)) is Verdict.HOLDS:
         assert together(comparisons.rises(chain)) is Verdict.FAILS
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**9), 10**9), st.integers(-(10**9), 10**9))
 def test_between_exact_numbers_nothing_is_open(a, b):
     verdict = together(comparisons.lower(Measured("a", (a,)), Measured("b", (b,))))
