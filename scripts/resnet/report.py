@@ -25,8 +25,8 @@ from resnet.tables import (
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 FIGURE_CAPTIONS = {
-    "fig1": "The runs of the left panel of Fig. 6. In the paper, the deeper plain net is worse already on the data that "
-    "it is trained on.",
+    "fig1": "The runs of the left panel of Fig. 6. In the paper, the deeper plain net is worse already on the data "
+    "that it is trained on.",
     "fig4": "Thin: training error on augmented crops. Bold: validation error of the centre crops. Left: plain "
     "nets. Right: ResNets with option A, which have the same parameters.",
     "fig6": "Dashed: training error on augmented batches. Bold: test error. The 110-layer plain net is not "
