@@ -7,6 +7,7 @@ from resnet.data.archive import unpack_matching
 from resnet.data.coco import WHOLE, members, read_coco
 from resnet.data.objects import summary, write_description
 from resnet.errors import advising, run_program
+from resnet.locks import file_lock
 
 
 def main() -> None:
@@ -19,16 +20,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that decode every picture (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
-    folder = arguments.folder or arguments.output.parent / "coco"
-    for archive in arguments.archives or ():
-        unpack_matching(archive, folder, members(arguments.year))
-    with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
-        sets = read_coco(folder, arguments.year, arguments.workers)
-    description = write_description(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
-    print(summary(description, WHOLE[arguments.year]))
-    for name, value in sets.items():
-        if value["dropped"]:
-            print(f"{name}: {value['dropped']} boxes without width or height were left out")
+    with file_lock(arguments.output, "preparing"):
+        folder = arguments.folder or arguments.output.parent / "coco"
+        for archive in arguments.archives or ():
+            unpack_matching(archive, folder, members(arguments.year))
+        with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
+            sets = read_coco(folder, arguments.year, arguments.workers)
+        description = write_description(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
+        print(summary(description, WHOLE[arguments.year]))
+        for name, value in sets.items():
+            if value["dropped"]:
+                print(f"{name}: {value['dropped']} boxes without width or height were left out")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from resnet.data.cifar10 import FOLDER, describe, write_dataset, write_description
 from resnet.data.digits import CLASSES, load_pictures
 from resnet.errors import run_program
+from resnet.locks import file_lock
 
 
 def main() -> None:
@@ -13,11 +14,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the pictures go beside it")
     arguments = parser.parse_args()
-    folder = arguments.output.parent / FOLDER
-    training, test = load_pictures()
-    write_dataset(folder, training, test, CLASSES)
-    # A mirrored 2 is no digit, so the augmentation must not flip.
-    write_description(arguments.output, describe("digits", folder, horizontal_flip=False))
+    with file_lock(arguments.output, "preparing"):
+        folder = arguments.output.parent / FOLDER
+        training, test = load_pictures()
+        write_dataset(folder, training, test, CLASSES)
+        # A mirrored 2 is no digit, so the augmentation must not flip.
+        write_description(arguments.output, describe("digits", folder, horizontal_flip=False))
 
 
 if __name__ == "__main__":

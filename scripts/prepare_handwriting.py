@@ -6,6 +6,7 @@ from pathlib import Path
 from resnet.data.handwriting import write_handwriting
 from resnet.data.imagenet import describe
 from resnet.errors import run_program
+from resnet.locks import file_lock
 
 
 def main() -> None:
@@ -13,10 +14,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the pictures go beside it")
     arguments = parser.parse_args()
-    folder = arguments.output.parent / "ILSVRC2012"
-    write_handwriting(folder)
-    # A mirrored 2 is no digit, so the augmentation must not flip.
-    describe("handwriting", folder, horizontal_flip=False, output=arguments.output)
+    with file_lock(arguments.output, "preparing"):
+        folder = arguments.output.parent / "ILSVRC2012"
+        write_handwriting(folder)
+        # A mirrored 2 is no digit, so the augmentation must not flip.
+        describe("handwriting", folder, horizontal_flip=False, output=arguments.output)
 
 
 if __name__ == "__main__":

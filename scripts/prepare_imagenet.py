@@ -9,6 +9,7 @@ from pathlib import Path
 from resnet.data.ilsvrc_archives import REGISTRATION, unpack_archives
 from resnet.data.imagenet import CLASSES, TRAINING_IMAGES, VALIDATION_IMAGES, describe
 from resnet.errors import UserError, run_program
+from resnet.locks import file_lock
 
 WHOLE = (CLASSES, TRAINING_IMAGES, VALIDATION_IMAGES)
 
@@ -23,19 +24,20 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.archives is None and arguments.folder is None:
         raise UserError(REGISTRATION)
-    folder = arguments.folder or arguments.output.parent / "ILSVRC2012"
-    if arguments.archives is not None:
-        unpack_archives(arguments.archives, folder)
-    description = describe("imagenet", folder, horizontal_flip=True, output=arguments.output)
-    found = (len(description.wnids), description.images["train"], description.images["val"])
-    print(f"{folder}: {found[0]} classes, {found[1]} training and {found[2]} validation images")
-    if found != WHOLE:
-        message = (
-            f"the whole of ILSVRC2012 has {WHOLE[0]} classes, {WHOLE[1]} training and {WHOLE[2]} validation images"
-        )
+    with file_lock(arguments.output, "preparing"):
+        folder = arguments.folder or arguments.output.parent / "ILSVRC2012"
         if arguments.archives is not None:
-            raise UserError(f"{folder}: {message}, not {found}; delete it and start again")
-        print(message)
+            unpack_archives(arguments.archives, folder)
+        description = describe("imagenet", folder, horizontal_flip=True, output=arguments.output)
+        found = (len(description.wnids), description.images["train"], description.images["val"])
+        print(f"{folder}: {found[0]} classes, {found[1]} training and {found[2]} validation images")
+        if found != WHOLE:
+            message = (
+                f"the whole of ILSVRC2012 has {WHOLE[0]} classes, {WHOLE[1]} training and {WHOLE[2]} validation images"
+            )
+            if arguments.archives is not None:
+                raise UserError(f"{folder}: {message}, not {found}; delete it and start again")
+            print(message)
 
 
 if __name__ == "__main__":

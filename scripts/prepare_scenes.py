@@ -8,6 +8,7 @@ from resnet.data.objects import summary, write_description
 from resnet.data.scenes import COCO_YEAR, write_scenes
 from resnet.data.voc import read_voc
 from resnet.errors import run_program
+from resnet.locks import file_lock
 
 
 def main() -> None:
@@ -18,15 +19,16 @@ def main() -> None:
     )
     parser.add_argument("--output-coco", type=Path, required=True, help="dataset.json to write; coco/ goes beside it")
     arguments = parser.parse_args()
-    devkit, coco = arguments.output_voc.parent / "VOCdevkit", arguments.output_coco.parent / "coco"
-    write_scenes(devkit, coco)
-    for name, folder, sets, output in (
-        ("scenes-voc", devkit, read_voc(devkit), arguments.output_voc),
-        ("scenes-coco", coco, read_coco(coco, str(COCO_YEAR)), arguments.output_coco),
-    ):
-        # A mirrored 2 is no digit, so the augmentation must not flip.
-        description = write_description(output, name=name, folder=folder, horizontal_flip=False, sets=sets)
-        print(summary(description))
+    with file_lock(arguments.output_voc, "preparing"):
+        devkit, coco = arguments.output_voc.parent / "VOCdevkit", arguments.output_coco.parent / "coco"
+        write_scenes(devkit, coco)
+        for name, folder, sets, output in (
+            ("scenes-voc", devkit, read_voc(devkit), arguments.output_voc),
+            ("scenes-coco", coco, read_coco(coco, str(COCO_YEAR)), arguments.output_coco),
+        ):
+            # A mirrored 2 is no digit, so the augmentation must not flip.
+            description = write_description(output, name=name, folder=folder, horizontal_flip=False, sets=sets)
+            print(summary(description))
 
 
 if __name__ == "__main__":

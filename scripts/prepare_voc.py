@@ -7,6 +7,7 @@ from resnet.data.archive import unpack_matching
 from resnet.data.objects import summary, write_description
 from resnet.data.voc import MEMBERS, WHOLE, read_voc
 from resnet.errors import advising, run_program
+from resnet.locks import file_lock
 from resnet.settings import EXPERIMENTS
 
 VOC = [name for name, experiment in EXPERIMENTS.items() if experiment.data == "voc"]
@@ -22,15 +23,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that decode every picture (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
-    folder = arguments.folder or arguments.output.parent / "VOCdevkit"
-    for archive in arguments.archives or ():
-        unpack_matching(archive, folder, MEMBERS)
-    experiments = [EXPERIMENTS[name] for name in arguments.experiments]
-    needed = {name for experiment in experiments for name in (*experiment.train, experiment.test)}
-    with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
-        sets = read_voc(folder, arguments.workers, needed)
-    description = write_description(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
-    print(summary(description, WHOLE))
+    with file_lock(arguments.output, "preparing"):
+        folder = arguments.folder or arguments.output.parent / "VOCdevkit"
+        for archive in arguments.archives or ():
+            unpack_matching(archive, folder, MEMBERS)
+        experiments = [EXPERIMENTS[name] for name in arguments.experiments]
+        needed = {name for experiment in experiments for name in (*experiment.train, experiment.test)}
+        with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
+            sets = read_voc(folder, arguments.workers, needed)
+        description = write_description(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
+        print(summary(description, WHOLE))
 
 
 if __name__ == "__main__":

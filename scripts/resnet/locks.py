@@ -29,7 +29,7 @@ def lock(path: Path, work: str, wait: bool = True) -> Iterator[None]:
     takes their place.
 
     Args:
-        path: the lock file; it stays when the lock is released.
+        path: the lock file; it is removed when the lock is released.
         work: what is done under the lock, as in "training in <folder>".
         wait: wait for the process that holds it (one that an earlier, killed Snakemake left behind, say).
 
@@ -44,6 +44,8 @@ def lock(path: Path, work: str, wait: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
+        # Before the release: who opened it in the meantime sees that it is gone, and makes a new one.
+        path.unlink(missing_ok=True)
         held.release()
 
 
@@ -68,6 +70,11 @@ def _acquire(path: Path, work: str, wait: bool) -> BaseFileLock:
     me = f"process {os.getpid()} on {socket.gethostname()} (since {time.strftime('%F %T')})\n"
     path.write_text(me, encoding="utf-8")
     return held
+
+
+def file_lock(path: Path, work: str) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock of a file that is made, with all that is made beside it; another process waits. See ``lock``."""
+    return lock(path.with_name(f".{path.name}.lock"), f"{work} {path}")
 
 
 def folder_lock(folder: Path, wait: bool) -> contextlib.AbstractContextManager[None]:
