@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from resnet.claims import COLUMNS, judge
-from resnet.errors import UserError, run_program
+from resnet.errors import run_program
 from resnet.facts import Facts, Paper, Run, RunConfig, RunResult
-from resnet.files import REMAKE, mismatch, model_of, read_json, read_rows, write_rows
+from resnet.files import model_of, read_json, read_rows, read_yaml, write_rows
 from resnet.tables import read_evaluations, read_paper
 
+# What claims are about in tables and curves.
 COUNTED = {"n": int, "parameters": int, "shortcuts": int}
 FLOPS = dict.fromkeys(("flops_1e9", "conv_flops_1e9", "paper_flops_1e9"), float)
 CURVE = {"iteration": int, "split": str, "lr": float, "top1_error": float}
+# And in the files of a test.
+ERRORS = {"top1_error": float, "top5_error": float, "source": str, "images": int}
+DETECTIONS = {"experiment": str, "map50": float, "source": str, "images": int}
 
 
 def main() -> None:
@@ -44,12 +48,12 @@ def main() -> None:
         },
         architectures={row["method"]: row for path in arguments.architectures for row in read_rows(path, COUNTED)},
         evaluations={
-            protocol: read_evaluations([path for path in arguments.evaluations if path.stem == protocol])
+            protocol: read_evaluations([path for path in arguments.evaluations if path.stem == protocol], ERRORS)
             for protocol in protocols
         },
         curves={model_of(path): read_rows(path, CURVE) for path in arguments.metrics},
         table1={row["method"]: row for path in arguments.table1 for row in read_rows(path, FLOPS)},
-        detections=read_evaluations(arguments.detections),
+        detections=read_evaluations(arguments.detections, DETECTIONS),
         detectors=read_configs(arguments.detectors),
     )
     rows = judge(file["claims"], file["thresholds"], facts, arguments.scale)
@@ -60,7 +64,7 @@ def read_runs(results: list[Path]) -> dict[str, list[Run]]:
     """Read ``result.json`` and ``config.yaml`` of many runs, grouped by model."""
     runs: dict[str, list[Run]] = {}
     for path in results:
-        run = Run(read_json(path, RunResult), read_config(path.with_name("config.yaml")))
+        run = Run(read_json(path, RunResult), read_yaml(path.with_name("config.yaml"), RunConfig))
         runs.setdefault(run.result["model"], []).append(run)
     return runs
 
@@ -69,21 +73,9 @@ def read_configs(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
     """Read ``config.yaml`` of detectors, grouped by ``<experiment>/<model>``."""
     configs: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
-        config = read_config(path)
+        config = read_yaml(path, RunConfig)
         configs.setdefault(f"{config['recipe']['experiment']}/{config['recipe']['model']}", []).append(config)
     return configs
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read ``config.yaml`` of a run.
-
-    Raises:
-        UserError: it is absent, or holds something else.
-    """
-    config = read_paper(path)
-    if wrong := mismatch(config, RunConfig):
-        raise UserError(f"{path}: {wrong}; {REMAKE}")
-    return config
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from typing import Any
 from resnet.data.objects import read_description, set_file
 from resnet.detection.evaluation import average_precision
 from resnet.errors import UserError, run_program
-from resnet.files import read_json, write_json, write_rows
+from resnet.files import REMAKE, read_json, write_json, write_rows
+from resnet.records import Detection
 from resnet.settings import EXPERIMENTS
 
 COLUMNS = ("class", "objects", "ap50", "ap")
-IDENTITY = ("model", "seed", "experiment", "engine", "source", "dataset")
+IDENTITY = {"model": str, "seed": int, "experiment": str, "engine": str, "source": str, "dataset": str}
 
 
 def main() -> None:
@@ -23,12 +24,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--classes", type=Path, required=True, help="CSV to write: the average precision of each class")
     arguments = parser.parse_args()
-    run = read_json(arguments.result)
+    run = read_json(arguments.result, IDENTITY)
+    if run["experiment"] not in EXPERIMENTS:
+        raise UserError(f"{arguments.result}: {run['experiment']!r} is none of {', '.join(EXPERIMENTS)}; {REMAKE}")
     experiment = EXPERIMENTS[run["experiment"]]
     if experiment.metric == "server":
         raise UserError(f"the objects of {experiment.test} are not public: use write_submission.py")
     truth = read_json(set_file(arguments.data, read_description(arguments.data), experiment.test))
-    found = average_precision(truth, read_json(arguments.detections), experiment.metric)
+    found = average_precision(truth, read_json(arguments.detections, list[Detection]), experiment.metric)
     counted, classes = objects_per_class(truth), found.pop("classes")
     rows = [{"class": name, "objects": counted[name], **values} for name, values in classes.items()]
     write_rows(arguments.classes, COLUMNS, rows)

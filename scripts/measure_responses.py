@@ -1,15 +1,15 @@
 """Measure the standard deviation of each 3x3 layer's response over the test images (section 4.2, Fig. 7)."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 
 from resnet.architectures import CifarNet
 from resnet.data.batches import EvaluationBatches, load_parts
 from resnet.data.cifar10 import read_description
 from resnet.errors import UserError, run_program
-from resnet.files import write_rows
+from resnet.files import read_yaml, write_rows
 from resnet.responses import response_deviations
 from resnet.settings import ArgumentParser, Hardware, add_arguments, at_most_cores
 
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(at_most_cores("threads", arguments.threads))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    recipe = yaml.safe_load((arguments.run_folder / "config.yaml").read_text(encoding="utf-8"))["recipe"]
+    recipe = read_yaml(arguments.run_folder / "config.yaml", {"recipe": dict[str, Any]})["recipe"]
     description = read_description(arguments.data)
     net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes)).to(device)
     try:

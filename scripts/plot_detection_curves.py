@@ -6,6 +6,7 @@ from pathlib import Path
 from resnet.detection.plotting import draw_curves
 from resnet.errors import run_program
 from resnet.plotting import read_runs, save
+from resnet.records import DETECTOR_CURVE
 
 
 def main() -> None:
@@ -20,8 +21,7 @@ def main() -> None:
     experiments: dict[str, list[Path]] = {}
     for path in arguments.metrics:
         experiments.setdefault(path.parents[2].name, []).append(path)
-    columns = {"iteration", "split", "loss", "map50"}
-    metrics = {experiment: read_runs(paths, columns) for experiment, paths in experiments.items()}
+    metrics = {experiment: read_runs(paths, DETECTOR_CURVE) for experiment, paths in experiments.items()}
     save(draw_curves(metrics, arguments.note), arguments.output)
 
 

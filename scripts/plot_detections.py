@@ -7,6 +7,7 @@ from resnet.detection.plotting import choose_scenes, colour_of, draw_sheet, foun
 from resnet.errors import run_program
 from resnet.files import read_json
 from resnet.plotting import save
+from resnet.records import Detection
 from resnet.rules import reader
 from resnet.settings import EXPERIMENTS, ArgumentParser
 
@@ -29,7 +30,7 @@ def main() -> None:
     names = dict(zip(description.ids, description.classes, strict=True))
     chosen = choose_scenes(scenes, arguments.pictures)
     found = {
-        model: found_in(read_json(path), chosen, names, colour_of(model))
+        model: found_in(read_json(path, list[Detection]), chosen, names, colour_of(model))
         for model, path in ((path.parents[2].name, path) for path in arguments.detections)
     }
     save(draw_sheet(description.path, chosen, description.classes, found, arguments.note), arguments.output)

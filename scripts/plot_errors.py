@@ -5,6 +5,7 @@ from pathlib import Path
 
 from resnet.errors import run_program
 from resnet.plotting import draw_errors, read_drawing, read_runs, save
+from resnet.records import CURVE
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
         "--digitised", action="store_true", help="mark the paper's end values, read off its picture, at the right edge"
     )
     arguments = parser.parse_args()
-    runs = read_runs(arguments.metrics, {"iteration", "split", "top1_error"})
+    runs = read_runs(arguments.metrics, CURVE)
     drawing = read_drawing(arguments.drawing, runs)
     save(draw_errors(drawing, runs, arguments.note, arguments.digitised), arguments.output)
 

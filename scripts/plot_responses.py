@@ -5,6 +5,7 @@ from pathlib import Path
 
 from resnet.errors import run_program
 from resnet.plotting import draw_responses, read_drawing, read_runs, save
+from resnet.records import RESPONSES
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     arguments = parser.parse_args()
-    runs = read_runs(arguments.responses, {"layer", "std"})
+    runs = read_runs(arguments.responses, RESPONSES)
     drawing = read_drawing(arguments.drawing, runs)
     save(draw_responses(drawing, runs, arguments.note), arguments.output)
 

@@ -1,13 +1,15 @@
 """Write the average precision of every class of every detector as one table."""
 
 import argparse
-import csv
 from pathlib import Path
 
 from resnet.errors import run_program
-from resnet.files import read_json, write_rows
+from resnet.files import read_json, read_rows, write_rows
+from resnet.records import CLASSES
 
 COLUMNS = ("experiment", "test_set", "model", "engine", "seed", "class", "objects", "ap50", "ap", "scale")
+
+RUN = {"experiment": str, "test_set": str, "model": str, "engine": str, "seed": int}
 
 
 def main() -> None:
@@ -20,10 +22,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for path, evaluation in zip(arguments.classes, arguments.evaluations, strict=True):
-        facts = read_json(evaluation)
-        run = {key: facts[key] for key in ("experiment", "test_set", "model", "engine", "seed")}
-        with path.open(newline="", encoding="utf-8") as file:
-            rows += [{**run, **row, "scale": arguments.scale} for row in csv.DictReader(file)]
+        facts = read_json(evaluation, RUN)
+        run = {key: facts[key] for key in RUN}
+        rows += [{**run, **row, "scale": arguments.scale} for row in read_rows(path, CLASSES)]
     write_rows(arguments.output, COLUMNS, rows)
 
 

@@ -9,6 +9,7 @@ from resnet.tables import (
     measure_columns,
     measure_headings,
     measure_table,
+    measured,
     read_evaluations,
     read_paper,
     scale_note,
@@ -28,7 +29,9 @@ def main() -> None:
     parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
     arguments = parser.parse_args()
     paper = read_paper(arguments.paper)
-    rows = measure_table(paper, read_evaluations(arguments.evaluations), arguments.scale, arguments.weights)
+    rows = measure_table(
+        paper, read_evaluations(arguments.evaluations, measured(paper)), arguments.scale, arguments.weights
+    )
     write_table(measure_columns(paper), rows, arguments.csv)
     note = " ".join([scale_note(arguments.scale), paper["note"]])
     cells = [measure_cells(paper, row) for row in rows]

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
+from resnet.records import CifarResult
 from resnet.tables import (
     TABLE6_COLUMNS,
     TABLE6_HEADINGS,
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
     arguments = parser.parse_args()
     paper = read_paper(arguments.paper)
-    rows = table6(paper, read_results(arguments.results), arguments.scale)
+    rows = table6(paper, read_results(arguments.results, CifarResult), arguments.scale)
     write_table(TABLE6_COLUMNS, rows, arguments.csv)
     note = (
         f"{scale_note(arguments.scale)} Errors are those of the last iteration; several runs show best (mean±std). "

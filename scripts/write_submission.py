@@ -11,6 +11,7 @@ from resnet.data.objects import read_description, set_file
 from resnet.detection.metrics import write_voc_submission
 from resnet.errors import run_program
 from resnet.files import atomic_path, read_json
+from resnet.records import Detection
 from resnet.settings import EXPERIMENTS
 
 # Where the server looks for the files.
@@ -27,7 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     truth = set_file(arguments.data, read_description(arguments.data), EXPERIMENTS[arguments.experiment].test)
     folder = arguments.output.parent / FOLDER
-    files = write_voc_submission(folder, read_json(truth), read_json(arguments.detections))
+    files = write_voc_submission(folder, read_json(truth), read_json(arguments.detections, list[Detection]))
     with atomic_path(arguments.output) as temporary, tarfile.open(temporary, "w:gz") as tar:
         for path in files:
             tar.add(path, f"{FOLDER}/{path.name}")

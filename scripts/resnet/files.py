@@ -167,6 +167,21 @@ def read_json(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
     return value
 
 
+def read_yaml(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
+    """Read a YAML file as ``read_json`` reads JSON.
+
+    Raises:
+        UserError: it is absent, unreadable, not YAML, or holds something else.
+    """
+    try:
+        value = yaml.safe_load(read_text(path))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}); {fix}") from None
+    if wrong := mismatch(value, kind):
+        raise UserError(f"{path}: {wrong}; {fix}")
+    return value
+
+
 def read_rows(path: Path, columns: dict[str, Any], fix: str = REMAKE) -> list[dict[str, Any]]:
     """Read a CSV file; the named columns must be there and hold what they are said to, the others stay text.
 
@@ -197,9 +212,22 @@ def read_rows(path: Path, columns: dict[str, Any], fix: str = REMAKE) -> list[di
     return rows
 
 
-def _cell(text: str, kind: Any) -> Any:
+def read_table(path: Path, columns: dict[str, Any], fix: str = REMAKE) -> list[dict[str, Any]]:
+    """Read a CSV file as ``read_rows``; in its other columns, what looks like a number is one, and None is empty.
+
+    Raises:
+        UserError: as ``read_rows``.
+    """
+    rows = read_rows(path, columns, fix)
+    others = int | float | str | None
+    return [{key: value if key in columns else _cell(value, others) for key, value in row.items()} for row in rows]
+
+
+def _cell(text: Any, kind: Any) -> Any:
     """Return a cell as what its column holds, or as the text that it is."""
     kinds = typing.get_args(kind) or (kind,)
+    if not isinstance(text, str):
+        return text
     if not text and NoneType in kinds:
         return None
     for number in (int, float):
@@ -213,8 +241,8 @@ def mismatch(value: Any, kind: Any, place: str = "") -> str | None:
     """Return how a value read from a file differs from a type, or None if it is one.
 
     Types are ``Any``, ``str``, ``bool``, ``int``, ``float`` (a finite number, whole ones too), unions of them with
-    ``None``, ``list[…]``, ``tuple[…, ...]``, a tuple of so many, ``dict[str, …]``, and classes with fields
-    (``TypedDict`` or dataclasses): those with a default may be absent, and more than those do not matter.
+    ``None``, ``list[…]``, ``tuple[…, ...]``, a tuple of so many, ``dict[str, …]``, a dict of the types of its keys, and
+    classes with fields (``TypedDict`` or dataclasses): those with a default may be absent. More keys do not matter.
     """
     # First what most values are, as there are files of a million.
     if kind is Any or (type(value) is kind and (kind is not float or math.isfinite(value))):
@@ -229,12 +257,12 @@ def mismatch(value: Any, kind: Any, place: str = "") -> str | None:
         pairs = enumerate(zip(value, repeated, strict=True))
         parts = (mismatch(one, inner, f"{place}[{number}]") for number, (one, inner) in pairs)
         return next(filter(None, parts), None)
-    if origin is dict or (fields := _fields(kind)):
+    if origin is dict or (fields := kind if isinstance(kind, dict) else _fields(kind)):
         if not isinstance(value, dict):
             return f"{place or 'it'} is {_short(value)}, not an object with names"
         if origin is dict:
             fields = dict.fromkeys(value, arguments[1])
-        elif missing := _required(kind) - value.keys():
+        elif missing := (kind.keys() if isinstance(kind, dict) else _required(kind)) - value.keys():
             return f"{place or 'it'} lacks {', '.join(sorted(missing))}"
         here = fields.keys() & value.keys()
         parts = (mismatch(value[name], fields[name], f"{place}.{name}" if place else name) for name in sorted(here))

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from resnet.errors import UserError
-from resnet.files import atomic_path, model_of
+from resnet.files import atomic_path, model_of, read_rows, read_yaml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,25 +52,19 @@ THEME = {
 }
 
 
-def read_runs(paths: Iterable[Path], columns: set[str]) -> dict[str, "pd.DataFrame"]:
-    """Read one CSV per model.
+def read_runs(paths: Iterable[Path], columns: dict[str, Any]) -> dict[str, "pd.DataFrame"]:
+    """Read one CSV per model, with some columns as ``read_rows`` takes them.
 
     Raises:
-        UserError: a file is missing, or has no such columns or no rows.
+        UserError: a file is missing, has no such columns or no rows, or a cell is wrong.
     """
     import pandas as pd
 
     runs = {}
     for path in paths:
-        try:
-            table = pd.read_csv(path)
-        except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-            raise UserError(f"cannot read {path}: {error}") from None
-        if missing := columns - set(table):
-            raise UserError(f"{path} has no column {', '.join(sorted(missing))}")
-        if table.empty:
-            raise UserError(f"{path} has no rows")
-        runs[model_of(path)] = table
+        table = pd.DataFrame(read_rows(path, columns), columns=list(columns))
+        # Of empty cells alone, pandas would not make numbers.
+        runs[model_of(path)] = table.astype({name: float for name, kind in columns.items() if kind == float | None})
     return runs
 
 
@@ -84,7 +76,7 @@ def read_drawing(path: Path, models: Iterable[str]) -> dict[str, Any]:
     Raises:
         UserError: it shows none of the models.
     """
-    drawing, models = yaml.safe_load(path.read_text(encoding="utf-8")), set(models)
+    drawing, models = read_yaml(path, dict[str, Any], "correct it"), set(models)
     panels = drawing.get("panels", [drawing])
     shown = list(dict.fromkeys(curve["model"] for panel in panels for curve in panel["curves"]))
     if not models & set(shown):

@@ -6,18 +6,29 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from resnet.comparisons import Verdict
-from resnet.files import read_json
+from resnet.files import read_json, read_rows, read_table, read_yaml
+from resnet.records import (
+    ARCHITECTURES,
+    CLAIMS,
+    RESPONSES,
+    TABLE1,
+    ClassifierResult,
+    Config,
+    DetectorResult,
+    Result,
+    RunEnvironment,
+)
 from resnet.tables import (
     PAPERS_DATASETS,
     TABLE6_HEADINGS,
+    TABLE6_KINDS,
     architecture_grid,
     measure_cells,
     measure_headings,
+    measure_kinds,
     read_paper,
     scale_note,
     table6_cells,
@@ -90,8 +101,8 @@ def render(
         detection_figures: the PNGs of curves and test pictures.
         detectors: the run folders of the detectors.
     """
-    folders = [Run(folder) for folder in runs]
-    detector_runs = [Run(folder) for folder in detectors]
+    folders = [Run(folder, ClassifierResult) for folder in runs]
+    detector_runs = [Run(folder, DetectorResult) for folder in detectors]
     by_model: dict[str, Run] = {}
     for run in folders:
         by_model.setdefault(run.model, run)
@@ -101,7 +112,7 @@ def render(
     return environment.get_template(TEMPLATE.name).render(
         scale=scale,
         scale_note=scale_note(scale),
-        claims=[row | {"comparison": comparison_cell(row)} for row in _records(claims)],
+        claims=[row | {"comparison": comparison_cell(row)} for row in read_table(claims, CLAIMS)],
         verdicts=VERDICTS,
         figures=[
             {
@@ -112,7 +123,7 @@ def render(
                 "image": embedded(figures[name]),
                 "comparison": _comparison(drawing, by_model),
             }
-            for name, drawing in ((name, yaml.safe_load(path.read_text("utf-8"))) for name, path in drawings.items())
+            for name, drawing in ((name, read_paper(path)) for name, path in drawings.items())
         ],
         errors=[_measure_table(table, read_paper(published)) for table, published in errors.items()],
         detections=[_measure_table(table, read_paper(published)) for table, published in detection_tables.items()],
@@ -122,10 +133,10 @@ def render(
         ],
         detectors=[run.detector_provenance() for run in detector_runs],
         table1=_architectures(*table1) if table1 else None,
-        table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in _records(table6)]}
+        table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in read_table(table6, TABLE6_KINDS)]}
         if table6
         else None,
-        architectures=_records(architectures) if architectures else [],
+        architectures=read_table(architectures, ARCHITECTURES) if architectures else [],
         runs=[run.provenance() for run in folders],
         seconds=sum(run.environment["seconds"] for run in [*folders, *detector_runs]),
         datasets=sorted({run.config["dataset"]["name"] for run in [*folders, *detector_runs]}),
@@ -140,11 +151,11 @@ def embedded(path: Path) -> str:
 class Run:
     """A finished run's files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: type[Result]) -> None:
         self.folder = folder
-        self.config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        self.result = read_json(folder / "result.json")
-        self.environment = read_json(folder / "environment.json")
+        self.config = read_yaml(folder / "config.yaml", Config)
+        self.result = read_json(folder / "result.json", kind)
+        self.environment = read_json(folder / "environment.json", RunEnvironment)
         self.model = self.result["model"]
 
     def end(self, split: str) -> float:
@@ -153,7 +164,7 @@ class Run:
 
     def response(self) -> float:
         """Return the median of the responses' standard deviations."""
-        return statistics.median(pd.read_csv(self.folder / "responses.csv")["std"])
+        return statistics.median(row["std"] for row in read_rows(self.folder / "responses.csv", RESPONSES))
 
     def provenance(self) -> dict[str, Any]:
         """Return what the report says of a classifier's run."""
@@ -207,7 +218,7 @@ def comparison_cell(row: dict[str, Any]) -> str:
 
 def _measure_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
     """Return Table 2, 3, 4, 5, 7 or 8 as printed."""
-    cells = [measure_cells(paper, row) for row in _records(path)]
+    cells = [measure_cells(paper, row) for row in read_table(path, measure_kinds(paper))]
     return {
         "name": path.stem,
         "title": paper["title"],
@@ -219,7 +230,8 @@ def _measure_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
 
 def _architectures(path: Path, published: Path) -> dict[str, Any]:
     """Return Table 1 as printed, and the networks that it does not show."""
-    paper, rows = read_paper(published), _records(path)
+    paper = read_paper(published)
+    rows = read_table(path, TABLE1)
     headings, cells = architecture_grid(paper, rows)
     return {"headings": headings, "rows": cells, "others": [row for row in rows if not row["conv1"]]}
 
@@ -243,9 +255,3 @@ def _comparison(drawing: dict[str, Any], runs: dict[str, Run]) -> dict[str, Any]
         if row not in rows:
             rows.append(row)
     return {"headings": ("model", "value", "here", "paper (read off the figure)", "difference"), "rows": rows}
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    """Read a CSV as dictionaries; an empty cell is None and whole numbers have no point."""
-    table = pd.read_csv(path).convert_dtypes().astype(object)
-    return table.where(table.notna(), None).to_dict("records")

@@ -4,10 +4,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from resnet.errors import UserError
-from resnet.files import read_json, read_text, write_rows, write_text
+from resnet.files import read_json, read_yaml, write_rows, write_text
+from resnet.records import Result
 
 TABLE6_COLUMNS = (
     "method",
@@ -26,6 +24,18 @@ TABLE6_COLUMNS = (
     "scale",
     "source",
 )
+TABLE6_KINDS = {
+    "method": str,
+    "source": str,
+    "layers": int | None,
+    "runs": int | None,
+    "dataset": str | None,
+    **{
+        f"{paper}{key}": float | None
+        for paper in ("", "paper_")
+        for key in ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
+    },
+}
 TABLE6_HEADINGS = (
     "method",
     "# layers",
@@ -48,17 +58,18 @@ def read_paper(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is absent or not YAML.
     """
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return read_yaml(path, dict[str, Any], "correct it")
 
 
-def read_results(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Read ``result.json`` of many runs, grouped by model, in order of their seeds."""
+def read_results(paths: list[Path], kind: type[Result]) -> dict[str, list[dict[str, Any]]]:
+    """Read ``result.json`` of many runs, grouped by model, in order of their seeds.
+
+    Raises:
+        UserError: a file is absent, or not of this kind.
+    """
     results: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
-        result = read_json(path)
+        result = read_json(path, kind)
         results.setdefault(result["model"], []).append(result)
     return {model: sorted(runs, key=lambda run: run["seed"]) for model, runs in results.items()}
 
@@ -146,14 +157,28 @@ def difference_cell(row: dict[str, Any], ours: float | None, theirs: float | Non
     return f"{ours - theirs:+z.2f}"
 
 
-def read_evaluations(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Read ``evaluation/*.json`` of many runs, grouped by model, or ``<experiment>/<model>`` of detectors."""
+def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Read ``evaluation/*.json`` of many runs, grouped by model, or ``<experiment>/<model>`` of detectors.
+
+    Args:
+        paths: the files.
+        kind: what they must hold beside the model, by key.
+
+    Raises:
+        UserError: a file is absent, or lacks something.
+    """
     evaluations: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
-        evaluation = read_json(path)
+        evaluation = read_json(path, {"model": str, **kind})
         name = "/".join(evaluation[key] for key in ("experiment", "model") if key in evaluation)
         evaluations.setdefault(name, []).append(evaluation)
     return evaluations
+
+
+def measured(paper: dict[str, Any]) -> dict[str, Any]:
+    """Return what Table 2, 3, 4, 5, 7 or 8 takes from an evaluation, by key."""
+    measures = {column["measure"]: float for column in paper["columns"]}
+    return {"dataset": str, "source": str, **measures, **dict.fromkeys(paper.get("facts", ()), str)}
 
 
 def measure_columns(paper: dict[str, Any]) -> tuple[str, ...]:
@@ -161,6 +186,13 @@ def measure_columns(paper: dict[str, Any]) -> tuple[str, ...]:
     names = [column["name"] for column in paper["columns"]]
     measures = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
     return ("method", *measures, *paper.get("facts", ()), "runs", "dataset", "scale", "source")
+
+
+def measure_kinds(paper: dict[str, Any]) -> dict[str, Any]:
+    """Return what the columns of Table 2, 3, 4, 5, 7 or 8 as CSV hold."""
+    numbers = dict.fromkeys(measure_columns(paper), float | None)
+    facts = dict.fromkeys(("dataset", *paper.get("facts", ())), str | None)
+    return numbers | facts | dict.fromkeys(("method", "scale", "source"), str) | {"runs": int | None}
 
 
 def measure_table(

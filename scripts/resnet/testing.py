@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor, nn
 
 from resnet.architectures import imagenet_net
@@ -15,7 +14,7 @@ from resnet.data.imagenet import ImageNetDescription, Index, read_description, r
 from resnet.data.pixels import Pixels
 from resnet.data.views import Normalise
 from resnet.distributed import Processes
-from resnet.files import read_arrays, write_arrays, write_json
+from resnet.files import read_arrays, read_yaml, write_arrays, write_json
 from resnet.predictions import Predictions
 from resnet.progress import Progress
 from resnet.protocols import Tester
@@ -28,7 +27,7 @@ def load_network(run: Path, classes: int, device: torch.device) -> tuple[nn.Modu
     Raises:
         UserError: the weights are damaged or of another architecture.
     """
-    recipe = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["recipe"]
+    recipe = read_yaml(run / "config.yaml", {"recipe": dict[str, Any]})["recipe"]
     settings = {key: recipe[key] for key in ("width", "image_size", "stride_in_3x3")}
     net = imagenet_net(recipe["model"], classes, **settings)
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
 from resnet.checkpoint import fill, read_tensors
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError
-from resnet.files import checksum, read_arrays
+from resnet.files import checksum, read_arrays, read_yaml
 from resnet.statistics import STATISTICS
 
 # What of a classifier's recipe says how to build it.
@@ -70,11 +69,8 @@ def read_config(run: Path, *keys: str) -> dict[str, Any]:
         UserError: it is missing or damaged.
     """
     path = run / "config.yaml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read ({error}); run Snakemake again") from None
-    if missing := [key for key in keys if not isinstance(config, dict) or key not in config]:
+    config = read_yaml(path, dict[str, Any])
+    if missing := [key for key in keys if key not in config]:
         raise UserError(f"{path} has no {missing[0]}: is it the config of another kind of run?")
     return config
 
