@@ -99,8 +99,9 @@ ARCHITECTURES = {
     **{f"{what}_{size}": int for what in ("layers", "filters") for size in SIZES},
 }
 CLAIMS = {
-    **dict.fromkeys(("statement", "section", "verdict", "evidence"), str),
+    **dict.fromkeys(("claim", "statement", "section", "verdict", "reason", "evidence", "closest"), str),
     **dict.fromkeys(("difference", "margin"), float | None),
+    **dict.fromkeys(("runs", "samples"), int | None),
 }
 TABLE1 = {"method": str, "conv1": str, **dict.fromkeys(("flops_1e9", "conv_flops_1e9", "paper_flops_1e9"), float)}
 # Columns of metrics.csv, of responses.csv, and of a detector's metrics.csv and classes.csv.
