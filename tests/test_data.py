@@ -124,6 +124,28 @@ def test_shrinking_averages_squares():
     assert small.pixels[3, 1, 2, 5] == round(images.pixels[3, 1, 8:12, 20:24].mean())
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_names_of_classes_are_lines_whatever_system_wrote_them(folder, encoding):
+    names = ("café", "two words", *CLASSES[2:])
+    (folder / "batches.meta.txt").write_bytes("\r\n".join([*names, "", ""]).encode(encoding))
+    assert cifar10.read_classes(folder) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\n\nb\n", r"batches\.meta\.txt, line 2: '' is not the name of a class"),
+        (b"a\n\0\n", r"batches\.meta\.txt, line 2: '\\x00' is not the name of a class"),
+        (b"\n\n", r"batches\.meta\.txt names no classes"),
+        (b"\x81\n", r"batches\.meta\.txt is not text in UTF-8 or Latin-1; save it as UTF-8"),
+    ],
+)
+def test_lines_that_name_no_class_are_named(folder, content, message):
+    (folder / "batches.meta.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        cifar10.describe("x", folder, True)
+
+
 def make_batches(images, **changes):
     options = {"padding": 4, "horizontal_flip": True, "batch_size": 16, "seed": 0, "device": CPU, **changes}
     return TrainingBatches(images, pixel_mean(images), **options)

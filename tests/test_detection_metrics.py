@@ -211,6 +211,14 @@ def test_continuous_boxes_become_vocs(tmp_path):
     assert files[2].read_text() == ""
 
 
+def test_a_class_cannot_lead_out_of_the_folder(tmp_path):
+    ground_truth = pictures([])
+    ground_truth["categories"][1]["name"] = "/../../escaped"
+    with pytest.raises(UserError, match=r"'/\.\./\.\./escaped' cannot be part of a file's name"):
+        write_voc_submission(tmp_path / "a/b", ground_truth, [])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("function", ["voc", "coco", "submission"])
 @pytest.mark.parametrize(
     ("detection", "message"),

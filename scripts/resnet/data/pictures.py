@@ -81,7 +81,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except Image.UnidentifiedImageError:
-        raise UserError(f"{path} is truncated or not a picture ({', '.join(FORMATS)}); replace it") from None
+        raise UserError(f"{path} is truncated or not a picture (known are {', '.join(FORMATS)}); replace it") from None
     except MemoryError:
         raise
     # Damaged files make decoders raise nearly anything.

@@ -1,0 +1,180 @@
+"""Files of pictures: which are read, as what pixels, and which are refused."""
+
+import contextlib
+import os
+import signal
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet.data.pictures import LONGEST, centre_crop, checked_size, picture_size, read_picture
+from resnet.data.workers import in_processes
+from resnet.errors import UserError
+
+
+def photograph(size=(60, 50)):
+    coarse = np.random.RandomState(3).randint(0, 255, (6, 6, 3)).astype(np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def ramp():
+    return np.linspace(0, 255, 60 * 50).reshape(50, 60).astype(np.uint8)
+
+
+def read(path):
+    return np.asarray(read_picture(path)[0], int)
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG", "MPO"])
+def test_six_formats_are_read_whatever_the_file_is_called(tmp_path, form):
+    path = tmp_path / "x.JPEG"
+    if form == "MPO":
+        # What many cameras write: a JPEG with more pictures after it.
+        photograph().save(path, "MPO", save_all=True, append_images=[photograph((30, 20))], quality=95)
+    else:
+        photograph().save(path, form, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
+    assert picture_size(path) == checked_size(path) == (60, 50)
+    assert np.abs(read(path) - np.asarray(photograph(), int)).mean() < (12 if form == "GIF" else 6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 60 50\n%%EndComments\nshowpage\n%%EOF\n",
+        b"P6\n2 2\n255\n" + bytes(12),
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='60' height='50'/>",
+        b"",
+    ],
+)
+def test_other_formats_are_refused_by_their_content_and_start_nothing(tmp_path, monkeypatch, content):
+    started = tmp_path / "started"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    path = tmp_path / "x.JPEG"
+    path.write_bytes(content)
+    for function in (read_picture, checked_size, picture_size):
+        with pytest.raises(
+            UserError, match=r"x\.JPEG is truncated or not a picture \(.*JPEG, PNG, GIF, BMP, TIFF, WEBP"
+        ):
+            function(path)
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_16_bits_look_as_8(tmp_path, form):
+    Image.fromarray(ramp()).save(tmp_path / "8", form)
+    Image.fromarray(ramp().astype(np.uint16) * 257).save(tmp_path / "16", form)
+    assert np.array_equal(read(tmp_path / "16"), read(tmp_path / "8"))
+    assert np.array_equal(centre_crop(tmp_path / "16", 40, 32), centre_crop(tmp_path / "8", 40, 32))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_pixels_without_a_known_range_are_refused(tmp_path, kind):
+    path = tmp_path / "x.tif"
+    Image.fromarray(ramp().astype(kind)).save(path)
+    for function in (read_picture, checked_size):
+        with pytest.raises(UserError, match=r"x\.tif .*its pixels have 32 bits; save it with 8 or 16"):
+            function(path)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "1"])
+def test_transparency_is_dropped_as_torchvision_does(tmp_path, mode):
+    from torchvision.datasets.folder import pil_loader
+
+    path = tmp_path / "x.png"
+    grey = Image.fromarray(ramp())
+    if mode == "P":
+        palette = grey.convert("P")
+        palette.save(path, transparency=bytes(range(256)))
+    elif mode == "1":
+        grey.convert("1").save(path)
+    else:
+        picture = grey.convert(mode)
+        picture.putalpha(Image.fromarray(ramp().T.copy()).resize(grey.size))
+        picture.save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = read(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.array_equal(found, np.asarray(pil_loader(path), int))
+
+
+def test_a_picture_that_is_too_narrow_to_resize_is_refused(tmp_path):
+    Image.new("RGB", (3, 3 * LONGEST)).save(tmp_path / "narrow.png")
+    Image.new("RGB", (3, 3 * LONGEST + 1)).save(tmp_path / "narrower.png")
+    assert checked_size(tmp_path / "narrow.png") == (3, 3 * LONGEST)
+    with pytest.raises(UserError, match=r"narrower\.png .*3x601 pixels are too narrow"):
+        read_picture(tmp_path / "narrower.png", 96)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    photograph().save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 50 // 2 - 1)
+    with pytest.raises(UserError, match=r"x\.png .*exceeds limit"):
+        picture_size(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_what_is_cut_off_is_found_without_all_the_pixels(tmp_path, form):
+    path = tmp_path / "x"
+    photograph().save(path, form)
+    content = path.read_bytes()
+    for part in (0.02, 0.3, 0.7, 0.95):
+        path.write_bytes(content[: int(part * len(content))])
+        with pytest.raises(UserError, match=r"x is truncated or not a picture \(.*\); replace it"):
+            checked_size(path)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path, form):
+    path, random = tmp_path / "x", np.random.RandomState(5)
+    photograph().save(path, form)
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(150):
+        damaged = content.copy()
+        places = random.randint(0, min(len(content), 400), random.randint(1, 8))
+        damaged[places] = random.randint(0, 256, len(places))
+        path.write_bytes(damaged.tobytes())
+        for function in (read_picture, checked_size):
+            # Any other error is one of this test.
+            with warnings.catch_warnings(), contextlib.suppress(UserError):
+                warnings.simplefilter("ignore")
+                function(path)
+
+
+def test_what_cannot_be_read_is_not_said_to_be_damaged(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    for name, message in (
+        ("absent", "absent is missing"),
+        ("loop", "cannot read .*loop: Too many"),
+        (".", "cannot read"),
+    ):
+        with pytest.raises(UserError, match=message) as caught:
+            checked_size(tmp_path / name)
+        assert "replace it" not in str(caught.value)
+
+
+def double(number):
+    return 2 * number
+
+
+def end(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(number):
+    raise UserError(f"{number} is wrong")
+
+
+def test_processes_give_what_one_gives_and_end_when_one_of_them_is_killed():
+    assert list(in_processes(double, range(7), 1)) == list(in_processes(double, range(7), 2)) == list(range(0, 14, 2))
+    with pytest.raises(UserError, match="0 is wrong"):
+        list(in_processes(refuse, range(100), 2))
+    with pytest.raises(UserError, match="a process that reads pictures was killed"):
+        list(in_processes(end, range(100), 2))
+    with pytest.raises(UserError, match="0 workers are too few"):
+        list(in_processes(double, range(7), 0))
