@@ -176,6 +176,17 @@ def test_what_is_wrong_is_named(config, path, value, message):
     assert message in str(error.value)
 
 
+def test_archives_of_another_year_of_coco_are_seen_before_they_are_downloaded(config):
+    config |= {"scale": "short"}
+    load(config, WORKFLOW)
+    config["data"]["coco"]["year"] = 2017
+    with pytest.raises(UserError, match=r"data\.coco\.year is 2017, but .*/train2014\.zip is of 2014"):
+        load(config, WORKFLOW)
+    for archive, name in zip(config["data"]["coco"]["archives"], ("train2017.zip", "v.zip", "2017.zip"), strict=True):
+        archive["url"] = f"http://mirror/{name}"
+    load(config, WORKFLOW)
+
+
 def test_a_missing_key_is_named(config):
     del config["hardware"]["device"]
     with pytest.raises(UserError, match=r"config\.yaml: missing key hardware\.device"):

@@ -471,6 +471,7 @@ def twice(kind):
         (lambda content: content["annotations"][0].pop("area"), r"train2014\.json: annotations\[0\] lacks area"),
         (first("annotations", bbox="1234"), r"annotations\[0\]\.bbox is '1234', not a list"),
         (first("annotations", area=float("inf")), r"annotations\[0\]\.area is inf, not a finite number"),
+        (first("annotations", id=2**63), r"id of an annotation is 9223372036854775808, not a whole number"),
         (first("annotations", id="a"), r"id of an annotation is 'a', not a whole number"),
         (first("images", file_name="/etc/a.jpg"), r"'/etc/a\.jpg' leads out of .*train2014"),
         (first("images", width=0), r"image 9 has 0x\d+ pixels"),

@@ -4,14 +4,20 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT, run_program
+from PIL import Image
 
 from resnet import files, plotting, report, tables
 from resnet.claims import COLUMNS
 from resnet.comparisons import Verdict
+from resnet.data.objects import Scene
+from resnet.detection.plotting import draw_sheet, found_in
 from resnet.errors import UserError
+from resnet.records import CifarResult
 from resnet.tables import read_paper
 
 PAPER = ROOT / "workflow/paper"
@@ -292,6 +298,49 @@ def test_a_broken_metrics_file_is_named(tmp_path):
     )
     assert code == 1
     assert f"{path} has no column top1_error" in output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", r"result\.json: it is \[\], not an object with names; delete it and run Snakemake again"),
+        (
+            '{"model": "resnet-20"}',
+            r"result\.json: it lacks dataset, layers, lowest_test_top1_error, param",
+        ),
+        (None, r"result\.json: test\.top1_error is '9\.1', not a number"),
+    ],
+)
+def test_a_result_that_was_edited_is_named(results, tmp_path, text, message):
+    path = tmp_path / "result.json"
+    path.write_text(text or json.dumps({**results["resnet-20"][0], "test": {"top1_error": "9.1"}}))
+    with pytest.raises(UserError, match=message):
+        tables.read_results([path], CifarResult)
+
+
+def test_an_evaluation_that_was_edited_is_named(tmp_path):
+    path = tmp_path / "10crop.json"
+    kind = tables.measured(yaml.safe_load((PAPER / "table3.yaml").read_text()))
+    path.write_text('{"model": "resnet-50", "top1_error": NaN, "top5_error": 7, "dataset": "x", "source": "y"}')
+    with pytest.raises(UserError, match=r"10crop\.json: top1_error is nan, not a finite number"):
+        tables.read_evaluations([path], kind)
+    path.write_text('{"model": "resnet-50", "top5_error": 7}')
+    with pytest.raises(UserError, match=r"10crop\.json: it lacks dataset, source, top1_error"):
+        tables.read_evaluations([path], kind)
+
+
+def test_names_of_classes_are_drawn_as_they_are(tmp_path):
+    """Neither as formulas nor as names that legends leave out; broken formulas are no errors."""
+    Image.new("RGB", (60, 50)).save(tmp_path / "a.jpg")
+    boxes = np.array([[5.0, 6, 30, 40], [20, 10, 50, 45]])
+    scene = Scene(1, "a.jpg", (60, 50), boxes, np.array([0, 1]), np.zeros(2, bool))
+    names = {1: r"$\frac{", 3: "_<b>"}
+    detections = [{"image_id": 1, "category_id": number, "bbox": [1, 2, 3, 4], "score": 0.5} for number in names]
+    found = {"vgg-16": found_in(detections, [scene], names, "red")}
+    figure = draw_sheet(tmp_path, [scene], tuple(names.values()), found, "")
+    plotting.save(figure, [tmp_path / "a.pdf", tmp_path / "a.png"])
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert texts == [*names.values(), *(f"{name} 0.50" for name in names.values())]
 
 
 def test_fig4_looks_as_the_paper_says(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,21 @@ PARTS = (*RECIPES, "detector")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def check_year(coco: dict[str, Any]) -> None:
+    """Check that the archives of COCO, where they are named as the official ones, are of the year that is to be read.
+
+    Raises:
+        UserError: one is not.
+    """
+    for archive in [] if coco["folder"] else coco["archives"]:
+        found = re.search(r"(?:train|val)(\d{4})\.zip", archive["url"])
+        if found and found[1] != str(coco["year"]):
+            raise UserError(
+                f"config.yaml: data.coco.year is {coco['year']}, but {archive['url']} is of {found[1]}; name the "
+                "archives of that year and their md5"
+            )
+
+
 def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> Config:
     """Check a configuration, read its scale from the ``workflow`` folder and combine the two.
 
@@ -150,6 +166,8 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
             with named(f"{name}, {model}", "(hardware in config.yaml)"):
                 check_shares(parts[name].recipe(model, 0), together, hardware.accumulate)
     detector = load_detector_part(values["detector"], parts["imagenet"], where)
+    if detector.data["coco"] == "coco":
+        check_year(config["data"]["coco"])
     loaded = Config(config["scale"], hardware, processes, config["data"], **parts, detector=detector)
     notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in PARTS})
     return dataclasses.replace(loaded, notes=tuple(notes))

@@ -172,7 +172,8 @@ def _staging(archive: Path, target: Path) -> Iterator[Path]:
     except DAMAGES as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{archive} is truncated or damaged ({reason}); delete it and run Snakemake again to download it anew"
+            f"{archive} is truncated or damaged ({reason}); put a whole one there (what Snakemake has downloaded, it "
+            "downloads again where it is missing)"
         ) from None
     except OSError as error:
         raise UserError(f"cannot unpack {archive} to {target}: {error.strerror or error}") from None

@@ -21,6 +21,8 @@ WHOLE = {"2014": {"train": 82783, "val": 40504}, "2017": {"train": 118287, "val"
 TOLERANCE = 10.0
 
 
+# COCO's libraries keep numbers in 64 bits.
+LARGEST = 2**63
 OFFICIAL = "take the official file, or correct it"
 
 
@@ -123,7 +125,7 @@ def _whole(path: Path, kind: str, entry: dict[str, Any], key: str) -> int:
     """Return a number that some tools write as text, or with a point."""
     try:
         number = int(entry[key])
-        if isinstance(entry[key], str) or number == entry[key]:
+        if (isinstance(entry[key], str) or number == entry[key]) and abs(number) < LARGEST:
             return number
     except (TypeError, ValueError, OverflowError):
         pass

@@ -2,13 +2,13 @@
 
 import dataclasses
 from functools import partial
-from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
 
 from resnet.data.imagenet import Index
 from resnet.data.pictures import centre_crop
+from resnet.data.workers import in_processes
 from resnet.progress import Progress
 
 # Pictures that a worker reads in one go.
@@ -47,16 +47,16 @@ def measure(
         progress: counts pictures.
 
     Raises:
-        UserError: a picture cannot be read; the message names it.
+        UserError: a picture cannot be read, and the message names it; or a process was killed.
     """
     total = [np.zeros((size, size, 3), np.int64), np.zeros((3, 3), np.int64)]
-    with Pool(workers) as pool:
-        for paths, keep in ((training.paths, True), *((index.paths, False) for index in others)):
-            pieces = [paths[start : start + PIECE] for start in range(0, len(paths), PIECE)]
-            for sums, count in pool.imap(partial(sum_up, folder, side, size), pieces):
-                progress.step(count)
-                if keep:
-                    total = [ours + theirs for ours, theirs in zip(total, sums, strict=True)]
+    splits = (training.paths, *(index.paths for index in others))
+    pieces = [paths[start : start + PIECE] for paths in splits for start in range(0, len(paths), PIECE)]
+    averaged = -(-len(training) // PIECE)
+    for number, (sums, count) in enumerate(in_processes(partial(sum_up, folder, side, size), pieces, workers)):
+        progress.step(count)
+        if number < averaged:
+            total = [ours + theirs for ours, theirs in zip(total, sums, strict=True)]
     pixels = len(training) * size * size
     average = total[0].sum((0, 1)) / pixels / 255
     values, vectors = np.linalg.eigh(total[1] / pixels / 255**2 - np.outer(average, average))
