@@ -12,6 +12,7 @@ import torch
 from resnet.checkpoint import save_tensors
 from resnet.data.imagenet import read_description, read_index
 from resnet.data.pixels import Pixels
+from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise
 from resnet.distributed import Processes
 from resnet.errors import run_program
@@ -38,6 +39,7 @@ def main() -> None:
     description = read_description(arguments.data)
     net, _ = load_network(arguments.run_folder, len(description.wnids), processes.device)
     index = read_index(arguments.data, description, "train")
+    description = on_scratch(description, processes, index)
     # Of each colour, as a detector subtracts it.
     mean = torch.from_numpy(read_arrays(arguments.pixels, Pixels).mean).mean((1, 2), keepdim=True).to(processes.device)
     views = CentreViews(

@@ -10,6 +10,7 @@ import re
 import shutil
 import tarfile
 import time
+import types
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,10 @@ from torchvision.transforms import v2
 from resnet import checkpoint
 from resnet.architectures import imagenet_net, initialise
 from resnet.data import ilsvrc_archives, imagenet, pictures
+from resnet.data import scratch as scratch_disk
 from resnet.data.pixels import Pixels
 from resnet.data.views import CentreViews, Normalise, TrainingViews, ten_crops
+from resnet.distributed import Processes
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays
 from resnet.imagenet import imagenet_task
@@ -91,6 +94,70 @@ def task(recipe, dataset):
 
 def copied(ilsvrc, tmp_path):
     return shutil.copytree(ilsvrc.parent / "ILSVRC2012", tmp_path / "ILSVRC2012")
+
+
+# Copies on a machine's own disk
+
+
+@pytest.fixture
+def on_disk(ilsvrc, tmp_path, monkeypatch):
+    """A copy of the data set, and what brings it to a machine's own disk."""
+    monkeypatch.setenv("OWN_DISK", str(tmp_path / "disk"))
+    description = dataclasses.replace(imagenet.read_description(ilsvrc), folder=str(copied(ilsvrc, tmp_path)))
+    splits = [imagenet.read_index(ilsvrc, description, split) for split in ("train", "val")]
+
+    def bring(scratch="$OWN_DISK/scratch"):
+        return scratch_disk.on_scratch(description, Processes(Hardware(device="cpu", scratch=scratch)), *splits)
+
+    return description, bring
+
+
+def test_images_are_copied_once_and_known_by_their_size(on_disk, tmp_path, monkeypatch):
+    description, bring = on_disk
+    there = bring().path
+    assert there.parent == tmp_path / "disk/scratch"
+    files = sorted(path.relative_to(there) for path in there.rglob("*.JPEG"))
+    assert len(files) == 48 + 18, "not the test images, which are not read"
+    assert all((there / file).read_bytes() == (description.path / file).read_bytes() for file in files)
+    (there / files[0]).unlink()
+    (there / files[1]).write_bytes(b"cut short")
+    copies = []
+    copyfile = shutil.copyfile
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: copies.append(source) or copyfile(source, target))
+    assert bring().path == there
+    assert sorted(copies) == [description.path / file for file in files[:2]]
+    shutil.rmtree(description.path)
+    bring()
+    assert len(copies) == 2
+    assert not list(there.rglob(".*"))
+
+
+def test_a_training_reads_the_copies(ilsvrc, tmp_path):
+    recipe = tiny()
+    where_they_are, copied_first = Hardware(device="cpu"), Hardware(device="cpu", scratch=str(tmp_path / "disk"))
+    runs = [Training(recipe, hardware, task(recipe, ilsvrc)) for hardware in (where_they_are, copied_first)]
+    assert runs[1].task.training.pictures.folder.parent == tmp_path / "disk"
+    for one in runs:
+        one.update()
+        one.log_evaluation()
+    assert runs[0].rows == runs[1].rows
+
+
+def test_a_disk_that_cannot_take_the_images_is_one_clear_error(on_disk, tmp_path, monkeypatch):
+    description, bring = on_disk
+    with pytest.raises(UserError, match=r"scratch is \$\{NOWHERE\}/x, but \$\{NOWHERE\} is not set on this machine"):
+        bring("${NOWHERE}/x")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1))
+        with pytest.raises(UserError, match=r"has 0\.0 GB left, but 0\.0 GB are to be copied to it"):
+            bring()
+    changed = next(description.path.glob("train/*/*.JPEG"))
+    changed.write_bytes(changed.read_bytes() + b"more")
+    with pytest.raises(UserError, match=rf"{changed.name} has [0-9]+ bytes, but was described with [0-9]+"):
+        bring()
+    changed.unlink()
+    with pytest.raises(UserError, match=rf"cannot copy images to .*{changed.name}: No such file or directory"):
+        bring()
 
 
 # The layout

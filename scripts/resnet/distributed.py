@@ -26,6 +26,8 @@ class Processes:
         count: how many there are.
         device: where it computes.
         workers: how many processes decode pictures for it.
+        scratch: a folder on the disk of its machine, for copies of pictures; None if they are read where they are.
+        local_rank: its number from 0 among those of its machine.
 
     Raises:
         UserError: cuda is asked for and there is none.
@@ -37,10 +39,10 @@ class Processes:
         on_gpu = hardware.device != "cpu" and torch.cuda.is_available()
         adopt_slurm_step(os.environ)
         self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
+        self.scratch, self.local_rank = hardware.scratch, int(os.environ.get("LOCAL_RANK", "0"))
         self.device = torch.device("cuda" if on_gpu else "cpu")
         if on_gpu and self.count > 1:
-            self.device = torch.device("cuda", local)
+            self.device = torch.device("cuda", self.local_rank)
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         cores = len(os.sched_getaffinity(0)) // beside if on_gpu else 0
         self.workers = cores if hardware.workers is None else hardware.workers

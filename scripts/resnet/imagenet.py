@@ -8,6 +8,7 @@ from resnet.architectures import imagenet_net, initialise
 from resnet.classification import ClassificationTask
 from resnet.data.imagenet import read_description, read_index
 from resnet.data.pixels import Pixels
+from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.distributed import Processes
 from resnet.files import checksum, read_arrays
@@ -29,6 +30,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
     """
     description, statistics = read_description(data), read_arrays(pixels, Pixels)
     training, validation = (read_index(data, description, split) for split in ("train", "val"))
+    description = on_scratch(description, processes, training, validation)
     net = imagenet_net(
         recipe.model,
         len(description.wnids),

@@ -338,6 +338,11 @@ class Hardware:
         minimum=0,
         maximum=MOST_CORES,
     )
+    scratch: str | None = setting(
+        None,
+        "folder on the machine's own disk, to which ImageNet's images are copied first; $VARIABLES are those of the "
+        "machine; none reads them where they are",
+    )
     accumulate: int = setting(1, "parts into which a process splits its batch where memory is short", minimum=1)
 
     def __post_init__(self) -> None:

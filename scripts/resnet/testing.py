@@ -12,6 +12,7 @@ from resnet.architectures import imagenet_net
 from resnet.checkpoint import fill, read_tensors
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
 from resnet.data.pixels import Pixels
+from resnet.data.scratch import on_scratch
 from resnet.data.views import Normalise
 from resnet.distributed import Processes
 from resnet.files import read_arrays, read_yaml, write_arrays, write_json
@@ -68,6 +69,7 @@ def test_run(
     index = read_index(data, description, "val")
     if protocol == "multiscale" and "test" in description.images:
         index = joined(index, read_index(data, description, "test"))
+    description = on_scratch(description, processes, index)
     normalise = Normalise(torch.from_numpy(read_arrays(pixels, Pixels).mean).to(processes.device))
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=processes.device.type == "cuda")
     tester = Tester(
