@@ -413,7 +413,7 @@ def evaluate_imagenet(folder: Path) -> Numbers:
     """The probabilities of each protocol; errors, and the average of an ensemble."""
     data, pixels, numbers = write_ilsvrc(folder), write_pixels(folder / "p.npz", 32), {}
     for model in ("resnet-18-B", "vgg-16"):
-        recipe = {"model": model, **TINY, "stride_in_3x3": False, "test_side": 32, "seed": 0}
+        recipe = {"model": model, **TINY, "stride_in_3x3": False, "test_side": 32, "seed": 0, "precision": "auto"}
         write_run(folder / model, recipe, draw_weights(imagenet_net(model, 4, **TINY)))
         for protocol in ("center", "10crop", "multiscale"):
             run("evaluate_imagenet", "--data", data, "--pixels", pixels, "--run-folder", folder / model,

@@ -20,6 +20,7 @@ def test_every_kind_of_work_has_golden_numbers():
     assert list(json.loads(FILE.read_text())) == list(VERSIONS)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("kind", KINDS)
 def test_numbers_change_with_a_version_only(kind):
     kept = json.loads(FILE.read_text())[kind]

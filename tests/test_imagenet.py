@@ -795,6 +795,9 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     result = json.loads((run / "center.json").read_text())
     assert result["source"] == "torchvision (resnet18-x.pth)"
     assert result["images"] == 18
+    facts = result["provenance"]
+    assert (facts["precision"], facts["processes"], facts["torch"]) == ("float32", 1, torch.__version__)
+    assert facts["versions"].keys() == {"decode", "evaluate_imagenet"}
 
 
 def test_wrong_weights_are_one_clear_error(tmp_path):

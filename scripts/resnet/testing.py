@@ -19,7 +19,10 @@ from resnet.files import read_arrays, read_yaml, write_arrays, write_json
 from resnet.predictions import Predictions
 from resnet.progress import Progress
 from resnet.protocols import Tester
+from resnet.provenance import commit, now, surroundings
 from resnet.settings import Hardware
+from resnet.training import choose_precision
+from resnet.versions import versions
 
 
 def load_network(run: Path, classes: int, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
@@ -71,7 +74,8 @@ def test_run(
         index = joined(index, read_index(data, description, "test"))
     description = on_scratch(description, processes, index)
     normalise = Normalise(torch.from_numpy(read_arrays(pixels, Pixels).mean).to(processes.device))
-    autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=processes.device.type == "cuda")
+    precision = choose_precision(recipe["precision"], processes.device)
+    autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
     tester = Tester(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
     )
@@ -80,7 +84,14 @@ def test_run(
     if processes.is_main:
         found = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
         write_arrays(predictions, found)
-        write_json(output, summary(description, recipe, protocol, sides, found, time.monotonic() - started))
+        facts = {
+            "versions": versions("decode", "evaluate_imagenet"),
+            "commit": commit(),
+            **surroundings(processes.device, hardware.threads, processes.count, precision),
+            "finished": now(),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        write_json(output, {**summary(description, recipe, protocol, sides, found), "provenance": facts})
     processes.wait()
     processes.leave()
 
@@ -132,7 +143,6 @@ def summary(
     protocol: str,
     sides: list[int],
     found: Predictions,
-    seconds: float,
 ) -> dict[str, Any]:
     """Return what ``evaluation/<protocol>.json`` says."""
     return {
@@ -144,5 +154,4 @@ def summary(
         "images": int((found.labels >= 0).sum()),
         "source": recipe.get("source", "reproduced"),
         **found.errors(),
-        "seconds": round(seconds, 1),
     }

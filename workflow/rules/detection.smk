@@ -74,7 +74,8 @@ rule detect_objects:
         config=f"{DETECTOR_RUN}/config.yaml",
         weights=f"{DETECTOR_RUN}/weights.pt",
     output:
-        f"{DETECTOR_RUN}/evaluation/detections.json",
+        detections=f"{DETECTOR_RUN}/evaluation/detections.json",
+        environment=f"{DETECTOR_RUN}/evaluation/environment.json",
     log:
         f"logs/detect_objects/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
     benchmark:
@@ -90,7 +91,7 @@ rule detect_objects:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("decode", "detect_objects"),
     shell:
-        "python scripts/detect_objects.py --data {input.data:q} --run-folder {params.run:q} --output {output:q} "
+        "python scripts/detect_objects.py --data {input.data:q} --run-folder {params.run:q} --output {output.detections:q} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
@@ -98,7 +99,7 @@ rule evaluate_detections:
     input:
         data=lambda wildcards: detection_data(wildcards.experiment),
         result=f"{DETECTOR_RUN}/result.json",
-        detections=rules.detect_objects.output,
+        detections=rules.detect_objects.output.detections,
     output:
         result=f"{DETECTOR_RUN}/evaluation/average_precision.json",
         classes=f"{DETECTOR_RUN}/evaluation/classes.csv",
@@ -121,7 +122,7 @@ rule write_submission:
         program="scripts/write_submission.py",
         library=library("scripts/write_submission.py"),
         data=lambda wildcards: detection_data(wildcards.experiment),
-        detections=rules.detect_objects.output,
+        detections=rules.detect_objects.output.detections,
     output:
         f"{DETECTOR_RUN}/server/comp4_det_test.tar.gz",
     log:

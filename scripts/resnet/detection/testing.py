@@ -15,10 +15,12 @@ from resnet.detection.engines import build_engine
 from resnet.detection.initial import build_classifier, read_config
 from resnet.detection.inputs import TestScenes
 from resnet.distributed import Processes
-from resnet.files import write_text
+from resnet.files import write_json, write_text
 from resnet.progress import Progress
+from resnet.provenance import commit, now, surroundings
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
 from resnet.training import choose_precision
+from resnet.versions import versions
 
 
 @torch.inference_mode()
@@ -93,6 +95,8 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
 def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> None:
     """Detect objects in the whole test set of a run's experiment and write them as COCO's results.
 
+    Beside them, ``environment.json`` says with what they were found.
+
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
@@ -110,7 +114,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
         device=processes.device,
         workers=processes.workers,
     )
-    bf16 = choose_precision(recipe.precision, processes.device) == "bf16"
+    precision = choose_precision(recipe.precision, processes.device)
     progress = Progress(
         len(own),
         title=f"{recipe.model} {recipe.experiment}",
@@ -118,11 +122,18 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
         speed_unit="pictures",
         silent=not processes.is_main,
     )
-    autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=bf16)
+    autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
     parts = processes.gather_objects(detect(net, own, description.ids, autocast, progress.step))
     progress.close()
     if processes.is_main:
         write_detections(output, in_order(parts))
+        facts = {
+            "versions": versions("decode", "detect_objects"),
+            "commit": commit(),
+            **surroundings(processes.device, hardware.threads, processes.count, precision),
+            "finished": now(),
+        }
+        write_json(output.with_name("environment.json"), facts)
     processes.wait()
     processes.leave()
 
