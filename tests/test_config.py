@@ -69,7 +69,11 @@ def test_the_configuration_accepts_what_the_program_accepts_and_nothing_else(set
             continue
         item = rule.get("items", rule)
         some = 0
+        free_text = "string" in item["type"] and "enum" not in item
         for value in VALUES:
+            if free_text and not isinstance(value, str | None):
+                # A command line cannot tell the text 2 from the number.
+                continue
             configured = read(value, item)
             text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             fits, given = accepted(reader(item), text)

@@ -120,7 +120,7 @@ def read(value: Any, rule: Rule, root: Rule | None = None) -> Any:
 def _read_text(text: str, rule: Rule, kinds: list[str]) -> Any:
     word = text.strip().lower()
     if "string" in kinds:
-        if "null" in kinds and word in ("", "~", "null"):
+        if "null" in kinds and word in ("", "~", "null", "none"):
             return None
         return os.path.expanduser(text) if rule.get("format") == "path" else text  # noqa: PTH111, it stays a text
     if "null" in kinds and word in ("", "~", "null", "none"):
