@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from resnet import checkpoint
 from resnet.classification import ClassificationTask
 from resnet.data.views import load
-from resnet.distributed import requeue_slurm_job
+from resnet.distributed import adopt_slurm_step, requeue_slurm_job, tasks_of_nodes
 from resnet.errors import StoppedError, UserError
 from resnet.evaluation import Totals, evaluate
 from resnet.provenance import commit
@@ -247,6 +247,28 @@ def test_slurms_warning_saves_and_queues_the_job_again(finished, dataset, tmp_pa
     assert (tmp_path / "calls").read_text() == "requeue 77\n"
     train(folder, long_recipe(), Hardware(device="cpu"), task(long_recipe(), dataset))
     same_run(finished, folder)
+
+
+def test_a_step_of_srun_is_told_in_torchruns_words(tmp_path, monkeypatch):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text("#!/bin/sh\necho node7\necho node8\necho node9\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    step = {
+        "SLURM_STEP_NUM_TASKS": "20", "SLURM_STEP_TASKS_PER_NODE": "8(x2),4", "SLURM_STEP_NODELIST": "node[7-9]",
+        "SLURM_PROCID": "17", "SLURM_NODEID": "2", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "41234",
+    }  # fmt: skip
+    told = dict(step)
+    adopt_slurm_step(told)
+    assert {key: told[key] for key in told.keys() - step.keys()} == {
+        "WORLD_SIZE": "20", "RANK": "17", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "node7",
+        "MASTER_PORT": "21234",
+    }  # fmt: skip
+    assert tasks_of_nodes({"SLURM_STEP_TASKS_PER_NODE": "8(x2),4"}) == [8, 8, 4]
+    for alone in ({**step, "SLURM_STEP_NUM_TASKS": "1"}, {**step, "RANK": "3"}):
+        told = dict(alone)
+        adopt_slurm_step(told)
+        assert told == alone
 
 
 def test_a_job_that_cannot_be_queued_again_says_why(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The processes that train one network together, started by torchrun or srun; a single one needs neither."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
@@ -144,12 +145,19 @@ def adopt_slurm_step(environment: dict[str, str]) -> None:
         "WORLD_SIZE": tasks,
         "RANK": environment["SLURM_PROCID"],
         "LOCAL_RANK": environment["SLURM_LOCALID"],
+        "LOCAL_WORLD_SIZE": str(tasks_of_nodes(environment)[int(environment["SLURM_NODEID"])]),
         "MASTER_PORT": environment.get("MASTER_PORT", str(20000 + int(environment["SLURM_JOB_ID"]) % 20000)),
     }
     if "MASTER_ADDR" not in environment:
         nodes = environment["SLURM_STEP_NODELIST"]
         hosts = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
         environment["MASTER_ADDR"] = hosts.stdout.split()[0]
+
+
+def tasks_of_nodes(environment: Mapping[str, str]) -> list[int]:
+    """Return how many tasks of a Slurm step each of its nodes has; Slurm writes 8(x2),4 for 8, 8 and 4."""
+    groups = re.findall(r"(\d+)(?:\(x(\d+)\))?", environment["SLURM_STEP_TASKS_PER_NODE"])
+    return [int(tasks) for tasks, nodes in groups for _ in range(int(nodes or 1))]
 
 
 def requeue_slurm_job(environment: Mapping[str, str]) -> str | None:
