@@ -7,12 +7,13 @@
 PYTHON ?= python3
 CORES ?= all
 TARGET ?=
-BIN := $(CURDIR)/.venv/bin
 READY := .venv/.requirements.txt
 # Not on PyPI. A folder with its source does, too: make detectron2 DETECTRON2=../detectron2
 DETECTRON2 ?= git+https://github.com/facebookresearch/detectron2@02b5c4e295e990042a714712c21dc79b731e8833
 # So that rules find this environment's programs.
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Recipes read these from the environment, as their paths may hold spaces and quotes.
+export PYTHON DETECTRON2
 
 .PHONY: all test quick detectron2 clean
 .DEFAULT_GOAL := all
@@ -31,15 +32,15 @@ quick: $(READY)
 
 # It is compiled against the torch that is installed, so without isolation; its setup needs pkg_resources.
 detectron2: $(READY)
-	$(BIN)/pip install --disable-pip-version-check 'setuptools<82' wheel ninja
-	$(BIN)/pip install --disable-pip-version-check --no-build-isolation $(DETECTRON2)
-	$(BIN)/python -c 'import detectron2; print("detectron2", detectron2.__version__, "is installed; use it with detector: {engine: detectron2}")'
+	.venv/bin/pip install --disable-pip-version-check 'setuptools<82' wheel ninja
+	.venv/bin/pip install --disable-pip-version-check --no-build-isolation "$$DETECTRON2"
+	.venv/bin/python -c 'import detectron2; print("detectron2", detectron2.__version__, "is installed; use it with detector: {engine: detectron2}")'
 
 # Made again when the pins change; a failed install leaves no mark, so the next call repeats it.
 $(READY): requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; use make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check -r requirements.txt
+	"$$PYTHON" -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; use make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	"$$PYTHON" -m venv .venv
+	.venv/bin/pip install --disable-pip-version-check -r requirements.txt
 	cp requirements.txt $(READY)
 
 clean:

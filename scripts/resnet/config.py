@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The settings of one half of the paper, checked.
+    """The settings of one section of the paper, checked.
 
     Attributes:
         dataset: name of its data set.
@@ -206,7 +206,7 @@ def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def load_part(name: str, values: dict[str, Any], where: str) -> Part:
-    """Return the settings of one half of the paper.
+    """Return the settings of one section of the paper.
 
     Raises:
         UserError: a recipe is out of range; the message names the model and the key.
