@@ -15,7 +15,7 @@ rule train_cifar10:
     benchmark:
         f"{RUN}/benchmarks/train_cifar10.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: CONFIG.hardware.threads
     resources:
         mem_mb=8000,
@@ -43,7 +43,7 @@ rule measure_responses:
     benchmark:
         f"{RUN}/benchmarks/measure_responses.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: CONFIG.hardware.threads
     resources:
         mem_mb=4000,
@@ -77,7 +77,7 @@ rule train_imagenet:
     benchmark:
         f"{IMAGENET_RUN}/benchmarks/train_imagenet.tsv".replace("{run}", "seed{seed}")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: cores(CONFIG.processes)
     resources:
         mem_mb=16000 * CONFIG.processes,
@@ -107,7 +107,7 @@ rule import_weights:
         f"logs/benchmarks/import_weights-{CONFIG.scale}-{{net}}.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         run=lambda wildcards, output: Path(output.config).parent,
         weights=torchvision_file,
@@ -136,7 +136,7 @@ rule evaluate_imagenet:
     benchmark:
         f"{IMAGENET_RUN}/benchmarks/evaluate_imagenet-{{protocol}}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: cores()
     resources:
         mem_mb=8000,
@@ -164,7 +164,7 @@ rule evaluate_ensemble:
         f"logs/benchmarks/evaluate_ensemble-{CONFIG.scale}.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         submission=lambda wildcards, output: Path(output[0]).with_name("test_submission.txt"),
         versions=versions("evaluate_imagenet"),

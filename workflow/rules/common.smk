@@ -1,5 +1,8 @@
 # Where the files of a run lie, and which runs an artefact shows.
 
+# Snakemake formats this path, in which a folder's name may have braces.
+ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml").replace("{", "{{").replace("}", "}}")
+
 RUN = f"results/runs/{CONFIG.scale}/{CONFIG.cifar10.dataset}/{{model}}/seed{{seed}}"
 # {run} is seed<k> of a trained network, or torchvision for published weights.
 IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{net}}/{{run}}"

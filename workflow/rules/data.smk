@@ -10,7 +10,7 @@ rule prepare_digits:
         "logs/benchmarks/prepare_digits.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         versions=versions("prepare_cifar10"),
     shell:
@@ -28,7 +28,7 @@ rule download_archive:
         archive=any_of(ARCHIVES),
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         url=lambda wildcards: ARCHIVES[wildcards.archive]["url"],
         md5=lambda wildcards: ARCHIVES[wildcards.archive]["md5"],
@@ -49,7 +49,7 @@ rule prepare_cifar10:
         "logs/benchmarks/prepare_cifar10.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         source=source("cifar10", "--archive"),
         versions=versions("prepare_cifar10"),
@@ -66,7 +66,7 @@ rule prepare_handwriting:
         "logs/benchmarks/prepare_handwriting.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         versions=versions("prepare_imagenet"),
     shell:
@@ -81,7 +81,7 @@ rule prepare_imagenet:
     benchmark:
         "logs/benchmarks/prepare_imagenet.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     resources:
         runtime="12h",
     params:
@@ -107,7 +107,7 @@ rule measure_pixels:
         side=r"\d+",
         size=r"\d+",
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 2 if CONFIG.scale == "demo" else 16
     resources:
         runtime="12h",
@@ -127,7 +127,7 @@ rule download_weights:
         "logs/benchmarks/download_weights-{net}.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     shell:
         "python scripts/download_weights.py --model {wildcards.net:q} --output {output:q} > {log:q} 2>&1"
 
@@ -142,7 +142,7 @@ rule prepare_scenes:
         "logs/benchmarks/prepare_scenes.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         versions=versions("prepare_detection"),
     shell:
@@ -159,7 +159,7 @@ rule prepare_voc:
     benchmark:
         "logs/benchmarks/prepare_voc.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 16
     resources:
         runtime="2h",
@@ -182,7 +182,7 @@ rule prepare_coco:
     benchmark:
         "logs/benchmarks/prepare_coco.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 16
     resources:
         mem_mb=8000,

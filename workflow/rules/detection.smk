@@ -14,7 +14,7 @@ rule measure_statistics:
     benchmark:
         f"{IMAGENET_RUN}/benchmarks/measure_statistics.tsv".replace("{run}", "seed{seed}")
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: cores()
     resources:
         mem_mb=8000,
@@ -46,7 +46,7 @@ rule train_detector:
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: lambda wildcards: cores(detector_processes(wildcards))
     resources:
         mem_mb=lambda wildcards: 16000 * detector_processes(wildcards),
@@ -81,7 +81,7 @@ rule detect_objects:
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/detect_objects.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: cores()
     resources:
         mem_mb=8000,
@@ -109,7 +109,7 @@ rule evaluate_detections:
         f"{DETECTOR_RUN}/benchmarks/evaluate_detections.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         versions=versions("evaluate_detections"),
     shell:
@@ -131,7 +131,7 @@ rule write_submission:
         f"{DETECTOR_RUN}/benchmarks/write_submission.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     shell:
         "python {input.program:q} --data {input.data:q} --experiment {wildcards.experiment:q} "
         "--detections {input.detections:q} --output {output:q} > {log:q} 2>&1"

@@ -24,7 +24,7 @@ rule plot_errors:
         figure="fig1|fig4|fig6",
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         note=FIGURE_NOTE,
         # The paper's end values are marked where they can be compared.
@@ -54,7 +54,7 @@ rule plot_responses:
         "logs/benchmarks/plot_responses.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         note=FIGURE_NOTE,
     shell:
@@ -81,7 +81,7 @@ rule plot_detection_curves:
         "logs/benchmarks/plot_detection_curves.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         note=FIGURE_NOTE,
     shell:
@@ -109,7 +109,7 @@ rule plot_detections:
         "logs/benchmarks/plot_detections-{experiment}.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         note=FIGURE_NOTE,
     shell:

@@ -34,7 +34,7 @@ rule render_report:
         "logs/benchmarks/render_report.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         scale=CONFIG.scale,
     shell:

@@ -21,7 +21,7 @@ rule tabulate_table6:
         "logs/benchmarks/tabulate_table6.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         scale=CONFIG.scale,
     shell:
@@ -48,7 +48,7 @@ rule tabulate_cifar_architectures:
         "logs/benchmarks/tabulate_cifar_architectures.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         models=list(CONFIG.cifar10.seeds),
         shortcut=CONFIG.cifar10.recipe("resnet-20", 0).shortcut,
@@ -76,7 +76,7 @@ rule tabulate_table1:
         "logs/benchmarks/tabulate_table1.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     shell:
         "python {input.program:q} --paper {input.paper:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
@@ -103,7 +103,7 @@ rule tabulate_measures:
         table="|".join(ERROR_TABLES),
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         scale=CONFIG.scale,
         weights=WEIGHTS,
@@ -148,7 +148,7 @@ rule tabulate_classes:
         "logs/benchmarks/tabulate_classes.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         scale=CONFIG.scale,
     shell:
@@ -205,7 +205,7 @@ rule check_claims:
         "logs/benchmarks/check_claims.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         scale=CONFIG.scale,
     shell:
