@@ -156,7 +156,9 @@ class Facts:
         theirs = self.paper.recipes[section](*run)
         ours = config["recipe"]
         pairs |= {key: (ours[key], theirs[key]) for key in theirs if key in ours and key not in SILENT}
-        return [f"{key} {_text(a)} (paper: {_text(b)})" for key, (a, b) in pairs.items() if _text(a) != _text(b)]
+        return [
+            f"{key} {_text(a)} (paper: {_text(b)})" for key, (a, b) in pairs.items() if a != b and _text(a) != _text(b)
+        ]
 
     def deviation(self, dataset: str, percent: float) -> float:
         """Return the standard deviation between runs that is expected of an error or an average precision.
