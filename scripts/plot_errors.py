@@ -12,7 +12,7 @@ def main() -> None:
     """Read the runs and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drawing", type=Path, required=True, help="how the paper draws it: workflow/paper/fig*.yaml")
-    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics.csv of each model's run")
+    parser.add_argument("--metrics", type=Path, nargs="*", default=[], help="metrics.csv of each model's run")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     parser.add_argument(

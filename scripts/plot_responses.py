@@ -12,7 +12,7 @@ def main() -> None:
     """Read the measurements and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drawing", type=Path, required=True, help="how the paper draws it: workflow/paper/fig7.yaml")
-    parser.add_argument("--responses", type=Path, nargs="+", required=True, help="responses.csv of each model's run")
+    parser.add_argument("--responses", type=Path, nargs="*", default=[], help="responses.csv of each model's run")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     arguments = parser.parse_args()

@@ -15,8 +15,8 @@ RUN = {"experiment": str, "test_set": str, "model": str, "engine": str, "seed": 
 def main() -> None:
     """Read the classes of each run and write them one after another."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--classes", type=Path, nargs="+", required=True, help="evaluation/classes.csv of each run")
-    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="average_precision.json, same order")
+    parser.add_argument("--classes", type=Path, nargs="*", default=[], help="evaluation/classes.csv of each run")
+    parser.add_argument("--evaluations", type=Path, nargs="*", default=[], help="average_precision.json, same order")
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()

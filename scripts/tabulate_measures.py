@@ -22,7 +22,7 @@ def main() -> None:
     """Read the evaluations and write CSV and Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paper", type=Path, required=True, help="the published table: workflow/paper/table<n>.yaml")
-    parser.add_argument("--evaluations", type=Path, nargs="+", required=True, help="evaluation/*.json of runs")
+    parser.add_argument("--evaluations", type=Path, nargs="*", default=[], help="evaluation/*.json of runs")
     parser.add_argument("--weights", default="trained", help="trained, or whose weights were tested (default: trained)")
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--csv", type=Path, required=True, help="CSV to write")

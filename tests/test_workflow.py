@@ -464,6 +464,55 @@ def test_a_typo_is_one_error_that_names_the_key(project):
     assert "Traceback" not in output
 
 
+def test_a_key_that_is_given_twice_is_an_error_in_every_configuration_file(project):
+    (project / "mine.yaml").write_text("cifar10: {recipe: {lr: 0.5}}\ncifar10: {}\n")
+    code, output = snakemake(project, "-n", "--configfile", "mine.yaml")
+    assert code != 0
+    assert f"{project}/mine.yaml: key cifar10 is there twice (lines 1 and 2); put both into one" in output
+    with (project / "config.yaml").open("a") as file:
+        file.write("detector: {engine: detectron2}\n")
+    code, output = snakemake(project, "-n")
+    assert code != 0
+    assert re.search(r"config.yaml: key detector is there twice \(lines \d+ and \d+\)", output)
+
+
+def test_every_key_can_be_given_on_the_command_line(project):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["data"]["cifar10"]["folder"] = "/nowhere"
+    (project / "config.yaml").write_text(yaml.safe_dump(config))
+    values = [
+        "data={cifar10: {folder: null}, coco: {year: 2017}}",
+        "hardware={compile: true}",
+        "cifar10={recipe: {lr: 1e-3}}",
+    ]
+    target = "results/runs/short/cifar10/resnet-20/seed0/weights.pt"
+    code, output = snakemake(project, "-n", "-p", "--config", "scale=short", *values, "--", target)
+    assert code == 0, output
+    assert executed(output, "download_archive") == 1
+    assert "--lr 0.001 " in output
+    assert "--compile true " in output
+
+
+def test_networks_without_seeds_are_left_out_of_everything(project):
+    changes = {
+        "cifar10": {"seeds": {"resnet-1202": []}},
+        "imagenet": {"seeds": {"resnet-101": []}},
+        "detector": {"seeds": {"vgg-16": []}},
+        "data": {"coco": {"folder": "/coco"}},
+    }
+    code, output = snakemake(project, "-n", *configure(project, changes))
+    assert code == 0, output
+    assert "config.yaml: there are no detectors with resnet-101, left out in imagenet.seeds" in output
+    assert "config.yaml: data.coco.folder has no effect: detector.data.coco is scenes-coco" in output
+    assert "/resnet-1202/" not in output
+    assert "/resnet-101/" not in output
+    assert (executed(output, "train_cifar10"), executed(output, "train_imagenet")) == (11, 10)
+    for rule in ("train_detector", "prepare_scenes", "plot_detections", "measure_statistics"):
+        assert executed(output, rule) == 0, rule
+    assert executed(output, "tabulate_detections") == 2
+    assert executed(output, "render_report") == 1
+
+
 def test_an_unknown_model_has_no_rule(project):
     code, output = snakemake(project, "-n", "--", "results/runs/demo/digits/resnet-21/seed0/weights.pt")
     assert code != 0

@@ -38,11 +38,13 @@ class Part:
 
     Attributes:
         dataset: name of its data set.
-        seeds: the seeds of every model that is run.
+        models: every model that the configuration names.
+        seeds: the seeds of those that are run.
         settings: what else the scale says of it.
     """
 
     dataset: str
+    models: list[str]
     seeds: dict[str, list[int]]
     settings: dict[str, Any]
     _kind: type[Recipe]
@@ -64,13 +66,15 @@ class DetectorPart:
         weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
         data: the data set that stands for voc and for coco.
         statistics: on how many training pictures of which side batch normalisation is measured.
-        seeds: the seeds of every model.
+        models: every model that the configuration names.
+        seeds: the seeds of those that are run.
     """
 
     engine: str
     weights: str
     data: dict[str, str]
     statistics: dict[str, int | None]
+    models: list[str]
     seeds: dict[str, list[int]]
     _recipe: dict[str, Any]
     _exceptions: dict[str, dict[str, Any]]
@@ -188,7 +192,7 @@ def schemas(folder: Path) -> tuple[Rule, Rule]:
 
 
 def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
-    """Take networks without seeds out of the parts, with what cannot be without them; say what that is."""
+    """Take out what cannot be without networks that have no seeds on ImageNet; say what that is."""
     notes = []
     without = {model for model, seeds in values["imagenet"]["seeds"].items() if not seeds}
     members = values["imagenet"]["ensemble"]
@@ -200,9 +204,12 @@ def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
         for model in sorted(without & {model for model, seeds in detectors.items() if seeds}):
             notes.append(f"there are no detectors with {model}, left out in imagenet.seeds")
             detectors[model] = []
-    for part in values.values():
-        part["seeds"] = {model: seeds for model, seeds in part["seeds"].items() if seeds}
     return notes
+
+
+def those_run(seeds: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Return the seeds of the models that have any."""
+    return {model: numbers for model, numbers in seeds.items() if numbers}
 
 
 def load_part(name: str, values: dict[str, Any], where: str) -> Part:
@@ -212,9 +219,10 @@ def load_part(name: str, values: dict[str, Any], where: str) -> Part:
         UserError: a recipe is out of range; the message names the model and the key.
     """
     values = dict(values)
-    dataset, seeds, recipe, exceptions = (values.pop(key) for key in ("dataset", "seeds", "recipe", "exceptions"))
-    part = Part(dataset, seeds, values, RECIPES[name], recipe, exceptions)
-    for model in [*seeds, *exceptions]:
+    recipe, exceptions = values.pop("recipe"), values.pop("exceptions")
+    dataset, seeds = values.pop("dataset"), values.pop("seeds")
+    part = Part(dataset, list(seeds), those_run(seeds), values, RECIPES[name], recipe, exceptions)
+    for model in [*part.models, *exceptions]:
         with named(f"{name}, {model}", where):
             part.recipe(model, 0)
     return part
@@ -241,13 +249,14 @@ def load_detector_part(values: dict[str, Any], imagenet: Part, where: str) -> De
         UserError: a recipe is out of range, or a detector's classifier is not trained; the message names the key.
     """
     values = dict(values)
-    recipe, exceptions = values.pop("recipe"), values.pop("exceptions")
-    part = DetectorPart(**values, _recipe=recipe, _exceptions=exceptions)
+    recipe, exceptions, seeds = (values.pop(key) for key in ("recipe", "exceptions", "seeds"))
+    lists = {"models": list(seeds), "seeds": those_run(seeds)}
+    part = DetectorPart(**values, **lists, _recipe=recipe, _exceptions=exceptions)
     groups = {*EXPERIMENTS, *(experiment.data for experiment in EXPERIMENTS.values())}
     for model in part.seeds:
         if part.weights == "trained" and model not in imagenet.seeds:
             raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
-    for model in [*part.seeds, *(key for key in exceptions if key not in groups)]:
+    for model in [*part.models, *(key for key in exceptions if key not in groups)]:
         with named(f"detector, {model}", f"(data sets and experiments: {', '.join(sorted(groups))}) {where}"):
             parse_imagenet_model(model)
         for experiment in EXPERIMENTS:

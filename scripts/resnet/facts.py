@@ -76,8 +76,8 @@ class Paper:
     @classmethod
     def read(cls, scale: dict[str, Any], file: Path, images: dict[str, int]) -> "Paper":
         """Return what ``workflow/scales/paper.yaml`` says."""
-        cifar10, imagenet = (load_part(name, scale[name], file) for name in SETS)
-        detector = load_detector_part(scale["detector"], imagenet, file)
+        cifar10, imagenet = (load_part(name, scale[name], str(file)) for name in SETS)
+        detector = load_detector_part(scale["detector"], imagenet, str(file))
         parts = {"cifar10": cifar10, "imagenet": imagenet, "detector": detector}
         return cls(
             {name: functools.cache(functools.partial(_settings, part.recipe)) for name, part in parts.items()},

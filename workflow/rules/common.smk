@@ -76,7 +76,7 @@ def evaluations(table):
     name = f"evaluation/{protocol}.json"
     if WEIGHTS == "trained" or table == "table2":
         return imagenet_runs(name, nets)
-    published = [net for net in nets if net in PUBLISHED_BY_TORCHVISION]
+    published = [net for net in nets if net in PUBLISHED_BY_TORCHVISION and net in CONFIG.imagenet.seeds]
     return [f"{IMAGENET_RUN}/{name}".format(net=net, run=WEIGHTS) for net in published]
 
 
@@ -95,6 +95,23 @@ def ensemble_predictions():
     return [name.format(net=member["model"], run=f"seed{member['seed']}") for member in members]
 
 
+def ensemble_evaluation():
+    """Return the ensemble's evaluation; nothing where none of its members is run."""
+    return [f"{ENSEMBLE}/multiscale.json"] if CONFIG.imagenet.settings["ensemble"] else []
+
+
+def figures(form):
+    """Return the figures of classifiers that show a run."""
+    shown = [figure for figure, models in FIGURE_MODELS.items() if first_runs("metrics.csv", models)]
+    return [f"results/{figure}.{form}" for figure in shown]
+
+
+def detection_figures(form):
+    """Return the figures of detectors, where there are any."""
+    names = ["detection_curves", *(f"detections-{experiment}" for experiment in MEASURED)]
+    return [f"results/{name}.{form}" for name in names] if CONFIG.detector.seeds else []
+
+
 def detectors(name, experiments=tuple(MEASURED)):
     """Return the file ``name`` of every run of the detectors in some experiments."""
     return [
@@ -110,7 +127,7 @@ def submissions():
     folder = CONFIG.data["voc"]["folder"]
     real = CONFIG.detector.data["voc"] == "voc"
     listed = folder and (Path(folder) / "VOC2012/ImageSets/Main/test.txt").exists()
-    if real and not (listed or CONFIG.data["voc"]["test2012"]):
+    if real and not (listed if folder else CONFIG.data["voc"]["test2012"]):
         return []
     return detectors("server/comp4_det_test.tar.gz", ["voc12-server"])
 

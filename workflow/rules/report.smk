@@ -11,15 +11,12 @@ rule render_report:
         table6=rules.tabulate_table6.output.csv,
         architectures=rules.tabulate_cifar_architectures.output.csv,
         claims=rules.check_claims.output,
-        figures=expand("results/{figure}.png", figure=FIGURE_MODELS),
-        drawings=expand("workflow/paper/{figure}.yaml", figure=FIGURE_MODELS),
+        figures=figures("png"),
+        drawings=[f"workflow/paper/{Path(figure).stem}.yaml" for figure in figures("png")],
         results=all_runs("result.json") + imagenet_runs("result.json"),
         detection_tables=expand("results/{table}.csv", table=DETECTION_TABLES),
         detection_published=expand("workflow/paper/{table}.yaml", table=DETECTION_TABLES),
-        detection_figures=[
-            "results/detection_curves.png",
-            *expand("results/detections-{experiment}.png", experiment=MEASURED),
-        ],
+        detection_figures=detection_figures("png"),
         detectors=detectors("result.json"),
     output:
         report(

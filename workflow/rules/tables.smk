@@ -50,7 +50,7 @@ rule tabulate_cifar_architectures:
     conda:
         ENVIRONMENT
     params:
-        models=list(CONFIG.cifar10.seeds),
+        models=CONFIG.cifar10.models,
         shortcut=CONFIG.cifar10.recipe("resnet-20", 0).shortcut,
     shell:
         "python {input.program:q} --paper {input.paper:q} --models {params.models:q} --shortcut {params.shortcut:q} "
@@ -161,7 +161,7 @@ use rule tabulate_measures as tabulate_table5 with:
         program="scripts/tabulate_measures.py",
         library=library("scripts/tabulate_measures.py"),
         paper="workflow/paper/table5.yaml",
-        evaluations=rules.evaluate_ensemble.output,
+        evaluations=ensemble_evaluation(),
     output:
         csv=report(
             "results/table5.csv",
@@ -187,7 +187,7 @@ rule check_claims:
         responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
         architectures=rules.tabulate_cifar_architectures.output.csv,
         imagenet=imagenet_runs("result.json"),
-        evaluations=trained_evaluations() + rules.evaluate_ensemble.output,
+        evaluations=trained_evaluations() + ensemble_evaluation(),
         metrics=first_runs("metrics.csv", FIGURE_MODELS["fig4"]),
         table1=rules.tabulate_table1.output.csv,
         detections=detectors("evaluation/average_precision.json"),
