@@ -15,8 +15,9 @@ COUNTED = {"n": int, "parameters": int, "shortcuts": int}
 FLOPS = dict.fromkeys(("flops_1e9", "conv_flops_1e9", "paper_flops_1e9"), float)
 CURVE = {"iteration": int, "split": str, "lr": float, "top1_error": float}
 # And in the files of a test.
-ERRORS = {"top1_error": float, "top5_error": float, "source": str, "images": int}
-DETECTIONS = {"experiment": str, "map50": float, "source": str, "images": int}
+SET = {"dataset": str, "source": str, "images": int}
+ERRORS = SET | {"top1_error": float, "top5_error": float}
+DETECTIONS = SET | {"experiment": str, "map50": float, "objects": int}
 
 
 def main() -> None:

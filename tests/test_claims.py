@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import random
 import statistics
 
@@ -635,25 +636,68 @@ def test_a_run_that_does_not_say_what_it_was_tested_on_tests_nothing(facts):
     assert (row["verdict"], row["reason"]) == ("not tested", reason)
 
 
-def test_the_program_judges_what_there_is(tmp_path):
-    """Without any run, and with the runs of one section."""
+def run_check_claims(output, *files):
     common = ("--claims", PAPER / "claims.yaml", "--paper", SCALES / "paper.yaml", "--scale", "paper")
-    code, output = run_program("check_claims", *common, "--output", tmp_path / "none.csv", "--results", "--imagenet")
-    assert code == 0, output
-    table = pd.read_csv(tmp_path / "none.csv")
+    code, text = run_program("check_claims", *common, "--output", output, *files)
+    assert code == 0, text
+    return pd.read_csv(output)
+
+
+def test_the_program_tests_nothing_on_nothing(tmp_path):
+    table = run_check_claims(tmp_path / "none.csv", "--results", "--imagenet")
     assert tuple(table) == COLUMNS
     assert set(table.verdict) == {"not tested"}
     assert table.reason.notna().all()
-    results = []
-    for model in ("plain-20", "plain-56"):
-        folder = tmp_path / model / "seed0"
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(config("cifar10", model)))
-        (folder / "result.json").write_text(pd.Series(result(model, *CIFAR[model])).to_json())
-        results.append(folder / "result.json")
-    code, output = run_program("check_claims", *common, "--output", tmp_path / "two.csv", "--results", *results)
-    assert code == 0, output
-    table = pd.read_csv(tmp_path / "two.csv").set_index("claim")
-    assert table.verdict["degradation"] == "holds"
-    assert table.difference["degradation"] > table.margin["degradation"] > 0
-    assert (table.verdict.drop("degradation") == "not tested").all()
+
+
+def test_the_program_judges_what_the_files_say(facts, tmp_path):
+    table = run_check_claims(tmp_path / "all.csv", *written(facts, tmp_path)).set_index("claim")
+    in_memory = pd.DataFrame(rows_of(facts).values()).set_index("claim")
+    assert table.verdict.to_dict() == in_memory.verdict.map(str).to_dict()
+    assert table.difference.equals(in_memory.difference)
+    assert table.samples.equals(in_memory.samples)
+
+
+def written(facts, folder):
+    """Write facts as the files that the pipeline makes; return the options that name them."""
+
+    def write(path, content):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        return path
+
+    def table(path, rows):
+        return write(path, pd.DataFrame(rows).to_csv(index=False))
+
+    files = {}
+    for section, option in (("cifar10", "--results"), ("imagenet", "--imagenet")):
+        for model, runs in facts.runs[section].items():
+            for seed, run in enumerate(runs):
+                run_folder = folder / section / model / f"seed{seed}"
+                write(run_folder / "config.yaml", yaml.safe_dump(run.config))
+                path = write(run_folder / "result.json", json.dumps({"iterations": 1, **run.result}))
+                files.setdefault(option, []).append(path)
+    files["--responses"] = [
+        table(folder / model / "seed0/responses.csv", {"std": values}) for model, values in facts.responses.items()
+    ]
+    files["--metrics"] = [table(folder / model / "seed0/metrics.csv", rows) for model, rows in facts.curves.items()]
+    for option, counted in (("--architectures", facts.architectures), ("--table1", facts.table1)):
+        rows = [{"method": method, **row} for method, row in counted.items()]
+        files[option] = [table(folder / f"{option[2:]}.csv", rows)]
+    files["--evaluations"] = [
+        write(folder / model / f"{protocol}.json", json.dumps(run))
+        for protocol, models in facts.evaluations.items()
+        for model, [run] in models.items()
+    ]
+    files["--detections"] = [
+        write(folder / name / "ap.json", json.dumps(run)) for name, [run] in facts.detections.items()
+    ]
+    files["--detectors"] = [
+        write(folder / name / "config.yaml", yaml.safe_dump({**run, "recipe": jsonable(run["recipe"])}))
+        for name, [run] in facts.detectors.items()
+    ]
+    return [part for option, paths in files.items() for part in (option, *paths)]
+
+
+def jsonable(recipe):
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.items()}
