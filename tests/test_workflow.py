@@ -21,7 +21,7 @@ import pytest
 import torch
 import torchvision
 import yaml
-from conftest import PACKS, snakemake
+from conftest import PACKS, ROOT, snakemake
 
 # Each starts Snakemake, which takes 2 s before it does anything.
 pytestmark = pytest.mark.slow
@@ -425,6 +425,15 @@ def test_a_cluster_is_asked_for_what_the_rules_compute(project):
     assert code == 0, output
     assert "exec srun --nodes=2 --ntasks-per-node=8 " in output
     assert re.search("resources: .*mem_mb=128000.* gpu=16, .*mpi=srun, nodes=2, tasks_per_node=8", output)
+
+
+def test_executors_that_call_gpus_by_another_name_are_asked_for_them_by_every_rule_that_needs_one():
+    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = {block.split(":")[0] for block in re.split(r"^rule ", text, flags=re.MULTILINE) if "gpu=" in block}
+    assert "train_detector" in rules
+    for executor in ("aws-batch", "googlebatch", "htcondor"):
+        profile = yaml.safe_load((ROOT / f"workflow/profiles/{executor}/config.yaml").read_text())
+        assert set(profile["set-resources"]) == rules, executor
 
 
 def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project):
