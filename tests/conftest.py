@@ -5,6 +5,7 @@ import functools
 import io
 import multiprocessing
 import os
+import resource
 import runpy
 import shutil
 import signal
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -138,6 +139,17 @@ def run_program(name: str, *arguments: object) -> tuple[int, str]:
             print(code)
             code = 1
     return code or 0, output.buffer.getvalue().decode()
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes, so that writes fail as they do on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def become(command: list[str]) -> None:
