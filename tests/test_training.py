@@ -372,16 +372,16 @@ def test_a_finished_run_that_is_started_again_leaves_every_byte_as_it_was(datase
 def test_each_start_that_goes_on_is_a_slice_of_the_provenance(dataset, tmp_path):
     recipe = tiny_recipe()
     run = Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
-    run.begin_slice(threads=1)
+    run.begin_slice(threads=4)
     for _ in range(5):
         run.update()
     run.extend_slice(seconds=2.5)
     checkpoint.save(tmp_path, run.state())
-    train(tmp_path, recipe, Hardware(device="cpu", threads=2), task(recipe, dataset))
+    train(tmp_path, recipe, Hardware(device="cpu"), task(recipe, dataset))
     environment = json.loads((tmp_path / "environment.json").read_text())
     first, second = environment["slices"]
-    assert (first["from"], first["to"], first["threads"], first["seconds"]) == (0, 5, 1, 2.5)
-    assert (second["from"], second["to"], second["threads"], second["processes"]) == (5, 12, 2, 1)
+    assert (first["from"], first["to"], first["threads"], first["seconds"]) == (0, 5, 4, 2.5)
+    assert (second["from"], second["to"], second["threads"], second["processes"]) == (5, 12, 1, 1)
     assert first["finished"] <= second["started"] <= second["finished"]
     assert environment["seconds"] == pytest.approx(2.5 + second["seconds"], abs=0.1)
 
