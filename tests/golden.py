@@ -159,8 +159,8 @@ def write_cifar(folder: Path) -> cifar10.Description:
 
 
 def write_ilsvrc(folder: Path) -> Path:
-    """Write 24 training and 8 validation images of 4 classes, whose shorter side is 32; return ``dataset.json``."""
-    for split, count, sizes in (("train", 6, [(32, 32)]), ("val", 2, [(32, 32), (40, 32)])):
+    """Write 24 training images of 4 classes, 32 pixels wide and high, and 8 larger ones; return ``dataset.json``."""
+    for split, count, sizes in (("train", 6, [(32, 32)]), ("val", 2, [(40, 40), (48, 40)])):
         for label in range(4):
             for place in range(count):
                 path = folder / f"ILSVRC2012/{split}/n0000000{label}/{place}.png"
@@ -362,7 +362,7 @@ def train_imagenet(folder: Path) -> Numbers:
     """A net of each kind of block, and a VGG net with dropout; and what is drawn for each image."""
     data, pixels = write_ilsvrc(folder), write_pixels(folder / "p.npz", 32)
     tiny = {
-        **TINY, "min_side": 32, "max_side": 32, "test_side": 32, "batch_size": 16, "iterations": 4, "lr": 0.02,
+        **TINY, "min_side": 32, "max_side": 32, "test_side": 40, "batch_size": 16, "iterations": 4, "lr": 0.02,
         "lr_drops": (3,), "weight_decay": 0.01, "log_interval": 1, "evaluation_interval": 4,
     }  # fmt: skip
     numbers: Numbers = {}
@@ -413,11 +413,11 @@ def evaluate_imagenet(folder: Path) -> Numbers:
     """The probabilities of each protocol; errors, and the average of an ensemble."""
     data, pixels, numbers = write_ilsvrc(folder), write_pixels(folder / "p.npz", 32), {}
     for model in ("resnet-18-B", "vgg-16"):
-        recipe = {"model": model, **TINY, "stride_in_3x3": False, "test_side": 32, "seed": 0, "precision": "auto"}
+        recipe = {"model": model, **TINY, "stride_in_3x3": False, "test_side": 40, "seed": 0, "precision": "auto"}
         write_run(folder / model, recipe, draw_weights(imagenet_net(model, 4, **TINY)))
         for protocol in ("center", "10crop", "multiscale"):
             run("evaluate_imagenet", "--data", data, "--pixels", pixels, "--run-folder", folder / model,
-                "--protocol", protocol, "--sides", 32, 32, "--output", folder / "e.json",
+                "--protocol", protocol, "--sides", 40, 40, "--output", folder / "e.json",
                 "--predictions", folder / f"{model}-{protocol}.npz", "--device", "cpu")  # fmt: skip
             found = read_arrays(folder / f"{model}-{protocol}.npz", Predictions)
             numbers[f"{model} {protocol}"] = found.probabilities
