@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from resnet import checkpoint
 from resnet.classification import ClassificationTask
 from resnet.data.views import load
-from resnet.distributed import adopt_slurm_step, requeue_slurm_job, tasks_of_nodes
 from resnet.errors import StoppedError, UserError
 from resnet.evaluation import Totals, evaluate
 from resnet.provenance import commit
 from resnet.settings import Hardware, to_flags
 from resnet.signals import STOP, StopSignals
+from resnet.slurm import SECONDS_TO_SAVE, adopt_step, requeue_job, seconds_left, tasks_of_nodes
 from resnet.training import Agreement, Training, train
 from resnet.versions import VERSIONS
 
@@ -258,7 +258,7 @@ def test_a_step_of_srun_is_told_in_torchruns_words(tmp_path, monkeypatch):
         "SLURM_PROCID": "17", "SLURM_NODEID": "2", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "41234",
     }  # fmt: skip
     told = dict(step)
-    adopt_slurm_step(told)
+    adopt_step(told)
     assert {key: told[key] for key in told.keys() - step.keys()} == {
         "WORLD_SIZE": "20", "RANK": "17", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "node7",
         "MASTER_PORT": "21234",
@@ -266,20 +266,46 @@ def test_a_step_of_srun_is_told_in_torchruns_words(tmp_path, monkeypatch):
     assert tasks_of_nodes({"SLURM_STEP_TASKS_PER_NODE": "8(x2),4"}) == [8, 8, 4]
     for alone in ({**step, "SLURM_STEP_NUM_TASKS": "1"}, {**step, "RANK": "3"}):
         told = dict(alone)
-        adopt_slurm_step(told)
+        adopt_step(told)
         assert told == alone
+
+
+@pytest.mark.parametrize(
+    ("shown", "seconds"),
+    [("1-02:03:04", 93784), ("23:59:59", 86399), ("2:05", 125), ("59", 59), ("UNLIMITED", None), ("INVALID", None)],
+)
+def test_the_time_that_a_job_has_left(tmp_path, monkeypatch, shown, seconds):
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f'#!/bin/sh\n[ "$*" = "--noheader --jobs 77 --format %L" ] && echo {shown}\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert seconds_left({"SLURM_JOB_ID": "77"}) == seconds
+    squeue.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert seconds_left({"SLURM_JOB_ID": "77"}) is None
+
+
+def test_a_training_saves_before_its_job_ends(dataset, tmp_path, monkeypatch):
+    left = iter([SECONDS_TO_SAVE + 0.2, SECONDS_TO_SAVE])
+    monkeypatch.setattr("resnet.slurm.seconds_left", lambda _: next(left))
+    monkeypatch.setattr("resnet.training.requeue_job", lambda _: "queued again")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    recipe = tiny_recipe(iterations=100000, log_interval=1000, evaluation_interval=1000)
+    with pytest.raises(StoppedError, match=r"SIGUSR1: saved .*\nqueued again"):
+        train(tmp_path, recipe, Hardware(device="cpu", checkpoint_seconds=1000), task(recipe, dataset))
+    assert (tmp_path / checkpoint.NAME).exists()
 
 
 def test_a_job_that_cannot_be_queued_again_says_why(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert requeue_slurm_job({}) is None
-    assert requeue_slurm_job({"SLURM_JOB_ID": "77"}) == (
+    assert requeue_job({}) is None
+    assert requeue_job({"SLURM_JOB_ID": "77"}) == (
         "Slurm job 77 is not queued again: scontrol: No such file or directory"
     )
     scontrol = tmp_path / "scontrol"
     scontrol.write_text("#!/bin/sh\necho Requested operation is presently disabled >&2\nexit 1\n")
     scontrol.chmod(0o755)
-    assert requeue_slurm_job({"SLURM_JOB_ID": "77"}) == (
+    assert requeue_job({"SLURM_JOB_ID": "77"}) == (
         "Slurm job 77 is not queued again: Requested operation is presently disabled"
     )
 

@@ -412,7 +412,6 @@ def test_a_cluster_is_asked_for_what_the_rules_compute(project):
     ):
         resources = re.search("resources: (.*)", jobs[name])[1]
         assert re.findall("gpu=([0-9]+)|mem_mb=([0-9]+)", resources) == [("", str(memory)), (str(gpus), "")], resources
-        assert "slurm_extra=--signal=USR1@120" in resources
         assert int(re.search("runtime=([0-9]+)", resources)[1]) <= 24 * 60
     assert "--device cuda" in jobs["train_imagenet"]
     assert "exec torchrun --standalone --nproc-per-node 8 " in jobs["train_imagenet"]

@@ -1,9 +1,6 @@
 """The processes that train one network together, started by torchrun or srun; a single one needs neither."""
 
 import os
-import re
-import subprocess
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from resnet.errors import UserError
 from resnet.settings import Hardware
+from resnet.slurm import adopt_step
 
 # torch's own limit on waiting for each other is 10 to 30 minutes, which finds processes that hang.
 LONG = timedelta(days=365)
@@ -38,7 +36,7 @@ class Processes:
         if hardware.device == "cuda" and not torch.cuda.is_available():
             raise UserError("device is cuda, but torch sees no GPU; use auto or cpu")
         on_gpu = hardware.device != "cpu" and torch.cuda.is_available()
-        adopt_slurm_step(os.environ)
+        adopt_step(os.environ)
         self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         self.scratch, self.local_rank = hardware.scratch, int(os.environ.get("LOCAL_RANK", "0"))
         self.device = torch.device("cuda" if on_gpu else "cpu")
@@ -134,44 +132,3 @@ class Processes:
         """Part from the others."""
         if self.count > 1:
             dist.destroy_process_group()
-
-
-def adopt_slurm_step(environment: dict[str, str]) -> None:
-    """Say in torchrun's words what srun says of a step with several tasks, where torchrun has not started it."""
-    tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
-    if "RANK" in environment or tasks == "1":
-        return
-    environment |= {
-        "WORLD_SIZE": tasks,
-        "RANK": environment["SLURM_PROCID"],
-        "LOCAL_RANK": environment["SLURM_LOCALID"],
-        "LOCAL_WORLD_SIZE": str(tasks_of_nodes(environment)[int(environment["SLURM_NODEID"])]),
-        "MASTER_PORT": environment.get("MASTER_PORT", str(20000 + int(environment["SLURM_JOB_ID"]) % 20000)),
-    }
-    if "MASTER_ADDR" not in environment:
-        nodes = environment["SLURM_STEP_NODELIST"]
-        hosts = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)
-        environment["MASTER_ADDR"] = hosts.stdout.split()[0]
-
-
-def tasks_of_nodes(environment: Mapping[str, str]) -> list[int]:
-    """Return how many tasks of a Slurm step each of its nodes has; Slurm writes 8(x2),4 for 8, 8 and 4."""
-    groups = re.findall(r"(\d+)(?:\(x(\d+)\))?", environment["SLURM_STEP_TASKS_PER_NODE"])
-    return [int(tasks) for tasks, nodes in groups for _ in range(int(nodes or 1))]
-
-
-def requeue_slurm_job(environment: Mapping[str, str]) -> str | None:
-    """Put the Slurm job that this process belongs to back into the queue, and say so, or why not; None outside Slurm.
-
-    Slurm ends what is left of it, and starts it again under the same number when its turn comes.
-    """
-    job = environment.get("SLURM_JOB_ID")
-    if job is None:
-        return None
-    try:
-        subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=True)
-    except OSError as error:
-        return f"Slurm job {job} is not queued again: scontrol: {error.strerror}"
-    except subprocess.CalledProcessError as error:
-        return f"Slurm job {job} is not queued again: {error.stderr.strip()}"
-    return f"Slurm job {job} is queued again"

@@ -18,7 +18,7 @@ import torch
 
 from resnet import checkpoint
 from resnet.architectures import CifarNet, count_parameters, frozen_statistics, weighted_layers
-from resnet.distributed import Processes, requeue_slurm_job
+from resnet.distributed import Processes
 from resnet.errors import StoppedError, UserError
 from resnet.files import write_json, write_rows, write_yaml
 from resnet.locks import folder_lock
@@ -27,6 +27,7 @@ from resnet.provenance import commit, now, surroundings
 from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import Hardware, Recipe, check_shares, fingerprint
 from resnet.signals import StopSignals
+from resnet.slurm import requeue_job, warned_of_the_end
 from resnet.task import Task
 
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
@@ -320,7 +321,7 @@ def train(
         StoppedError: asked to stop; a checkpoint has been written.
     """
     processes = Processes(hardware)
-    with training_lock(folder, wait, processes), StopSignals() as stop:
+    with training_lock(folder, wait, processes), StopSignals() as stop, warned_of_the_end(os.environ):
         run = Training(recipe, hardware, build_task, processes, stop)
         if (state := load_checkpoint(run, folder)) is not None:
             run.restore(state)
@@ -456,7 +457,7 @@ def leave(run: Training, folder: Path, received: signal.Signals) -> NoReturn:
         f"{received.name}: saved {folder / checkpoint.NAME} at iteration {run.iteration} of {run.recipe.iterations}; "
         "the same command goes on from there"
     )
-    if received is signal.SIGUSR1 and run.processes.is_main and (requeued := requeue_slurm_job(os.environ)):
+    if received is signal.SIGUSR1 and run.processes.is_main and (requeued := requeue_job(os.environ)):
         saved += f"\n{requeued}"
     raise StoppedError(saved, 128 + received)
 
