@@ -237,7 +237,7 @@ def program(name: str, *arguments: object, processes: int = 1) -> Started:
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    """A copy of the project as a clone has it, without results."""
+    """A copy of the project as a clone has it, without results, in a folder whose name needs care."""
     files = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -245,7 +245,7 @@ def project(tmp_path) -> Path:
         text=True,
         check=True,
     )
-    copy = tmp_path / "project"
+    copy = tmp_path / """the project's "{copy}" ~ é & $x"""
     for name in files.stdout.split():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -253,9 +253,15 @@ def project(tmp_path) -> Path:
     return copy
 
 
+def inactive_path() -> str:
+    """Return a PATH without this environment, as of a person who has not activated it."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if folder != str(Path(sys.executable).parent))
+
+
 def snakemake(folder: Path, *arguments: str, timeout: int = 600) -> tuple[int, str]:
     """Run Snakemake in a copy of the project; return exit code and output."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": inactive_path()}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     done = subprocess.run(
         command,

@@ -1,6 +1,7 @@
 """Downloads against a local server that breaks, refuses and lies."""
 
 import hashlib
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,7 @@ import pytest
 from conftest import full_disk, run_program
 
 from resnet import locks
+from resnet.data.archive import archive_names
 from resnet.data.download import download
 from resnet.errors import UserError
 
@@ -212,6 +214,32 @@ def test_two_processes_download_a_file_once(server, tmp_path, capsys):
     assert server.requested == []
     assert "is there already" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+
+
+def test_names_of_archives_are_plain_and_tell_them_apart():
+    paths = (
+        "https://example.org/~a/cifar-10-binary.tar.gz",
+        "https://example.org/cifar+10.tar.gz?download=1",
+        "https://example.org/a&touch X;$(id){y}'.tar",
+        "https://example.org/%2e%2e%2fb%20c.zip",
+        "https://example.org/train/content",
+        "https://example.org/val/Content/",
+        "https://example.org/val/CONTENT?x=/../../etc/passwd#y",
+        "https://example.org/..",
+        "https://example.org/été.tar",
+        "https://example.org",
+        "https://example.org/" + 300 * "x" + ".tar.gz",
+        "https://example.org/-rf",
+    )
+    archives = [{"url": url, "md5": f"{number:032x}"[::-1]} for number, url in enumerate(paths)]
+    names = archive_names(archives)
+    assert list(names.values()) == archives
+    assert next(iter(names)) == "cifar-10-binary.tar.gz", "as it was"
+    assert list(names)[1].endswith("-cifar_10.tar.gz")
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,99}", name), name
+    again = archive_names([archives[0], {**archives[0], "url": "https://mirror.org/cifar-10-binary.tar.gz"}])
+    assert list(again) == ["cifar-10-binary.tar.gz"], "the same file from another place"
 
 
 def test_a_missing_file_is_not_tried_again(server, tmp_path):

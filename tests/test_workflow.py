@@ -21,7 +21,7 @@ import pytest
 import torch
 import torchvision
 import yaml
-from conftest import PACKS, ROOT, snakemake
+from conftest import PACKS, ROOT, inactive_path, snakemake
 
 # Each starts Snakemake, which takes 2 s before it does anything.
 pytestmark = pytest.mark.slow
@@ -276,9 +276,11 @@ def test_paper_scale_plans_the_papers_runs(project):
 def test_published_weights_are_tested_without_training(project, tmp_path):
     """Of torchvision's files, found in a folder, or downloaded where there is none."""
     published = {"resnet34": torchvision.models.resnet34, "resnet50": torchvision.models.resnet50}
+    weights = tmp_path / "a person's {weights} & more"
+    weights.mkdir()
     for name, build in published.items():
-        torch.save(build(num_classes=20).state_dict(), tmp_path / f"{name}-0a1b2c3d.pth")
-    changes = TINY | {"data": {"imagenet": {"weights": str(tmp_path)}}}
+        torch.save(build(num_classes=20).state_dict(), weights / f"{name}-0a1b2c3d.pth")
+    changes = TINY | {"data": {"imagenet": {"weights": str(weights)}}}
     changes["imagenet"] = TINY["imagenet"] | {"weights": "torchvision"}
     folder = "results/runs/demo/handwriting/{}/torchvision/evaluation/10crop.json"
     targets = [folder.format("resnet-34-B"), folder.format("resnet-50")]
@@ -286,6 +288,11 @@ def test_published_weights_are_tested_without_training(project, tmp_path):
     assert code == 0, output
     assert executed(output, "train_imagenet") == 0
     assert json.loads((project / targets[1]).read_text())["source"] == "torchvision (resnet50-0a1b2c3d.pth)"
+    (weights / "resnet50-0a1b2c3d.pth").unlink()
+    changes["imagenet"]["multiscale_sides"] = [32]
+    code, output = snakemake(project, "-n", "-F", *configure(project, changes), "--", targets[1])
+    assert code != 0
+    assert "resnet50-….pth does not exist; it is named in config.yaml under data.imagenet.weights" in output
     changes["data"] = {"imagenet": {"weights": None}}
     code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table3.csv")
     assert code == 0, output
@@ -348,7 +355,7 @@ def test_imagenet_says_where_to_get_it(project):
 
 def start(project: Path, *arguments: str) -> subprocess.Popen:
     """Start Snakemake with a process group of its own, as a terminal and Slurm do."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": inactive_path()}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     return subprocess.Popen(
         command, cwd=project, env=environment, start_new_session=True,
@@ -436,7 +443,10 @@ def test_executors_that_call_gpus_by_another_name_are_asked_for_them_by_every_ru
 
 
 def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project):
-    """A signal to all of them does not end Snakemake or the shell before the training has saved."""
+    """A signal to all of them does not end Snakemake or the shell before the training has saved.
+
+    A second command that needs the same files is refused while the first one runs.
+    """
     recipe = TINY["cifar10"]["recipe"] | {"batch_size": 64, "iterations": 12, "lr_drops": [6, 8]}
     arguments = configure(project, {"cifar10": {"recipe": recipe}, "hardware": {"checkpoint_seconds": 1000}})
     run = project / "results/runs/demo/digits/resnet-110/seed0"
@@ -451,6 +461,13 @@ def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project
         process = start(project, *arguments, "--", target)
         wait_for(run / "config.yaml", process)
         before = (run / "checkpoint.pt").read_bytes() if number is not signal.SIGUSR1 else b""
+        if number is signal.SIGUSR1:
+            os.killpg(process.pid, signal.SIGSTOP)
+            code, output = snakemake(project, *arguments, "--", target)
+            assert (code, f"process {process.pid} on " in output) == (1, True), output
+            assert "works on " in output
+            assert (run / "config.yaml").exists()
+            os.killpg(process.pid, signal.SIGCONT)
         os.killpg(process.pid, number)
         assert process.wait() == (-number if number is signal.SIGKILL else 1)
         # Snakemake has waited for the training.
@@ -528,23 +545,23 @@ def test_an_unknown_model_has_no_rule(project):
 
 
 def test_bad_data_are_named_by_the_failing_job(project, tmp_path):
-    folder = tmp_path / "cifar"
+    folder = tmp_path / "{cifar}'s $x"
     folder.mkdir()
-    config = f"data={{cifar10: {{folder: {folder}}}}}"
-    code, output = snakemake(project, "--config", "scale=short", config, "--", "data/cifar10/dataset.json")
+    changes = {"scale": "short", "data": {"cifar10": {"folder": str(folder)}}}
+    code, output = snakemake(project, *configure(project, changes), "--", "data/cifar10/dataset.json")
     assert code != 0
     assert f"prepare_cifar10: error: {folder}/batches.meta.txt is missing" in output
 
 
 def test_an_archive_is_downloaded_checked_and_unpacked(project, dataset, tmp_path):
-    archive = tmp_path / "cifar-10-binary.tar.gz"
+    archive = tmp_path / "c++ {x} é&touch $HOME ‽.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(dataset.parent / "cifar-10-batches-bin", "cifar-10-batches-bin")
     handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         source = {
-            "url": f"http://127.0.0.1:{server.server_port}/{archive.name}",
+            "url": f"http://127.0.0.1:{server.server_port}/{archive.name}?download=1",
             "md5": hashlib.md5(archive.read_bytes()).hexdigest(),
         }
         changes = {"scale": "paper", "data": {"cifar10": source}}
@@ -600,6 +617,15 @@ def test_real_voc_and_coco_at_a_tiny_schedule(project, tmp_path):
     classes = pd.read_csv((project / targets[0]).with_name("classes.csv"), index_col="class")
     assert classes.loc["cat"].isna().ap50
     assert classes.loc["person"].objects > 0
+
+
+def test_every_value_in_a_command_is_quoted():
+    """But how the command of a training begins, which is made of several words."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    commands = re.findall(r"^    shell:\n((?:        .*\n)+)", rules, re.MULTILINE)
+    values = re.findall(r"\{+(\w+(?:\.\w+)*)(:q)?\}", "".join(commands))
+    assert len(values) > 3 * len(commands) > 60
+    assert {value for value, quoted in values if not quoted} <= {"resources.launcher", "TRAIN"}
 
 
 @pytest.mark.parametrize(
