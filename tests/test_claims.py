@@ -619,8 +619,8 @@ def test_a_damaged_run_folder_is_named(tmp_path):
     for text, message in (
         (None, "does not exist"),
         ("recipe: [", "is not valid YAML"),
-        ("recipe: {}", "lacks dataset, resolved"),
-        ("{recipe: {}, resolved: {}, dataset: {name: 3}}", "dataset.name is 3, not text"),
+        ("recipe: {}", "Object missing required field"),
+        ("{recipe: {}, resolved: {}, dataset: {name: 3}}", "Expected `str`, got `int` - at `\$\.dataset\.name`"),
     ):
         if text is not None:
             (tmp_path / "config.yaml").write_text(text)

@@ -18,8 +18,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
+import msgspec
 import yaml
 
 from resnet.errors import UserError
@@ -31,9 +32,6 @@ TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(?:@(?P<host>.+))?\.tmp")
 BYTES = "surrogateescape"
 # What to do about a file that the pipeline has made itself; a person's own data get other advice.
 REMAKE = "delete it and run Snakemake again"
-# How messages name types, and how much of a value they show.
-NAMES = {str: "text", bool: "true or false", int: "a whole number", float: "a number", NoneType: "nothing"}
-SHOWN = 60
 
 
 @contextlib.contextmanager
@@ -148,7 +146,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_json(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
-    """Read a JSON file and compare what it holds with ``kind``, as ``mismatch`` does.
+    """Read a JSON file and compare what it holds with ``kind``.
 
     Args:
         path: the file.
@@ -159,11 +157,10 @@ def read_json(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
         UserError: it is absent, unreadable, not JSON, or holds something else.
     """
     try:
-        value = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        value = msgspec.json.decode(read_text(path))
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); {fix}") from None
-    if wrong := mismatch(value, kind):
-        raise UserError(f"{path}: {wrong}; {fix}")
+    _compare(value, kind, str(path), fix)
     return value
 
 
@@ -177,8 +174,7 @@ def read_yaml(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
         value = yaml.safe_load(read_text(path))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}); {fix}") from None
-    if wrong := mismatch(value, kind):
-        raise UserError(f"{path}: {wrong}; {fix}")
+    _compare(value, kind, str(path), fix)
     return value
 
 
@@ -205,10 +201,8 @@ def read_rows(path: Path, columns: dict[str, Any], fix: str = REMAKE) -> list[di
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise UserError(f"{path}, row {number}: it has another number of cells than the first line; {fix}")
-        for name, kind in columns.items():
-            row[name] = _cell(row[name], kind)
-            if wrong := mismatch(row[name], kind, name):
-                raise UserError(f"{path}, row {number}: {wrong}; {fix}")
+        row |= {name: _cell(row[name], kind) for name, kind in columns.items()}
+        _compare(row, columns, f"{path}, row {number}", fix)
     return rows
 
 
@@ -233,65 +227,21 @@ def _cell(text: Any, kind: Any) -> Any:
     for number in (int, float):
         if number in kinds:
             with contextlib.suppress(ValueError):
-                return number(text)
+                if math.isfinite(value := number(text)):
+                    return value
     return text
 
 
-def mismatch(value: Any, kind: Any, place: str = "") -> str | None:
-    """Return how a value read from a file differs from a type, or None if it is one.
+def _compare(value: Any, kind: Any, place: str, fix: str) -> None:
+    """Compare a value read from a file with a type: one that msgspec knows, or a dict of the types of its keys.
 
-    Types are ``Any``, ``str``, ``bool``, ``int``, ``float`` (a finite number, whole ones too), unions of them with
-    ``None``, ``list[…]``, ``tuple[…, ...]``, a tuple of so many, ``dict[str, …]``, a dict of the types of its keys, and
-    classes with fields (``TypedDict`` or dataclasses): those with a default may be absent. More keys do not matter.
+    Raises:
+        UserError: it differs; the message says where.
     """
-    # First what most values are, as there are files of a million.
-    if kind is Any or (type(value) is kind and (kind is not float or math.isfinite(value))):
-        return None
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (list, tuple):
-        if not isinstance(value, list):
-            return f"{place or 'it'} is {_short(value)}, not a list"
-        repeated = arguments[:1] * len(value) if origin is list or arguments[-1] is ... else arguments
-        if len(value) != len(repeated):
-            return f"{place or 'it'} has {len(value)} entries, not {len(repeated)}"
-        pairs = enumerate(zip(value, repeated, strict=True))
-        parts = (mismatch(one, inner, f"{place}[{number}]") for number, (one, inner) in pairs)
-        return next(filter(None, parts), None)
-    if origin is dict or (fields := kind if isinstance(kind, dict) else _fields(kind)):
-        if not isinstance(value, dict):
-            return f"{place or 'it'} is {_short(value)}, not an object with names"
-        if origin is dict:
-            fields = dict.fromkeys(value, arguments[1])
-        elif missing := (kind.keys() if isinstance(kind, dict) else _required(kind)) - value.keys():
-            return f"{place or 'it'} lacks {', '.join(sorted(missing))}"
-        here = fields.keys() & value.keys()
-        parts = (mismatch(value[name], fields[name], f"{place}.{name}" if place else name) for name in sorted(here))
-        return next(filter(None, parts), None)
-    kinds = arguments or (kind,)
-    number = float in kinds and isinstance(value, int)
-    if not (isinstance(value, kinds) or number) or (isinstance(value, bool) and bool not in kinds):
-        return f"{place or 'it'} is {_short(value)}, not {' or '.join(NAMES[one] for one in kinds)}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{place or 'it'} is {value}, not a finite number"
-    return None
-
-
-@functools.cache
-def _fields(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind) if typing.is_typeddict(kind) or dataclasses.is_dataclass(kind) else {}
-
-
-@functools.cache
-def _required(kind: Any) -> frozenset[str]:
-    if typing.is_typeddict(kind):
-        return kind.__required_keys__
-    unset = dataclasses.MISSING
-    return frozenset(f.name for f in dataclasses.fields(kind) if f.default is unset and f.default_factory is unset)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    try:
+        msgspec.convert(value, TypedDict("Fields", kind) if isinstance(kind, dict) else kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{place}: {error}; {fix}") from None
 
 
 def write_arrays(path: Path, value: Any) -> None:
