@@ -6,13 +6,15 @@ the first convolution. A bottleneck's stride is in the 3x3 layer there, which th
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from resnet.architectures import from_torchvision, imagenet_net
-from resnet.checkpoint import save_weights
+from resnet.checkpoint import load_into, read_tensors, save_weights
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
@@ -20,13 +22,15 @@ from resnet.settings import ArgumentParser, ImageNetRecipe, add_arguments
 
 # What torchvision's published networks were trained with (its references/classification).
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Where training programs put the state dict of a network.
+WRAPPERS = ("state_dict", "model")
 
 
 def main() -> None:
     """Convert and write the run folder."""
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="resnet-<18|34>-B, resnet-<50|101|152>, vgg-<16|19>")
-    parser.add_argument("--weights", type=Path, required=True, help="torchvision's file, or any state dict of its net")
+    parser.add_argument("--weights", type=Path, required=True, help="torchvision's file, or another of its net")
     add_arguments(parser, ImageNetRecipe, ("image_size", "test_side"))
     parser.add_argument("--run-folder", type=Path, required=True, help="run folder to write")
     arguments = parser.parse_args()
@@ -47,22 +51,17 @@ def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
     Raises:
         UserError: the file is damaged, or holds another network's weights.
     """
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-        # The last layer has an output per class.
-        classes = len(list(state.values())[-1])
-        net = imagenet_net(
-            recipe.model, classes, image_size=recipe.image_size, stride_in_3x3=recipe.stride_in_3x3, width=recipe.width
-        )
-        net.load_state_dict(from_torchvision(state, net))
-    except UserError:
-        raise
-    except Exception as error:
-        reason = str(error).splitlines()
+    state = plain_state(read_tensors(weights, advice="get it again"))
+    # The last layer has an output per class.
+    last = state.get("classifier.6.bias" if recipe.model.startswith("vgg") else "fc.bias", torch.empty(1))
+    net = imagenet_net(
+        recipe.model, len(last), image_size=recipe.image_size, stride_in_3x3=recipe.stride_in_3x3, width=recipe.width
+    )
+    if difference := load_into(net, from_torchvision(state, net)):
         raise UserError(
             f"{weights} does not hold torchvision's weights of {recipe.model} for crops of {recipe.image_size} pixels: "
-            f"{' '.join(reason[:2])[:300]}"
-        ) from None
+            f"{difference}"
+        )
     first = next(module for module in net.modules() if isinstance(module, torch.nn.Conv2d))
     with torch.no_grad():
         first.weight /= torch.tensor(DEVIATION)[:, None, None]
@@ -72,6 +71,13 @@ def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
     source = f"torchvision ({weights.name})"
     settings = {**dataclasses.asdict(recipe), "lr_drops": list(recipe.lr_drops), "source": source}
     write_yaml(run / "config.yaml", {"recipe": settings, "weights": {"sha256": checksum(weights, "sha256")}})
+
+
+def plain_state(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the state dict in what training programs write: beside other things, or with a wrapper's prefix."""
+    state = next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), content)
+    # Of DataParallel and of torch.compile.
+    return {re.sub(r"^(module\.|_orig_mod\.)+", "", str(key)): value for key, value in state.items()}
 
 
 if __name__ == "__main__":

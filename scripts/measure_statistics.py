@@ -19,7 +19,7 @@ from resnet.errors import run_program
 from resnet.files import read_arrays
 from resnet.progress import Progress
 from resnet.settings import ArgumentParser, Hardware, Statistics, add_arguments, read_hardware
-from resnet.statistics import measure_statistics
+from resnet.statistics import drawn_pictures, measure_statistics
 from resnet.testing import load_network
 
 
@@ -48,7 +48,7 @@ def main() -> None:
         Normalise(mean),
         side=arguments.side,
         size=arguments.side,
-        part=slice(None, None, max(1, len(index) // (arguments.images or len(index)))),
+        chosen=drawn_pictures(len(index), arguments.images),
         device=processes.device,
         workers=processes.workers,
     )

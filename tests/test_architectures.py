@@ -252,3 +252,21 @@ def test_the_fully_convolutional_form_is_the_mean_over_windows(name):
                 else:
                     scores.append(net.fc(window.mean((2, 3))))
         torch.testing.assert_close(net.dense(larger), torch.stack(scores).mean(0), rtol=1e-9, atol=1e-9)
+
+
+def test_vgg_s_dense_form_takes_pictures_of_any_size():
+    """Below the training crop, a map lies amid zeros: the scores are those of the fc layers on the padded map."""
+    net = imagenet_net("vgg-16", 7, width=0.1, image_size=96).eval()
+    generator = torch.Generator().manual_seed(0)
+    initialise(net, generator)
+    with torch.no_grad():
+        crop = torch.rand(2, 3, 96, 96, generator=generator)
+        torch.testing.assert_close(net.dense(crop), net(crop))
+        small = torch.rand(2, 3, 70, 128, generator=generator)
+        maps = F.pad(net.features(small), (0, 0, 0, 1))
+        expected = []
+        for left in (0, 1):
+            x = maps[..., left : left + 3].flatten(1)
+            expected.append(net.fc(F.relu(net.fc7(F.relu(net.fc6(x))))))
+        torch.testing.assert_close(net.dense(small), sum(expected) / 2)
+        assert net.dense(small[..., :32, :32]).isfinite().all()

@@ -1048,15 +1048,15 @@ def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, t
     ("name", "content", "message"),
     [
         ("weights.pt", None, r"weights\.pt does not exist"),
-        ("weights.pt", b"PK broken", r"weights\.pt cannot be read"),
+        ("weights.pt", b"PK broken", r"weights\.pt is damaged"),
         ("weights.pt", "a tensor", r"weights\.pt does not hold a dictionary of tensors"),
-        ("config.yaml", b"recipe: [", r"config\.yaml cannot be read"),
-        ("pixels.npz", b"PK broken", r"pixels\.npz cannot be read"),
-        ("statistics.pt", b"PK broken", r"statistics\.pt cannot be read"),
+        ("config.yaml", b"recipe: [", r"config\.yaml is damaged"),
+        ("pixels.npz", b"PK broken", r"pixels\.npz is damaged"),
+        ("statistics.pt", b"PK broken", r"statistics\.pt is damaged"),
         ("config.yaml", b"recipe: {model: resnet-50, width: 0.5, image_size: 64, stride_in_3x3: false}",
          r"weights\.pt does not fit its config\.yaml"),
         ("config.yaml", b"recipe: {model: resnet-50, width: 0.0625, image_size: 64, stride_in_3x3: true}",
-         r"weights\.pt: the weights have stride_in_3x3 False, but the net has True"),
+         r"weights\.pt does not fit its config\.yaml: the weights have stride_in_3x3 False, but the net has True"),
     ],
 )  # fmt: skip
 def test_a_damaged_classifier_is_one_clear_error(classifiers, tmp_path, name, content, message):
@@ -1208,7 +1208,7 @@ def test_a_missing_run_is_one_clear_error(packs, tmp_path):
         "--output",
         tmp_path / "x.json",
     )
-    assert "config.yaml cannot be read" in error
+    assert "config.yaml does not exist: is " in error
     assert not (tmp_path / "x.json").exists()
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -20,23 +21,27 @@ import torchvision
 from conftest import PACKS, Started, compute_in_float64, in_float64, program, run_program
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from import_weights import write_run
 from PIL import Image
 from torchvision.transforms import v2
 
 from resnet import checkpoint
 from resnet.architectures import imagenet_net, initialise
+from resnet.checkpoint import save_weights
 from resnet.data import ilsvrc_archives, imagenet, pictures
 from resnet.data import scratch as scratch_disk
 from resnet.data.pixels import Pixels
 from resnet.data.views import CentreViews, Normalise, TrainingViews, ten_crops
 from resnet.distributed import Processes
 from resnet.errors import UserError
-from resnet.files import read_arrays, write_arrays
+from resnet.files import read_arrays, write_arrays, write_yaml
 from resnet.imagenet import imagenet_task
 from resnet.predictions import Predictions, average, write_submission
 from resnet.protocols import Tester
 from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import Hardware, ImageNetRecipe, to_flags
+from resnet.statistics import drawn_pictures, measure_statistics
+from resnet.testing import test_run as run_test
 from resnet.training import Training, train
 
 SIDES = {"image_size": 32, "min_side": 36, "max_side": 48, "test_side": 40}
@@ -254,7 +259,7 @@ def test_folders_in_a_class_and_names_that_are_not_utf_8_are_read(ilsvrc, tmp_pa
     assert index.labels[place] == index.labels[index.paths.index("train/n00000002/images/a.webp")] == 2
     assert len(index) == 48
     views = CentreViews(
-        described.path, index, Normalise(torch.zeros(3, 1, 1)), side=40, size=32, part=slice(place, place + 1),
+        described.path, index, Normalise(torch.zeros(3, 1, 1)), side=40, size=32, chosen=[place],
         device=torch.device("cpu"), workers=0,
     )  # fmt: skip
     ((images, labels),) = views
@@ -620,7 +625,7 @@ def test_an_ensemble_is_the_mean_and_refuses_other_pictures(tmp_path):
     with pytest.raises(UserError, match="are of different pictures or classes"):
         average([tmp_path / "0.npz", tmp_path / "3.npz"])
     (tmp_path / "0.npz").write_bytes(b"PK broken")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is damaged"):
         read_arrays(tmp_path / "0.npz", Predictions)
 
 
@@ -800,13 +805,85 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     assert facts["versions"].keys() == {"decode", "evaluate_imagenet"}
 
 
+def test_weights_are_imported_whatever_they_are_wrapped_in(tmp_path):
+    state = torchvision.models.resnet18(num_classes=6).state_dict()
+    forms = {
+        "plain": state,
+        "checkpoint": {"epoch": 9, "state_dict": {f"module.{key}": value for key, value in reversed(state.items())}},
+        "compiled": {"model": {f"_orig_mod.{key}": value for key, value in state.items()}, "optimizer": {0: state}},
+    }
+    found = {}
+    for name, content in forms.items():
+        torch.save(content, tmp_path / "w.pth")
+        write_run(tmp_path / name, tiny(model="resnet-18-B", width=1.0, stride_in_3x3=True), tmp_path / "w.pth")
+        found[name] = (tmp_path / name / "weights.pt").read_bytes()
+    assert found["plain"] == found["checkpoint"] == found["compiled"]
+
+
+def test_batch_normalisation_is_measured_on_batches_of_all_classes():
+    """Of two classes, one is dark and one bright: an index goes class by class, and a batch of one hides the other."""
+    net = imagenet_net("resnet-18-A", 2, width=0.1, image_size=32)
+    initialise(net, torch.Generator().manual_seed(0))
+    views = 0.2 * torch.rand(96, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    views[48:] += 0.6
+
+    class Given(list):
+        device = CPU
+
+    def measured(order, size):
+        batches = Given((views[part], None) for part in torch.tensor(order).split(size))
+        return measure_statistics(net, batches, lambda _: None)["stages.1.1.bn2.running_var"].log()
+
+    drawn = drawn_pictures(96, None)
+    assert sorted(drawn) == list(range(96))
+    assert drawn_pictures(96, 10) == drawn[:10]
+    whole, by_class, mixed = measured(range(96), 96), measured(range(96), 24), measured(drawn, 24)
+    # With seeds 0 to 3 of each, 0.03 to 0.1 of it.
+    assert (mixed - whole).abs().mean() < 0.25 * (by_class - whole).abs().mean()
+
+
+def test_the_statistics_program_mixes_the_classes(ilsvrc, tmp_path, monkeypatch):
+    recipe, labels = tiny(), []
+    write_yaml(tmp_path / "config.yaml", {"recipe": {**dataclasses.asdict(recipe), "lr_drops": []}})
+    save_weights(tmp_path / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
+    monkeypatch.setattr("resnet.data.views.EVALUATION_BATCH", 16)
+    program_module = importlib.import_module("measure_statistics")
+    monkeypatch.setattr(
+        program_module, "measure_statistics", lambda _net, views, _step: labels.extend(batch for _, batch in views)
+    )
+    files = ["--data", ilsvrc, "--pixels", pixels(ilsvrc), "--run-folder", tmp_path, "--output", tmp_path / "s.pt"]
+    monkeypatch.setattr("sys.argv", ["measure_statistics", *map(str, files), "--side", "32", "--device", "cpu"])
+    program_module.main()
+    assert [len(batch) for batch in labels] == [16, 16, 16]
+    assert min(len(batch.unique()) for batch in labels) > 3
+    assert torch.cat(labels).bincount().tolist() == [8] * 6
+
+
+def test_a_test_follows_the_recipe_s_precision_and_says_it(ilsvrc, tmp_path):
+    results = {}
+    for precision in ("float32", "bf16"):
+        recipe, run = tiny(iterations=1, lr_drops=(), precision=precision), tmp_path / precision
+        write_yaml(run / "config.yaml", {"recipe": {**dataclasses.asdict(recipe), "lr_drops": []}})
+        save_weights(run / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
+        files = {"output": run / "center.json", "predictions": run / "center.npz"}
+        hardware = Hardware(device="cpu")
+        run_test(run, ilsvrc, pixels(ilsvrc), protocol="center", sides=[32], hardware=hardware, **files)
+        result = json.loads(files["output"].read_text())
+        assert result["provenance"]["precision"] == precision
+        results[precision] = read_arrays(files["predictions"], Predictions).probabilities
+    assert not np.array_equal(results["float32"], results["bf16"])
+    np.testing.assert_allclose(results["float32"], results["bf16"], atol=0.1)
+    with pytest.raises(UserError, match="sides: 16 pixels are less than"):
+        run_test(run, ilsvrc, pixels(ilsvrc), protocol="multiscale", sides=[16], hardware=hardware, **files)
+
+
 def test_wrong_weights_are_one_clear_error(tmp_path):
     torch.save(torchvision.models.resnet50(num_classes=10).state_dict(), tmp_path / "w.pth")
     code, output = run_program(
         "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "w.pth", "--run-folder", tmp_path
     )
     assert code == 1
-    assert "does not hold torchvision's weights of resnet-18-B for crops of 224 pixels" in output
+    assert "does not hold torchvision's weights of resnet-18-B for crops of 224 pixels: size mismatch for " in output
     assert "Traceback" not in output
 
 

@@ -155,6 +155,7 @@ class CifarNet(nn.Module):
     def __init__(self, model: str, shortcut: str = "A", classes: int = 10, ghost_batch_size: int | None = None) -> None:
         super().__init__()
         kind, depth = parse_model(model)
+        self.architecture = {"model": model, "shortcut": shortcut if kind == "resnet" else None}
         blocks, channels = [], STAGE_FILTERS[0]
         self.conv1, self.bn1 = conv(3, channels, 3), BatchNorm2d(channels)
         for stage, filters in enumerate(STAGE_FILTERS):
@@ -177,6 +178,19 @@ class CifarNet(nn.Module):
             blocks = self.blocks[start : start + group] if group else self.blocks
             x = recomputed(blocks, x) if group else run_blocks(blocks, x)
         return self.fc(x.mean((2, 3)))
+
+    def get_extra_state(self) -> dict[str, object]:
+        """Return what a file of weights must say, as weights alone do not show it: option A has none."""
+        return self.architecture
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        """Refuse weights of another architecture."""
+        require_architecture(state, self.architecture)
+
+    def _load_from_state_dict(self, state_dict: dict[str, object], prefix: str, *rest: object) -> None:
+        # Earlier run folders do not say it.
+        state_dict.setdefault(f"{prefix}_extra_state", self.architecture)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class ImageNetNet(nn.Module):
@@ -309,11 +323,14 @@ class Vgg(nn.Module):
         return self.fc(F.relu(self.fc7(x)) * drop[1])
 
     def dense(self, images: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) of any size from image_size on to class scores (N, classes).
+        """Map images (N, 3, H, W) of at least 32 pixels to class scores (N, classes).
 
-        The fc layers are convolutions ([41]); the scores are averaged over the positions.
+        The fc layers are convolutions ([41]); the scores are averaged over the positions. A map smaller than that of
+        the training crop lies in the middle of zeros, as the maps of a picture amid its padding do.
         """
         x = self.features(images)
+        lacking = [max(0, self.window - length) for length in (x.shape[3], x.shape[2])]
+        x = F.pad(x, [side for each in lacking for side in (each // 2, each - each // 2)])
         kernel = self.fc6.weight.view(self.fc6.out_features, x.shape[1], self.window, self.window)
         x = F.relu(F.conv2d(x, kernel, self.fc6.bias))
         x = F.relu(F.conv2d(x, self.fc7.weight[:, :, None, None], self.fc7.bias))

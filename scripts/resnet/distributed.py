@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from resnet.errors import UserError
+from resnet.gpus import claim_gpu, visible_gpus
 from resnet.settings import Hardware
 from resnet.slurm import adopt_step
 
@@ -29,7 +30,7 @@ class Processes:
         local_rank: its number from 0 among those of its machine.
 
     Raises:
-        UserError: cuda is asked for and there is none.
+        UserError: cuda is asked for and there is none, or fewer than processes.
     """
 
     def __init__(self, hardware: Hardware) -> None:
@@ -39,16 +40,17 @@ class Processes:
         adopt_step(os.environ)
         self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         self.scratch, self.local_rank = hardware.scratch, int(os.environ.get("LOCAL_RANK", "0"))
-        self.device = torch.device("cuda" if on_gpu else "cpu")
-        if on_gpu and self.count > 1:
-            self.device = torch.device("cuda", self.local_rank)
+        self.device = torch.device("cpu")
+        if on_gpu:
+            # Processes of one training must have different ones, so they count.
+            index, self._claim = claim_gpu(visible_gpus(), self.local_rank if self.count > 1 else None)
+            self.device = torch.device("cuda", index)
+            torch.cuda.set_device(self.device)
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         cores = len(os.sched_getaffinity(0)) // beside if on_gpu else 0
         self.workers = cores if hardware.workers is None else hardware.workers
         self.control = None
         if self.count > 1:
-            if on_gpu:
-                torch.cuda.set_device(self.device)
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if on_gpu else "gloo")
             # What is agreed on between updates goes through the host, so that no GPU waits for it.

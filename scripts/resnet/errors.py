@@ -4,13 +4,21 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# What torch says where it cannot allocate, on a GPU and on a CPU.
+OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory")
+
 
 class UserError(Exception):
     """Bad input, bad settings or a full disk: the message names the file or the key, and the fix."""
+
+
+class InputError(UserError):
+    """A picture cannot be read, or a process that reads pictures has died; what has been computed so far is sound."""
 
 
 class StoppedError(Exception):
@@ -46,6 +54,14 @@ def run_program(main: Callable[[], None]) -> None:
     except StoppedError as stop:
         print(f"{name}: {stop}", file=sys.stderr)
         sys.exit(stop.exit_code)
+    except MemoryError:
+        sys.exit(f"{name}: error: there is not enough memory")
+    except RuntimeError as error:
+        # torch is not imported here; it raises this and no MemoryError.
+        if not OUT_OF_MEMORY.search(str(error)):
+            raise
+        reason = str(error).splitlines()[0]
+        sys.exit(f"{name}: error: there is not enough memory ({reason}); smaller parts (accumulate) need less")
     except BrokenPipeError:
         if not _nobody_reads():
             raise

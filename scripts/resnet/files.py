@@ -92,8 +92,32 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path`` atomically."""
+    """Write ``value`` as indented JSON to ``path`` atomically.
+
+    Raises:
+        UserError: a number is NaN or infinite, so nothing is written.
+    """
+    require_finite(path, value)
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def require_finite(path: Path, value: Any) -> None:
+    """Refuse a nest of dictionaries and lists for the file ``path`` in which a number is NaN or infinite.
+
+    Raises:
+        UserError: there is one; the message says where.
+    """
+    if (place := _not_finite(value)) is not None:
+        raise UserError(f"{path} is not written: {place} is not a finite number")
+
+
+def _not_finite(value: Any, place: str = "") -> str | None:
+    """Return the place of the first number that is NaN or infinite."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place or str(value)
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    found = (_not_finite(one, f"{place}.{key}".lstrip(".")) for key, one in items)
+    return next((one for one in found if one is not None), None)
 
 
 def write_yaml(path: Path, value: Any) -> None:
@@ -105,7 +129,11 @@ def write_rows(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]])
     """Write ``rows`` as CSV with the given columns to ``path`` atomically; floats keep every digit.
 
     Names of files that are not UTF-8 keep their bytes.
+
+    Raises:
+        UserError: a number is NaN or infinite, so nothing is written.
     """
+    require_finite(path, rows)
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors=BYTES) as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
@@ -245,28 +273,78 @@ def _compare(value: Any, kind: Any, place: str, fix: str) -> None:
 
 
 def write_arrays(path: Path, value: Any) -> None:
-    """Write a dataclass of arrays as npz atomically; the same values give the same bytes."""
+    """Write a dataclass of arrays as npz atomically; the same values give the same bytes.
+
+    Raises:
+        UserError: an array holds NaN or infinity, so nothing is written.
+    """
     import numpy as np
 
+    arrays = {field.name: np.asarray(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if bad := _arrays_not_finite(arrays):
+        raise UserError(f"{path} is not written: {bad} holds numbers that are not finite")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        np.savez(file, **arrays)
 
 
 def read_arrays(path: Path, kind: type[Arrays]) -> Arrays:
     """Read a dataclass of arrays; nothing in the file is executed.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: it is missing or damaged, or holds NaN or infinity.
     """
     import numpy as np
 
+    check_archive(path, REMAKE)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return kind(**file)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise UserError(f"cannot read {path}: {error.strerror}") from None
+            arrays = dict(file)
+        value = kind(**arrays)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read ({error}); {REMAKE}") from None
+    if bad := _arrays_not_finite(arrays):
+        raise UserError(f"{path}: {bad} holds numbers that are not finite; {REMAKE}")
+    return value
+
+
+def _arrays_not_finite(arrays: dict[str, Any]) -> str | None:
+    """Return the name of the first array of floats that holds NaN or infinity."""
+    import numpy as np
+
+    return next((name for name, one in arrays.items() if one.dtype.kind == "f" and not np.isfinite(one).all()), None)
+
+
+def check_archive(path: Path, advice: str) -> None:
+    """Compare every part of a zip archive, as .npz and .pt files are, with the CRC-32 that it carries.
+
+    torch does not: it loads a file with a flipped bit. Reading an archive for this takes a second per 2 GB, once they
+    are in memory.
+
+    Args:
+        path: the archive.
+        advice: what the message ends with.
+
+    Raises:
+        UserError: it is missing, empty, truncated, damaged or no archive.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    if not start:
+        raise UserError(f"{path} is empty; {advice}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:
+        # A damaged directory can end in any error; where the end of the file is gone, there is no directory.
+        truncated = start == b"PK\x03\x04" and "not a zip file" in str(error)
+        raise UserError(f"{path} is {'truncated' if truncated else 'damaged'}; {advice}") from None
+    if damaged:
+        raise UserError(f"{path} is damaged (the checksum of its part {damaged} is wrong); {advice}")
 
 
 def checksum(path: Path, algorithm: str) -> str:

@@ -68,7 +68,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
                 Normalise(torch.from_numpy(statistics.mean).to(processes.device)),
                 side=recipe.test_side,
                 size=recipe.image_size,
-                part=slice(processes.rank, None, processes.count),
+                chosen=range(processes.rank, len(validation), processes.count),
                 device=processes.device,
                 workers=processes.workers,
             )

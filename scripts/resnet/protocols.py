@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from resnet.data.imagenet import Index
+from resnet.data.loader import Pictures, load
 from resnet.data.pictures import centre_crop, picture_size, resized, whole
-from resnet.data.views import Normalise, Pictures, load, ten_crops
+from resnet.data.views import Normalise, ten_crops
 from resnet.progress import Progress
 
 # Pixels that are computed at once: 320 crops of 224x224.

@@ -1,11 +1,47 @@
 """The strength of layer responses (section 4.2, Fig. 7)."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, CifarNet
+from resnet.checkpoint import fill, read_tensors
+from resnet.data.batches import EvaluationBatches, load_parts
+from resnet.data.cifar10 import read_description
+from resnet.distributed import Processes
+from resnet.files import write_rows
+from resnet.run_folder import read_recipe
+from resnet.settings import Hardware
+
+BATCH = 250
+COLUMNS = ("layer", "name", "std")
+
+
+def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -> None:
+    """Measure the responses of a run's network over the test images, and write a row per layer.
+
+    Args:
+        run: its folder.
+        data: ``dataset.json`` of the data it was trained on.
+        output: CSV to write.
+        hardware: where to compute.
+
+    Raises:
+        UserError: a file is missing or damaged, or fits no other; a deviation is not finite.
+    """
+    torch.set_num_threads(hardware.threads)
+    device = Processes(hardware).device
+    recipe = read_recipe(run, "model", "shortcut", "image_size", "validation_fraction", "split_seed")
+    description = read_description(data)
+    net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes))
+    fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
+    parts, mean = load_parts(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
+    batches = EvaluationBatches(parts["test"], mean, BATCH, device)
+    found = response_deviations(net.to(device), batches)
+    rows = [dict(zip(COLUMNS, (layer, *row), strict=True)) for layer, row in enumerate(found, start=1)]
+    write_rows(output, COLUMNS, rows)
 
 
 def response_layers(net: CifarNet) -> list[tuple[str, BatchNorm2d]]:

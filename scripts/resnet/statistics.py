@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, frozen_statistics
+from resnet.data.draws import seeded_generator
 from resnet.evaluation import Batches
 
 STATISTICS = ("running_mean", "running_var")
@@ -29,6 +30,14 @@ class _Sums:
     def statistics(self) -> tuple[Tensor, Tensor]:
         mean, square = self.sums / self.count
         return mean.float().cpu(), (square - mean.square()).clamp(min=0).float().cpu()
+
+
+def drawn_pictures(count: int, wanted: int | None) -> list[int]:
+    """Return the numbers of the pictures to measure on, of ``count``; always the same.
+
+    They are in random order: an index goes class by class, and a batch of one class is normalised as no other is.
+    """
+    return torch.randperm(count, generator=seeded_generator(0))[:wanted].tolist()
 
 
 @torch.inference_mode()

@@ -8,32 +8,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resnet.architectures import imagenet_net
+from resnet.architectures import TOTAL_STRIDE, imagenet_net
 from resnet.checkpoint import fill, read_tensors
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import Normalise
 from resnet.distributed import Processes
-from resnet.files import read_arrays, read_yaml, write_arrays, write_json
+from resnet.errors import UserError
+from resnet.files import read_arrays, write_arrays, write_json
 from resnet.predictions import Predictions
 from resnet.progress import Progress
 from resnet.protocols import Tester
 from resnet.provenance import commit, now, surroundings
+from resnet.run_folder import read_recipe
 from resnet.settings import Hardware
 from resnet.training import choose_precision
 from resnet.versions import versions
 
 
-def load_network(run: Path, classes: int, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the network of a run folder with its weights, in evaluation mode, and its recipe.
+def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the network of a run folder with its weights, in evaluation mode, and its recipe with some keys.
 
     Raises:
         UserError: the weights are damaged or of another architecture.
     """
-    recipe = read_yaml(run / "config.yaml", {"recipe": dict[str, Any]})["recipe"]
-    settings = {key: recipe[key] for key in ("width", "image_size", "stride_in_3x3")}
-    net = imagenet_net(recipe["model"], classes, **settings)
+    settings = ("width", "image_size", "stride_in_3x3")
+    recipe = read_recipe(run, "model", *settings, *keys)
+    net = imagenet_net(recipe["model"], classes, **{key: recipe[key] for key in settings})
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
     return net.to(device, memory_format=torch.channels_last).eval(), recipe
 
@@ -66,9 +68,12 @@ def test_run(
     """
     started = time.monotonic()
     torch.set_num_threads(hardware.threads)
+    if min(sides) < TOTAL_STRIDE:
+        raise UserError(f"sides: {min(sides)} pixels are less than one of the network's last map ({TOTAL_STRIDE})")
     processes = Processes(hardware)
     description = read_description(data)
-    net, recipe = load_network(run, len(description.wnids), processes.device)
+    needed = ("seed", "test_side", "precision")
+    net, recipe = load_network(run, len(description.wnids), processes.device, *needed)
     index = read_index(data, description, "val")
     if protocol == "multiscale" and "test" in description.images:
         index = joined(index, read_index(data, description, "test"))

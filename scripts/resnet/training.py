@@ -7,6 +7,7 @@ never interrupted (same device, same number of threads).
 
 import contextlib
 import dataclasses
+import math
 import os
 import signal
 import time
@@ -17,9 +18,9 @@ from typing import Any, NoReturn
 import torch
 
 from resnet import checkpoint
-from resnet.architectures import CifarNet, count_parameters, frozen_statistics, weighted_layers
+from resnet.architectures import BatchNorm2d, CifarNet, count_parameters, frozen_statistics, weighted_layers
 from resnet.distributed import Processes
-from resnet.errors import StoppedError, UserError
+from resnet.errors import InputError, StoppedError, UserError
 from resnet.files import write_json, write_rows, write_yaml
 from resnet.locks import folder_lock
 from resnet.progress import Progress
@@ -74,7 +75,8 @@ class Training:
         self.share = self.processes.share(recipe.batch_size)
         self.accumulate = hardware.accumulate
         self.task = build_task(self.processes)
-        self.fingerprint = fingerprint(recipe, self.task.checksums, self.task.versions)
+        self.ghost_batch_size = self._images_per_statistic()
+        self.fingerprint = self.fingerprint_with(self.ghost_batch_size)
         self._build(hardware)
         # The last update, and the last one that an evaluation followed.
         self.iteration = self.evaluated_at = 0
@@ -86,6 +88,39 @@ class Training:
         self.diverged_at = torch.tensor(-1, device=self.device)
         # Who made which updates, when and on what: an entry each time that the run was started and went on.
         self.slices: list[dict[str, Any]] = []
+
+    def _images_per_statistic(self) -> int | None:
+        """Return the recipe's ``ghost_batch_size``, or what this hardware makes of it; None for the whole batch.
+
+        Batch normalisation sees the images that a process computes at once, where the recipe does not say otherwise.
+        """
+        norms = [module for module in self.task.net.modules() if isinstance(module, BatchNorm2d)]
+        at_once = (self.share.stop - self.share.start) // self.accumulate
+        fixed = not any(norm.weight.requires_grad for norm in norms)
+        if self.recipe.ghost_batch_size or fixed or at_once == self.recipe.batch_size:
+            return self.recipe.ghost_batch_size
+        return at_once
+
+    def fingerprint_with(self, ghost_batch_size: int | None) -> str:
+        """Return the fingerprint of this run if batch normalisation saw so many images."""
+        recipe = dataclasses.replace(self.recipe, ghost_batch_size=ghost_batch_size)
+        return fingerprint(recipe, self.task.checksums, self.task.versions)
+
+    def check_statistics(self, state: dict[str, Any]) -> None:
+        """Refuse a checkpoint of the same recipe if batch normalisation would see other batches on this hardware.
+
+        Raises:
+            UserError: it would; the message says which setting goes on as before.
+        """
+        before = state.get("ghost_batch_size")
+        if self.recipe.ghost_batch_size is None and state["fingerprint"] == self.fingerprint_with(before):
+            size = self.recipe.batch_size
+            raise UserError(
+                f"the checkpoint has been trained with batch normalisation over {before or size} images; "
+                f"{self.processes.count} processes with accumulate {self.accumulate} would go on with "
+                f"{self.ghost_batch_size or size}: set ghost_batch_size to {before or size}, or move it away to train "
+                "from the start"
+            )
 
     def _build(self, hardware: Hardware) -> None:
         recipe, self.net = self.recipe, self.task.net
@@ -174,10 +209,24 @@ class Training:
             UserError: it has; the message names the iteration.
         """
         if (iteration := int(self.processes.largest(float(self.diverged_at))[0])) >= 0:
-            raise UserError(
-                f"{self.recipe.model}, seed {self.recipe.seed}: the loss is not finite at iteration {iteration + 1}; "
-                "lower lr or start with warmup_lr"
-            )
+            raise self._diverged("the loss", iteration + 1)
+
+    def check_weights(self) -> None:
+        """Stop when a weight, or what the optimizer keeps of it, has become NaN or infinite.
+
+        Raises:
+            UserError: it has.
+        """
+        found = checkpoint.not_finite([self.net.state_dict(), self.optimizer.state_dict()["state"]])
+        if self.processes.largest(found is not None)[0]:
+            raise self._diverged("a weight", self.iteration)
+
+    def _diverged(self, what: str, iteration: int) -> UserError:
+        recipe = self.recipe
+        return UserError(
+            f"{recipe.model}, seed {recipe.seed}: {what} is not finite at iteration {iteration}; "
+            "lower lr or start with warmup_lr"
+        )
 
     def log_training(self) -> dict[str, Any]:
         """Append the training error since the last log point; end the warm-up when it is low enough."""
@@ -195,7 +244,9 @@ class Training:
 
         Raises:
             EvaluationStoppedError: a process was asked to stop; nothing is appended, and the evaluation still owed.
+            UserError: the network has come to nothing.
         """
+        self.check_weights()
         self.processes.share_buffers(self.net)
         for split, measured in self.task.evaluate(self).items():
             self._append(split, measured)
@@ -216,6 +267,8 @@ class Training:
             raise EvaluationStoppedError
 
     def _append(self, split: str, measured: dict[str, float]) -> dict[str, Any]:
+        if bad := [name for name, value in measured.items() if not math.isfinite(value)]:
+            raise self._diverged(f"the {bad[0]} on {split}", self.iteration)
         epoch = round(self.iteration * self.recipe.batch_size / self.task.training_images, 4)
         rate = self.rate(self.iteration - 1)
         row = {"iteration": self.iteration, "epoch": epoch, "split": split, **measured, "lr": rate}
@@ -257,6 +310,7 @@ class Training:
         """Return everything that the rest of the run depends on; every process calls it, one of them saves it."""
         return {
             "fingerprint": self.fingerprint,
+            "ghost_batch_size": self.ghost_batch_size,
             "iteration": self.iteration,
             "evaluated_at": self.evaluated_at,
             "warmup_ended_at": self.warmup_ended_at,
@@ -354,11 +408,13 @@ def training_lock(folder: Path, wait: bool, processes: Processes) -> Iterator[No
 
 def load_checkpoint(run: Training, folder: Path) -> dict[str, Any] | None:
     """Return the state to go on from; process 0 looks first, as it moves checkpoints of other settings aside."""
-    state = checkpoint.load(folder, run.fingerprint, run.device) if run.processes.is_main else None
+
+    def load() -> dict[str, Any] | None:
+        return checkpoint.load(folder, run.fingerprint, run.device, run.check_statistics)
+
+    state = load() if run.processes.is_main else None
     run.processes.wait()
-    if not run.processes.is_main:
-        state = checkpoint.load(folder, run.fingerprint, run.device)
-    return state
+    return state if run.processes.is_main else load()
 
 
 def say(processes: Processes, message: str) -> None:
@@ -372,21 +428,27 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float) -> None:
 
     Raises:
         StoppedError: asked to stop; the state after the last update has been saved.
+        InputError: images cannot be read; as above, where a single process trains.
     """
     started = time.monotonic()
     saved, agreement, finished = started, Agreement(run.processes, run.iteration), run.is_finished
     progress = show_progress(run)
     while not run.is_finished:
-        # An evaluation that a stop has cut short comes first.
-        if not run.owes_evaluation:
-            advance(run, progress)
-        if run.owes_evaluation:
-            try:
+        try:
+            # An evaluation that was cut short comes first.
+            if not run.owes_evaluation:
+                advance(run, progress)
+            if run.owes_evaluation:
                 run.log_evaluation()
-            except EvaluationStoppedError:
-                agreement.next_iteration = run.iteration
-            else:
                 write_metrics(run, folder)
+        except EvaluationStoppedError:
+            agreement.next_iteration = run.iteration
+        except InputError:
+            # The state is that after the last update. Several processes cannot agree here on what to save.
+            if run.processes.count == 1:
+                run.extend_slice(time.monotonic() - started)
+                save(run, folder)
+            raise
         if run.iteration < agreement.next_iteration and not run.is_finished:
             continue
         moment = time.monotonic()
@@ -439,9 +501,10 @@ def save(run: Training, folder: Path) -> None:
     """Write the checkpoint; every process takes part in it.
 
     Raises:
-        UserError: the loss is not finite, or the disk is full.
+        UserError: the loss or a weight is not finite, or the disk is full.
     """
     run.check_loss()
+    run.check_weights()
     state = run.state()
     if run.processes.is_main:
         checkpoint.save(folder, state)
@@ -494,7 +557,11 @@ def resolved_settings(run: Training) -> dict[str, Any]:
     return {
         "recipe": {**settings, "lr_drops": list(run.recipe.lr_drops)},
         "versions": run.task.versions,
-        "resolved": {"training_images": run.task.training_images, **run.task.facts},
+        "resolved": {
+            "ghost_batch_size": run.ghost_batch_size,
+            "training_images": run.task.training_images,
+            **run.task.facts,
+        },
         "dataset": {"name": run.task.dataset, "sha256": run.task.checksums},
         "fingerprint": run.fingerprint,
     }

@@ -16,14 +16,14 @@ VERSIONS = {
     "decode": 3,
     "measure_pixels": 1,
     "measure_responses": 1,
-    "measure_statistics": 1,
+    "measure_statistics": 2,
     # Everything from a training set to weights and the errors in metrics.csv.
     "train_cifar10": 1,
     "train_imagenet": 1,
     "train_detector": 1,
     "import_weights": 1,
     # From weights to probabilities and errors; the ensemble's too.
-    "evaluate_imagenet": 1,
+    "evaluate_imagenet": 2,
     "detect_objects": 1,
     "evaluate_detections": 1,
 }

@@ -53,8 +53,8 @@ rule measure_responses:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("measure_responses"),
     shell:
-        "python scripts/measure_responses.py --data {input.data:q} --run-folder {params.run:q} --threads {threads:q} "
-        "--output {output:q} > {log:q} 2>&1"
+        "python scripts/measure_responses.py --data {input.data:q} --run-folder {params.run:q} --output {output:q} "
+        f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule train_imagenet:

@@ -20,8 +20,9 @@ from resnet.errors import UserError, reason
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 # Pillow's names of pixels with a range that the file does not tell.
 UNKNOWN_RANGE = ("I", "F")
-# How many times longer than the other a side may be: beyond, a resize of the shorter one fills the memory.
-LONGEST = 200
+# How many times longer than the other a side may be: beyond, the resize of the shorter one to 640 pixels gives 20
+# million pixels and more, and a network's maps of them gigabytes.
+LONGEST = 50
 REDUCING_GAP = 2
 
 

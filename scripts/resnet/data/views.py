@@ -3,84 +3,24 @@
 Workers decode and resample, and hand on bytes; everything per pixel (mean, colour, mirroring) is done on the device.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from resnet.data.draws import seeded_generator
 from resnet.data.imagenet import ImageNetDescription, Index
+from resnet.data.loader import Pictures, load
 from resnet.data.pictures import centre_crop, crop_of_resized
 from resnet.data.pixels import Pixels
-from resnet.errors import UserError
-from resnet.signals import heed_only_the_parent
 
 # Views that are the same at every evaluation are kept in memory up to this many bytes.
 KEEP_BYTES = 2**30
 EVALUATION_BATCH = 250
-# Batches that each worker prepares in advance.
-PREFETCH = 4
-
-
-class Pictures(Dataset):
-    """Pictures as bytes; an error is returned, as a worker could only raise it with a traceback.
-
-    Args:
-        folder: the data set's folder.
-        index: its pictures.
-        view: makes an array of a picture, from its path and what else the key holds.
-    """
-
-    def __init__(self, folder: Path, index: Index, view: Callable[..., np.ndarray]) -> None:
-        # An array, as a list of strings would be copied into every worker bit by bit.
-        self.paths = np.array(index.paths)
-        self.folder, self.sizes, self.view = folder, np.array(index.sizes), view
-
-    def __getitem__(self, key: tuple[int, Any]) -> np.ndarray | UserError:
-        """Return the view of picture ``key[0]`` with the arguments ``key[1:]``."""
-        picture, *arguments = key
-        path = self.folder / str(self.paths[picture])
-        try:
-            if path.is_file() and path.stat().st_size != self.sizes[picture]:
-                raise UserError(f"{path} has changed since it was described; delete dataset.json and start again")
-            return self.view(path, *arguments)
-        except UserError as error:
-            return error
-
-
-def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
-    """Stack views (H, W, 3) of one size to (N, H, W, 3), or pass an error on."""
-    error = next((view for view in views if isinstance(view, UserError)), None)
-    return error or torch.from_numpy(np.stack(views))
-
-
-def load(
-    pictures: Dataset, batches: Any, workers: int, pin: bool, collate: Callable[[list[Any]], Any] = stack
-) -> Iterator[Any]:
-    """Yield the views of each batch of keys, in order; put together by ``collate``: (N, H, W, 3) uint8 by ``stack``.
-
-    Raises:
-        UserError: a picture cannot be read; the message names it.
-    """
-    loader = DataLoader(
-        pictures,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin,
-        prefetch_factor=PREFETCH if workers else None,
-        worker_init_fn=heed_only_the_parent,
-    )
-    for views in loader:
-        if isinstance(views, UserError):
-            raise views
-        yield views
 
 
 class Normalise:
@@ -216,7 +156,7 @@ def _crop(image_size: int, path: Path, side: int, place: tuple[float, float]) ->
 
 
 class CentreViews:
-    """The centre crops of a process's part of a split: single-crop testing (Fig. 4).
+    """The centre crops of some pictures of a split, such as a process's part of it: single-crop testing (Fig. 4).
 
     Args:
         folder: the data set's folder.
@@ -224,7 +164,7 @@ class CentreViews:
         normalise: what a network sees of them.
         side: shorter side after the resize.
         size: side of the crop.
-        part: the pictures of this process.
+        chosen: the numbers of the pictures, in order.
         device: where the views are finished.
         workers: processes that decode.
     """
@@ -237,14 +177,14 @@ class CentreViews:
         *,
         side: int,
         size: int,
-        part: slice,
+        chosen: Sequence[int],
         device: torch.device,
         workers: int,
     ) -> None:
         self.device, self.workers, self.normalise = device, workers, normalise
         self.pictures = Pictures(folder, index, partial(_centre, side, size))
-        self.chosen = range(len(index))[part]
-        self.labels = torch.tensor(index.labels)[part].to(device)
+        self.chosen = chosen
+        self.labels = torch.tensor(index.labels)[torch.tensor(chosen)].to(device)
         self.keeps = len(self.chosen) * size * size * 3 <= KEEP_BYTES
         self._kept: list[Tensor] = []
 
@@ -267,7 +207,8 @@ class CentreViews:
         ]
         for views in load(self.pictures, batches, self.workers, self.device.type == "cuda"):
             if self.keeps:
-                self._kept.append(views)
+                # Not in shared memory, of which there may be little.
+                self._kept.append(views.clone() if views.is_shared() else views)
             yield views
 
 

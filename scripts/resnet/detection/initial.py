@@ -11,7 +11,8 @@ from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
 from resnet.checkpoint import fill, read_tensors
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError
-from resnet.files import checksum, read_arrays, read_yaml
+from resnet.files import checksum, read_arrays
+from resnet.run_folder import read_recipe
 from resnet.statistics import STATISTICS
 
 # What of a classifier's recipe says how to build it.
@@ -43,7 +44,7 @@ def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classif
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    recipe = read_config(run, "recipe")["recipe"]
+    recipe = read_recipe(run, *ARCHITECTURE)
     weights = read_tensors(run / "weights.pt")
     classes = len(weights.get("fc.bias", ()))
     net = build_classifier(recipe, classes)
@@ -60,19 +61,6 @@ def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classif
 def build_classifier(recipe: dict[str, Any], classes: int) -> ImageNetNet | Vgg:
     """Return the untrained network of a classifier's recipe."""
     return imagenet_net(classes=classes, **{key: recipe[key] for key in ARCHITECTURE})
-
-
-def read_config(run: Path, *keys: str) -> dict[str, Any]:
-    """Read a run folder's ``config.yaml``, which must have some keys.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    path = run / "config.yaml"
-    config = read_yaml(path, dict[str, Any])
-    if missing := [key for key in keys if key not in config]:
-        raise UserError(f"{path} has no {missing[0]}: is it the config of another kind of run?")
-    return config
 
 
 def measured(path: Path, net: nn.Module) -> dict[str, Tensor]:

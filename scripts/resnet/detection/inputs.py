@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from resnet.data.draws import seeded_generator
+from resnet.data.loader import load
 from resnet.data.objects import Scene
 from resnet.data.pictures import read_picture
-from resnet.data.views import load
 from resnet.errors import UserError
 
 

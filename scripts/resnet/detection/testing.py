@@ -12,12 +12,14 @@ from resnet.checkpoint import fill, read_tensors
 from resnet.data.objects import Scene, read_description, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_engine
-from resnet.detection.initial import build_classifier, read_config
+from resnet.detection.initial import build_classifier
 from resnet.detection.inputs import TestScenes
 from resnet.distributed import Processes
+from resnet.errors import UserError
 from resnet.files import write_json, write_text
 from resnet.progress import Progress
 from resnet.provenance import commit, now, surroundings
+from resnet.run_folder import read_config
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
 from resnet.training import choose_precision
 from resnet.versions import versions
@@ -85,9 +87,12 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
     """
     config = read_config(run, "recipe", "resolved")
     values, facts = config["recipe"], config["resolved"]
-    recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-    classes = len(facts["classes"])
-    detector = Detector(build_classifier(facts["classifier"], 1), torch.zeros(3, 1, 1), classes, recipe)
+    try:
+        recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        classes, classifier = len(facts["classes"]), build_classifier(facts["classifier"], 1)
+    except (TypeError, KeyError, AttributeError):
+        raise UserError(f"{run / 'config.yaml'} is not the config of a detector") from None
+    detector = Detector(classifier, torch.zeros(3, 1, 1), classes, recipe)
     fill(detector, read_tensors(run / "weights.pt"), run / "weights.pt")
     return build_engine(detector, classes, recipe).eval(), recipe
 

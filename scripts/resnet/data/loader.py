@@ -1,0 +1,125 @@
+"""Reading pictures in worker processes, and saying what is wrong when one of them dies."""
+
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from resnet.data.imagenet import Index
+from resnet.errors import InputError, UserError
+from resnet.signals import heed_only_the_parent
+
+# Batches that each worker prepares in advance.
+PREFETCH = 4
+# Where workers put what they have decoded.
+SHARED_MEMORY = Path("/dev/shm")
+# How it is said that a worker cannot be started or no longer be heard of; not "Caught …", which it has raised itself.
+LOST = re.compile(r"DataLoader worker|Pin memory thread|Too many open files|received 0 items|unable to |\[Errno \d+\]")
+
+
+class Pictures(Dataset):
+    """Pictures as bytes; an error is returned, as a worker could only raise it with a traceback.
+
+    Args:
+        folder: the data set's folder.
+        index: its pictures.
+        view: makes an array of a picture, from its path and what else the key holds.
+    """
+
+    def __init__(self, folder: Path, index: Index, view: Callable[..., np.ndarray]) -> None:
+        # An array, as a list of strings would be copied into every worker bit by bit.
+        self.paths = np.array(index.paths)
+        self.folder, self.sizes, self.view = folder, np.array(index.sizes), view
+
+    def __getitem__(self, key: tuple[int, Any]) -> np.ndarray | UserError:
+        """Return the view of picture ``key[0]`` with the arguments ``key[1:]``."""
+        picture, *arguments = key
+        path = self.folder / str(self.paths[picture])
+        try:
+            if path.is_file() and path.stat().st_size != self.sizes[picture]:
+                raise UserError(f"{path} has changed since it was described; delete dataset.json and start again")
+            return self.view(path, *arguments)
+        except UserError as error:
+            return error
+        except OSError as error:
+            return UserError(f"{path} cannot be read: {error.strerror}")
+
+
+def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
+    """Stack views (H, W, 3) of one size to (N, H, W, 3), or pass an error on."""
+    error = next((view for view in views if isinstance(view, UserError)), None)
+    return error or torch.from_numpy(np.stack(views))
+
+
+def load(
+    pictures: Dataset, batches: Any, workers: int, pin: bool, collate: Callable[[list[Any]], Any] = stack
+) -> Iterator[Any]:
+    """Yield the views of each batch of keys, in order; put together by ``collate``: (N, H, W, 3) uint8 by ``stack``.
+
+    Raises:
+        InputError: a picture cannot be read, which the message names; or a process that decodes has died.
+    """
+    loader = DataLoader(
+        pictures,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=partial(_collate, collate),
+        pin_memory=pin,
+        prefetch_factor=PREFETCH if workers else None,
+        worker_init_fn=heed_only_the_parent,
+    )
+    try:
+        for views in _started(loader):
+            if isinstance(views, UserError):
+                raise InputError(str(views))
+            yield views
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or (workers and LOST.match(str(error)))):
+            raise
+        raise InputError(_lack(str(error) or "no memory")) from None
+
+
+def _started(loader: DataLoader) -> Iterator[Any]:
+    """Start the workers.
+
+    torch's handler of SIGCHLD would raise the death of one anywhere, in the middle of an update too; without it, it is
+    noticed when the next batch is waited for.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    stream = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+    return stream
+
+
+def _collate(collate: Callable[[list[Any]], Any], views: list[Any]) -> Any:
+    """Put views together, and in a worker into shared memory.
+
+    torch would put them there in a thread whose errors are lost: a full /dev/shm would be waited for without end.
+    """
+    batch = collate(views)
+    if get_worker_info() is not None and not isinstance(batch, UserError):
+        try:
+            for one in batch if isinstance(batch, list) else [batch]:
+                if isinstance(one, Tensor):
+                    one.share_memory_()
+        except RuntimeError as error:
+            return InputError(_lack(str(error)))
+    return batch
+
+
+def _lack(reason: str) -> str:
+    free = f"{shutil.disk_usage(SHARED_MEMORY).free / 2**20:.0f} MB free" if SHARED_MEMORY.is_dir() else "absent"
+    return (
+        f"a process that decodes pictures has failed ({reason.splitlines()[0]}), most likely for lack of memory or of "
+        f"{SHARED_MEMORY} ({free}): use fewer workers, or give it more"
+    )

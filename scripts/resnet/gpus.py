@@ -1,0 +1,58 @@
+"""Which GPU a process takes, where a machine has several and several processes that know nothing of each other."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from resnet.errors import UserError
+
+# Processes of ours for which there are locks on one GPU.
+MOST_PER_GPU = 64
+
+
+def visible_gpus() -> list[str]:
+    """Return what identifies the GPUs that this process sees (CUDA_VISIBLE_DEVICES), whatever their order."""
+    return [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
+
+
+def claim_gpu(gpus: list[str], wanted: int | None = None, folder: Path | None = None) -> tuple[int, IO | None]:
+    """Choose the GPU that the fewest of a user's processes on this machine have claimed, the first of those.
+
+    A process claims its GPU by a lock in a temporary folder, which it holds until it ends, however it ends.
+
+    Args:
+        gpus: what identifies those to choose from.
+        wanted: the index of the one to claim, where that is settled; a scheduler may show each process only its own.
+        folder: where the locks are; a user's own below the machine's temporary folder unless given.
+
+    Returns:
+        The index of the GPU, and the open file that holds the lock; None where there can be no locks.
+
+    Raises:
+        UserError: there is none of the wanted index.
+    """
+    if wanted is not None and wanted >= len(gpus):
+        raise UserError(
+            f"each process of a training needs a GPU, but this machine has {len(gpus)}; use fewer processes"
+        )
+    among = range(len(gpus)) if wanted is None else [wanted]
+    folder = folder or Path(tempfile.gettempdir()) / f"resnet-gpus-{os.getuid()}"
+    try:
+        folder.mkdir(exist_ok=True)
+        # Of each GPU the first lock is for the process that is alone there, the second for one that shares it, …
+        for users, index in itertools.product(range(MOST_PER_GPU), among):
+            file = (folder / f"{gpus[index]}-{users}").open("a")
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return index, file
+            file.close()
+    except OSError as error:
+        print(f"cannot see which GPUs are free ({error}): using number {among[0]}", file=sys.stderr)
+    return among[0], None

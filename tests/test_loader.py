@@ -1,0 +1,84 @@
+"""Reading in worker processes: what happens when one of them dies or finds no room."""
+
+import gc
+import multiprocessing
+import os
+import signal
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, dataloader
+
+from resnet.data.loader import load
+from resnet.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def no_workers_left():
+    """End those that an exception still holds, which torch would wait for."""
+    yield
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    gc.collect()
+
+
+class Numbered(Dataset):
+    """Items that are their numbers; the one numbered 5 may end badly."""
+
+    def __init__(self, fate=None):
+        self.fate = fate
+
+    def __getitem__(self, number):
+        if number == 5 and self.fate == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 5 and self.fate == "memory":
+            raise MemoryError
+        if number == 5 and self.fate == "bug":
+            raise RuntimeError("a bug")
+        return torch.tensor([number])
+
+
+def numbers(fate, workers=2):
+    batches = [[number, number + 1] for number in range(0, 20, 2)]
+    return [batch.flatten().tolist() for batch in load(Numbered(fate), batches, workers, False, torch.stack)]
+
+
+def test_batches_come_in_order():
+    assert numbers(None) == numbers(None, workers=0) == [[number, number + 1] for number in range(0, 20, 2)]
+
+
+def test_a_killed_worker_is_an_error_where_the_next_batch_is_waited_for(monkeypatch):
+    # Instead of 5 seconds.
+    monkeypatch.setattr(dataloader._MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.1,))
+    handler = signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(InputError, match=r"has failed \(DataLoader worker .* lack of memory or of /dev/shm"):
+        numbers("killed")
+    assert signal.getsignal(signal.SIGCHLD) == handler
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("fate", "error", "message"), [("memory", InputError, "memory"), ("bug", RuntimeError, "a bug")]
+)
+def test_lack_of_memory_is_an_error_and_a_bug_keeps_its_traceback(workers, fate, error, message):
+    with pytest.raises(error, match=message):
+        numbers(fate, workers)
+
+
+def test_a_full_shared_memory_is_an_error(monkeypatch):
+    def full(_tensor):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(Tensor, "share_memory_", full)
+    with pytest.raises(InputError, match=r"No space left on device .* MB free\): use fewer workers"):
+        numbers(None)
+
+
+def test_an_absent_shared_memory_is_an_error(monkeypatch):
+    def full(*_arguments, **_settings):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.utils.data.dataloader._MultiProcessingDataLoaderIter", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        numbers(None)
