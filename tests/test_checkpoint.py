@@ -53,16 +53,6 @@ def test_one_flipped_bit_anywhere_is_an_error_or_changes_nothing(tmp_path):
     assert found > len(content) / 28, "the rest is padding and dates"
 
 
-def test_a_flipped_bit_in_arrays_is_found(tmp_path):
-    path = tmp_path / "n.npz"
-    write_arrays(path, Numbers(np.arange(1000.0)))
-    damaged = bytearray(path.read_bytes())
-    damaged[len(damaged) // 2] ^= 16
-    path.write_bytes(damaged)
-    with pytest.raises(UserError, match=r"n\.npz is damaged \(the checksum of its part values\.npy is wrong\)"):
-        read_arrays(path, Numbers)
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

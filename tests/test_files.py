@@ -146,7 +146,9 @@ def test_damaged_arrays_are_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    with pytest.raises(UserError, match=rf"a\.npz cannot be read \(Bad CRC-32.*\); {ADVICE}"):
+    with pytest.raises(
+        UserError, match=rf"a\.npz is damaged \(the checksum of its part values\.npy is wrong\); {ADVICE}"
+    ):
         read_arrays(path, Numbers)
 
 
@@ -185,6 +187,26 @@ def test_errors_of_the_system_are_one_line(monkeypatch, error, message):
 
     monkeypatch.setattr(sys, "argv", ["scripts/program.py"])
     with pytest.raises(SystemExit, match=f"^program: error: {message}$"):
+        run_program(main)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "there is not enough memory"),
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB.\nMore"),
+            r"CUDA out of memory\. Tried to .* \(accu",
+        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), r"\[enforce fail\].* \(accumulate"),
+    ],
+)
+def test_a_lack_of_memory_is_one_line(monkeypatch, error, message):
+    def main():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["scripts/program.py"])
+    with pytest.raises(SystemExit, match=f"^program: error: {message}"):
         run_program(main)
 
 

@@ -60,8 +60,7 @@ def run_program(main: Callable[[], None]) -> None:
         # torch is not imported here; it raises this and no MemoryError.
         if not OUT_OF_MEMORY.search(str(error)):
             raise
-        reason = str(error).splitlines()[0]
-        sys.exit(f"{name}: error: there is not enough memory ({reason}); smaller parts (accumulate) need less")
+        sys.exit(f"{name}: error: {str(error).splitlines()[0]}; smaller parts of a batch (accumulate) need less")
     except BrokenPipeError:
         if not _nobody_reads():
             raise
