@@ -146,9 +146,7 @@ def test_damaged_arrays_are_named(tmp_path):
     content = bytearray(path.read_bytes())
     content[500] ^= 1
     path.write_bytes(content)
-    with pytest.raises(
-        UserError, match=rf"a\.npz is damaged \(the checksum of its part values\.npy is wrong\); {ADVICE}"
-    ):
+    with pytest.raises(UserError, match=rf"a\.npz is damaged \(the checksum of its part .* is wrong\); {ADVICE}"):
         read_arrays(path, Numbers)
 
 

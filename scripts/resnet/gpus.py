@@ -38,11 +38,11 @@ def claim_gpu(gpus: list[str], wanted: int | None = None, folder: Path | None = 
     Raises:
         UserError: there is none of the wanted index.
     """
-    if wanted is not None and wanted >= len(gpus):
+    among = range(len(gpus)) if wanted is None or len(gpus) == 1 else range(len(gpus))[wanted : wanted + 1]
+    if not among:
         raise UserError(
-            f"each process of a training needs a GPU, but this machine has {len(gpus)}; use fewer processes"
+            f"each process of a training needs a GPU, but this machine has {len(gpus)}: use fewer processes"
         )
-    among = range(len(gpus)) if wanted is None else [wanted]
     folder = folder or Path(tempfile.gettempdir()) / f"resnet-gpus-{os.getuid()}"
     try:
         folder.mkdir(exist_ok=True)
