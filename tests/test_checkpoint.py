@@ -147,7 +147,7 @@ def unnamed(net):
         (b"recipe: {width: 1}", "has no model"),
         (b"recipe: 3", "has no model"),
         (b"{}", "has no recipe"),
-        (b"", ": it is None, not an object"),
+        (b"", ": Expected `object`, got `null`"),
     ],
 )
 def test_a_run_s_config_that_is_missing_or_damaged_is_named(tmp_path, content, message):
