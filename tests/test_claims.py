@@ -620,7 +620,7 @@ def test_a_damaged_run_folder_is_named(tmp_path):
         (None, "does not exist"),
         ("recipe: [", "is not valid YAML"),
         ("recipe: {}", "Object missing required field"),
-        ("{recipe: {}, resolved: {}, dataset: {name: 3}}", "Expected `str`, got `int` - at `\$\.dataset\.name`"),
+        ("{recipe: {}, resolved: {}, dataset: {name: 3}}", r"Expected `str`, got `int` - at `\$\.dataset\.name`"),
     ):
         if text is not None:
             (tmp_path / "config.yaml").write_text(text)
