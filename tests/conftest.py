@@ -174,7 +174,8 @@ class Started:
         receiver, sender = SERVER.Pipe(duplex=False)
         self.processes = []
         for rank in range(count):
-            environment = {**group, "RANK": rank, "LOCAL_RANK": rank} if count > 1 else {}
+            # The server has that of its own start.
+            environment = {**os.environ, **({**group, "RANK": rank, "LOCAL_RANK": rank} if count > 1 else {})}
             self.processes.append(SERVER.Process(target=call, args=(sender, environment, function, *arguments)))
         # The server finds what it is to import by this variable alone.
         with pytest.MonkeyPatch.context() as patch:
