@@ -80,8 +80,8 @@ class Recipe:
     batch_size: int = setting(128, "images per update, over all processes", minimum=1)
     ghost_batch_size: int | None = setting(
         None,
-        "images per batch-normalisation statistic; the paper's GPUs saw 64 on CIFAR-10, 32 on ImageNet; none is all of "
-        "a process",
+        "images per batch-normalisation statistic; the paper's GPUs saw 64 on CIFAR-10, 32 on ImageNet; none: all "
+        "that a process computes at once",
         minimum=1,
     )
     iterations: int = setting(64000, "number of updates", minimum=1, maximum=10**9)
@@ -300,7 +300,7 @@ class Statistics:
     """How batch normalisation is measured on ImageNet for a detector (appendix A)."""
 
     side: int = setting(224, "side of the training pictures' squares", unit="pixels", minimum=32)
-    images: int | None = setting(None, "at least so many pictures, spread over all; none is all of them", minimum=1)
+    images: int | None = setting(None, "so many pictures, drawn at random; none is all of them", minimum=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,7 +318,11 @@ IDENTITY = ("model", "seed", "experiment", "engine")
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
-    """Where a run is computed and how fast; none of it changes what is computed."""
+    """Where a run is computed and how fast.
+
+    None of it changes what is computed, but that batch normalisation sees what a process computes at once
+    (``accumulate``, and the number of processes) where the recipe's ``ghost_batch_size`` does not say otherwise.
+    """
 
     device: str = setting("auto", "auto is cuda where torch sees a GPU", choices=("auto", "cpu", "cuda"))
     threads: int = setting(1, "threads of the CPU", minimum=1, maximum=MOST_CORES)
@@ -343,7 +347,12 @@ class Hardware:
         "folder on the machine's own disk, to which ImageNet's images are copied first; $VARIABLES are those of the "
         "machine; none reads them where they are",
     )
-    accumulate: int = setting(1, "parts into which a process splits its batch where memory is short", minimum=1)
+    accumulate: int = setting(
+        1,
+        "parts into which a process splits its batch where memory is short; batch normalisation sees a part, unless "
+        "ghost_batch_size says how many images",
+        minimum=1,
+    )
 
     def __post_init__(self) -> None:
         """Check every setting by its rule.
