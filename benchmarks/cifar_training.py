@@ -27,10 +27,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from resnet.architectures import CifarNet, count_multiply_adds
-from resnet.cifar import cifar_task
+from resnet.classification.cifar10 import cifar_task
 from resnet.data import cifar10
 from resnet.settings import CifarRecipe, Hardware
-from resnet.training import Training, processor_name
+from resnet.training.loop import Training, processor_name
 
 BATCH = 128
 IMAGES = 5000

@@ -51,14 +51,14 @@ from resnet.architectures import (
     scaled,
     to_torchvision,
 )
+from resnet.classification.bn_statistics import measure_statistics
 from resnet.detection import detector as settings
 from resnet.detection.detector import Detector, Target
 from resnet.detection.engines import build_engine
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
 from resnet.settings import DetectorRecipe, parse_imagenet_model
-from resnet.statistics import measure_statistics
-from resnet.training import processor_name
+from resnet.training.loop import processor_name
 
 # VOC's classes and the size of most of its pictures.
 CLASSES, SIZES, OBJECTS = 20, ((500, 375), (375, 500)), 3
@@ -240,7 +240,7 @@ def build_loops(model: str, recipes: dict[str, DetectorRecipe], width: float, de
         again = random_classifier(model, width)
         return Detector(again, mean, CLASSES, recipe, torch.Generator().manual_seed(0))
 
-    # As in scripts/resnet/training.py.
+    # As in scripts/resnet/training/loop.py.
     layout = {"device": device, "memory_format": torch.channels_last}
     recipe = recipes["torchvision"]
     ours = detector(recipe)

@@ -36,7 +36,7 @@ from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.pictures import crop_of_resized
 from resnet.data.pixels import Pixels
 from resnet.data.views import TrainingViews
-from resnet.training import processor_name
+from resnet.training.loop import processor_name
 
 SIZES = ((500, 375), (375, 500), (500, 333), (500, 500), (480, 360))
 BATCH, CROP, MIN_SIDE, MAX_SIDE, COLOUR = 128, 224, 256, 480, 0.1

@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from resnet.claims import COLUMNS, judge
 from resnet.errors import run_program
-from resnet.facts import Facts, Paper, Run, RunConfig, RunResult
 from resnet.files import model_of, read_json, read_rows, read_yaml, write_rows
-from resnet.tables import read_evaluations, read_paper
+from resnet.rendering.claims import COLUMNS, judge
+from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
+from resnet.rendering.tables import read_evaluations, read_paper
 
 # What claims are about in tables and curves.
 COUNTED = {"n": int, "parameters": int, "shortcuts": int}

@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
 
-    from resnet.detection.testing import detect_objects
+    from resnet.detection.detect import detect_objects
 
     detect_objects(arguments.run_folder, arguments.data, arguments.output, hardware)
 

@@ -6,10 +6,10 @@ The file is written where there are test images.
 import argparse
 from pathlib import Path
 
+from resnet.classification.predictions import average, write_submission
 from resnet.data.imagenet import read_description
 from resnet.errors import run_program
 from resnet.files import write_json
-from resnet.predictions import average, write_submission
 
 
 def main() -> None:

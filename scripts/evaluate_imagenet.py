@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
 
-    from resnet.testing import test_run
+    from resnet.classification.evaluate import test_run
 
     test_run(
         arguments.run_folder,

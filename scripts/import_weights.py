@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from resnet.architectures import from_torchvision, imagenet_net
-from resnet.checkpoint import load_into, read_tensors, save_weights
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
 from resnet.settings import ArgumentParser, ImageNetRecipe, add_arguments
+from resnet.training.checkpoint import load_into, read_tensors, save_weights
 
 # What torchvision's published networks were trained with (its references/classification).
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

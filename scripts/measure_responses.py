@@ -16,7 +16,7 @@ def main() -> None:
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
 
-    from resnet.responses import measure_responses
+    from resnet.classification.responses import measure_responses
 
     measure_responses(arguments.run_folder, arguments.data, arguments.output, hardware)
 

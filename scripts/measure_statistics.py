@@ -9,18 +9,18 @@ from pathlib import Path
 
 import torch
 
-from resnet.checkpoint import save_tensors
+from resnet.classification.bn_statistics import drawn_pictures, measure_statistics
+from resnet.classification.evaluate import load_network
 from resnet.data.imagenet import read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise
-from resnet.distributed import Processes
 from resnet.errors import run_program
 from resnet.files import read_arrays
 from resnet.progress import Progress
 from resnet.settings import ArgumentParser, Hardware, Statistics, add_arguments, read_hardware
-from resnet.statistics import drawn_pictures, measure_statistics
-from resnet.testing import load_network
+from resnet.training.checkpoint import save_tensors
+from resnet.training.distributed import Processes
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from resnet.detection.plotting import draw_curves
 from resnet.errors import run_program
-from resnet.plotting import read_runs, save
 from resnet.records import DETECTOR_CURVE
+from resnet.rendering.detections import draw_curves
+from resnet.rendering.figures import read_runs, save
 
 
 def main() -> None:

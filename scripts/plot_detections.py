@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from resnet.data.objects import read_description, read_scenes
-from resnet.detection.plotting import choose_scenes, colour_of, draw_sheet, found_in
 from resnet.errors import run_program
 from resnet.files import read_json
-from resnet.plotting import save
 from resnet.records import Detection
+from resnet.rendering.detections import choose_scenes, colour_of, draw_sheet, found_in
+from resnet.rendering.figures import save
 from resnet.rules import reader
 from resnet.settings import EXPERIMENTS, ArgumentParser
 

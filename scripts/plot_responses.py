@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
-from resnet.plotting import draw_responses, read_drawing, read_runs, save
 from resnet.records import RESPONSES
+from resnet.rendering.figures import draw_responses, read_drawing, read_runs, save
 
 
 def main() -> None:

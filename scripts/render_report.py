@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="*", **paths, help="result.json of every detector")
     parser.add_argument("--output", type=Path, required=True, help="HTML to write")
     arguments = parser.parse_args()
-    from resnet.report import render
+    from resnet.rendering.report import render
 
     page = render(
         scale=arguments.scale,

@@ -14,7 +14,7 @@ from resnet.architectures import (
     weighted_layers,
 )
 from resnet.errors import run_program
-from resnet.tables import read_paper, write_markdown, write_table
+from resnet.rendering.tables import read_paper, write_markdown, write_table
 
 SIDE = 32
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
-from resnet.tables import (
+from resnet.rendering.tables import (
     measure_cells,
     measure_columns,
     measure_headings,

@@ -19,7 +19,7 @@ from resnet.architectures import (
     without_storage,
 )
 from resnet.errors import run_program
-from resnet.tables import architecture_grid, read_paper, write_markdown, write_table
+from resnet.rendering.tables import architecture_grid, read_paper, write_markdown, write_table
 
 SIDE = 224
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnet.errors import run_program
 from resnet.records import CifarResult
-from resnet.tables import (
+from resnet.rendering.tables import (
     TABLE6_COLUMNS,
     TABLE6_HEADINGS,
     read_paper,

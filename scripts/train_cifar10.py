@@ -16,9 +16,9 @@ def main() -> None:
     arguments, recipe, hardware = read_training_arguments(__doc__, CifarRecipe)
 
     # torch takes seconds to import, so settings are checked first.
-    from resnet.cifar import cifar_task
+    from resnet.classification.cifar10 import cifar_task
     from resnet.data.cifar10 import read_description
-    from resnet.training import train
+    from resnet.training.loop import train
 
     build_task = partial(cifar_task, recipe, read_description(arguments.data))
     train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)

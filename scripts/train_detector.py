@@ -25,8 +25,8 @@ def main() -> None:
 
     # torch takes seconds to import, so settings are checked first.
     from resnet.detection.initial import read_classifier
-    from resnet.detection.training import detection_task
-    from resnet.training import train
+    from resnet.detection.task import detection_task
+    from resnet.training.loop import train
 
     classifier = read_classifier(arguments.classifier, arguments.pixels, arguments.statistics)
     build_task = partial(detection_task, recipe, arguments.data, classifier)

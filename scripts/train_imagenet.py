@@ -19,8 +19,8 @@ def main() -> None:
     arguments, recipe, hardware = read_training_arguments(__doc__, ImageNetRecipe, pixels)
 
     # torch takes seconds to import, so settings are checked first.
-    from resnet.imagenet import imagenet_task
-    from resnet.training import train
+    from resnet.classification.imagenet import imagenet_task
+    from resnet.training.loop import train
 
     build_task = partial(imagenet_task, recipe, arguments.data, arguments.pixels)
     train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)

@@ -23,11 +23,11 @@ import pytest
 import torch
 from torch import nn
 
-from resnet.cifar import cifar_task
+from resnet.classification.cifar10 import cifar_task
 from resnet.data import cifar10
-from resnet.distributed import Processes
 from resnet.settings import CifarRecipe
-from resnet.task import Task
+from resnet.training.distributed import Processes
+from resnet.training.task import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKS = ROOT.parent / "shared/data"
@@ -162,7 +162,9 @@ def become(command: list[str]) -> None:
 # Forks processes in milliseconds, as it has imported what they need, torch above all. It computes nothing itself:
 # a process that has may not be forked.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["conftest", "resnet.imagenet", "resnet.detection.training", "resnet.detection.testing"])
+SERVER.set_forkserver_preload(
+    ["conftest", "resnet.classification.imagenet", "resnet.detection.task", "resnet.detection.detect"]
+)
 
 
 class Started:

@@ -22,9 +22,11 @@ import torch
 import torchvision
 from PIL import Image
 
-from resnet import checkpoint
 from resnet.architectures import CifarNet, imagenet_net
-from resnet.cifar import cifar_task
+from resnet.classification.cifar10 import cifar_task
+from resnet.classification.errors import Totals
+from resnet.classification.imagenet import imagenet_task
+from resnet.classification.predictions import Predictions, average
 from resnet.data import cifar10, digits, handwriting, imagenet, objects, scenes, views
 from resnet.data.coco import read_coco
 from resnet.data.pictures import centre_crop, crop_of_resized, whole
@@ -34,13 +36,11 @@ from resnet.detection.detector import Detector
 from resnet.detection.evaluation import average_precision
 from resnet.detection.initial import Classifier
 from resnet.detection.inputs import ScenePictures
-from resnet.detection.training import detection_task
-from resnet.evaluation import Totals
+from resnet.detection.task import detection_task
 from resnet.files import read_arrays, read_json, write_arrays, write_json, write_yaml
-from resnet.imagenet import imagenet_task
-from resnet.predictions import Predictions, average
 from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe
-from resnet.training import Training
+from resnet.training import checkpoint
+from resnet.training.loop import Training
 from resnet.versions import VERSIONS
 
 FILE = Path(__file__).with_name("golden.json")
@@ -124,7 +124,7 @@ def trained(training: Training, splits: tuple[str, ...] = ()) -> Numbers:
     while training.iteration < training.recipe.iterations:
         training.update()
         rows.append(training.log_training())
-    measured = training.task.evaluate(training) if splits else {}
+    measured = training.task.evaluate(training.autocast, training.until_stopped, training.processes) if splits else {}
     return {
         "initial": initial,
         "losses": [row["loss"] for row in rows],

@@ -1,12 +1,10 @@
 """Settings that have no effect: allowed, as a configuration outlives its parts, but said once."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from resnet.sections import Config
 from resnet.settings import EXPERIMENTS, Recipe, parse_imagenet_model, parse_model
-
-if TYPE_CHECKING:
-    from resnet.config import Config
 
 # Where a setting can apply. Those that are not named here always do.
 Condition = Callable[[Any], bool]
@@ -33,7 +31,7 @@ CONDITIONS: dict[str, dict[str, tuple[Condition, str]]] = {
 }
 
 
-def idle_settings(config: "Config", changes: dict[str, dict[str, Any]]) -> list[str]:
+def idle_settings(config: Config, changes: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line for each of config.yaml's changes to the scale that no run feels."""
     lines = []
     for part, changed in ((part, changed) for part, changed in changes.items() if changed):
@@ -52,7 +50,7 @@ def idle_settings(config: "Config", changes: dict[str, dict[str, Any]]) -> list[
     return lines
 
 
-def recipes_of(config: "Config", part: str) -> dict[tuple[str, ...], Recipe]:
+def recipes_of(config: Config, part: str) -> dict[tuple[str, ...], Recipe]:
     """Return the recipe of each network that a part trains, by all the names that exceptions may have for it."""
     if part == "detector":
         return {
@@ -93,7 +91,7 @@ def _equal(used: Any, given: Any) -> bool:
     return used == (tuple(given) if isinstance(given, list) else given)
 
 
-def idle_data(config: "Config") -> list[str]:
+def idle_data(config: Config) -> list[str]:
     """Return a line for each place of real data that is named but not used."""
     data, detector, imagenet = config.data, config.detector, config.imagenet
     published = "torchvision" in (imagenet.settings["weights"], detector.weights)

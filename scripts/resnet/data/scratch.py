@@ -6,9 +6,9 @@ import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from resnet.data.imagenet import ImageNetDescription, Index
-from resnet.distributed import Processes
 from resnet.errors import UserError, reason
 from resnet.locks import lock
 from resnet.progress import Progress
@@ -17,7 +17,19 @@ from resnet.progress import Progress
 COPIES_AT_ONCE = 16
 
 
-def on_scratch(description: ImageNetDescription, processes: Processes, *splits: Index) -> ImageNetDescription:
+class Process(Protocol):
+    """One of the processes that work together, as ``training.distributed.Processes`` describes it."""
+
+    # The folder on the node's own disk; None uses the data where they are.
+    scratch: str | None
+    # Its number on its node, from 0.
+    local_rank: int
+
+    def wait_long(self) -> None:
+        """Wait until every process has come here."""
+
+
+def on_scratch(description: ImageNetDescription, process: Process, *splits: Index) -> ImageNetDescription:
     """Return a data set as it lies on this node's disk, if there is one; what it lacks of the splits is copied first.
 
     One process of each node copies, and one job at a time; the others wait. What is there is known by its size.
@@ -25,15 +37,15 @@ def on_scratch(description: ImageNetDescription, processes: Processes, *splits: 
     Raises:
         UserError: the disk is too small, cannot be written, or an image is not the one that was described.
     """
-    if processes.scratch is None:
+    if process.scratch is None:
         return description
     # Data sets that have the same name may differ.
-    folder = expanded(processes.scratch) / f"{description.name}-{description.sha256['train.csv'][:12]}"
-    if processes.local_rank == 0:
+    folder = expanded(process.scratch) / f"{description.name}-{description.sha256['train.csv'][:12]}"
+    if process.local_rank == 0:
         files = {path: size for index in splits for path, size in zip(index.paths, index.sizes, strict=True)}
         with lock(folder / "lock", f"copying images to {folder}"):
             copy_missing(description.path, folder, files)
-    processes.wait_long()
+    process.wait_long()
     return dataclasses.replace(description, folder=str(folder))
 
 

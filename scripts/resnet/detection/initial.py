@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
-from resnet.checkpoint import fill, read_tensors
+from resnet.classification.bn_statistics import STATISTICS
 from resnet.data.pixels import Pixels
 from resnet.errors import UserError
 from resnet.files import checksum, read_arrays
-from resnet.run_folder import read_recipe
-from resnet.statistics import STATISTICS
+from resnet.training.checkpoint import fill, read_tensors
+from resnet.training.run_folder import read_recipe
 
 # What of a classifier's recipe says how to build it.
 ARCHITECTURE = ("model", "width", "image_size", "stride_in_3x3")

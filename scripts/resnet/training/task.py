@@ -2,13 +2,13 @@
 
 import abc
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from resnet.training import Training
+from resnet.training.distributed import Processes
 
 
 class Source(Protocol):
@@ -23,8 +23,34 @@ class Window(Protocol):
 
     sums: Tensor
 
+    def add(self, *measured: Any) -> None:
+        """Add what ``Task.loss`` returns of a micro-batch."""
+
     def averages(self) -> dict[str, float]:
         """Return the measures of a row of metrics.csv."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MicroBatch:
+    """Which images of an update a process computes at once: what random draws depend on.
+
+    Attributes:
+        seed: the run's.
+        iteration: the update's number.
+        rank: the process's number.
+        number: the micro-batch's number in the process.
+        first: the place of its first image in the whole batch.
+        batch_size: images of the whole batch.
+        device: where it is computed.
+    """
+
+    seed: int
+    iteration: int
+    rank: int
+    number: int
+    first: int
+    batch_size: int
+    device: torch.device
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -63,20 +89,36 @@ class Task(abc.ABC):
         """Return sums at zero."""
 
     @abc.abstractmethod
-    def loss(self, run: "Training", batch: tuple[Any, ...], part: int) -> Tensor:
-        """Return the loss of the part number ``part`` of this process's batch, and count it in ``run.window``."""
+    def loss(
+        self, forward: Callable[..., Any], batch: tuple[Any, ...], place: MicroBatch
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Return the loss of a micro-batch, and what its ``Window`` adds.
+
+        Args:
+            forward: the network in training, in the run's precision.
+            batch: the micro-batch, as ``Source`` yields it.
+            place: which of the update it is.
+        """
 
     @abc.abstractmethod
-    def evaluate(self, run: "Training") -> dict[str, dict[str, float]]:
-        """Return the measures of each split that is not trained on; every process calls it."""
+    def evaluate(
+        self, autocast: torch.autocast, until_stopped: Callable[[Iterable[Any]], Iterator[Any]], processes: Processes
+    ) -> dict[str, dict[str, float]]:
+        """Return the measures of each split that is not trained on; every process calls it.
+
+        Args:
+            autocast: the precision.
+            until_stopped: what batches go through, so that a request to stop ends the evaluation.
+            processes: those that share the images.
+        """
 
     @abc.abstractmethod
     def shown(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what the progress line shows of a row of training."""
 
     @abc.abstractmethod
-    def result(self, run: "Training") -> dict[str, Any]:
-        """Return what ``result.json`` says besides the last measures of each split."""
+    def result(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return what ``result.json`` says besides the last measures of each split, from the rows of metrics.csv."""
 
     def weights(self) -> dict[str, Any]:
         """Return what is written as ``weights.pt``."""

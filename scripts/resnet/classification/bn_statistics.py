@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, frozen_statistics
+from resnet.classification.errors import Batches
 from resnet.data.draws import seeded_generator
-from resnet.evaluation import Batches
 
 STATISTICS = ("running_mean", "running_var")
 

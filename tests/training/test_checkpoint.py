@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from resnet.architectures import CifarNet
-from resnet.checkpoint import fill, read_tensors, save_tensors
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json, write_rows
-from resnet.run_folder import read_recipe
+from resnet.training.checkpoint import fill, read_tensors, save_tensors
+from resnet.training.run_folder import read_recipe
 
 ADVICE = "do something"
 

@@ -17,19 +17,19 @@ from typing import Any, NoReturn
 
 import torch
 
-from resnet import checkpoint
 from resnet.architectures import BatchNorm2d, CifarNet, count_parameters, frozen_statistics, weighted_layers
-from resnet.distributed import Processes
 from resnet.errors import InputError, StoppedError, UserError
 from resnet.files import write_json, write_rows, write_yaml
 from resnet.locks import folder_lock
 from resnet.progress import Progress
 from resnet.provenance import commit, now, surroundings
-from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import Hardware, Recipe, check_shares, fingerprint
 from resnet.signals import StopSignals
-from resnet.slurm import requeue_job, warned_of_the_end
-from resnet.task import Task
+from resnet.training import checkpoint
+from resnet.training.distributed import Processes
+from resnet.training.schedule import find_plateaus, learning_rate
+from resnet.training.slurm import requeue_job, warned_of_the_end
+from resnet.training.task import MicroBatch, Task
 
 # On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
 # eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for
@@ -197,10 +197,28 @@ class Training:
                 contexts.enter_context(frozen_statistics(self.net))
             if part < self.accumulate - 1 and self.processes.count > 1:
                 contexts.enter_context(self.forward.no_sync())
-            loss = self.task.loss(self, batch, part)
+            loss, measured = self.task.loss(self._compute, batch, self._place(len(batch[0]), part))
+            self.window.add(*measured)
             (loss / self.accumulate).backward()
         bad = ~torch.isfinite(loss.detach()) & (self.diverged_at < 0)
         self.diverged_at = torch.where(bad, self.iteration, self.diverged_at)
+
+    def _compute(self, *inputs: Any) -> Any:
+        """Return what the network in training makes of inputs, in the run's precision."""
+        with self.autocast:
+            return self.forward(*inputs)
+
+    def _place(self, images: int, part: int) -> MicroBatch:
+        """Return which of the update's images are in a part of so many."""
+        return MicroBatch(
+            seed=self.recipe.seed,
+            iteration=self.iteration,
+            rank=self.processes.rank,
+            number=part,
+            first=self.share.start + part * images,
+            batch_size=self.recipe.batch_size,
+            device=self.device,
+        )
 
     def check_loss(self) -> None:
         """Stop when the loss has become NaN or infinite.
@@ -248,7 +266,7 @@ class Training:
         """
         self.check_weights()
         self.processes.share_buffers(self.net)
-        for split, measured in self.task.evaluate(self).items():
+        for split, measured in self.task.evaluate(self.autocast, self.until_stopped, self.processes).items():
             self._append(split, measured)
         self.evaluated_at = self.iteration
         self.plateaus = self.find_plateaus()
@@ -351,7 +369,7 @@ class Training:
             "iterations": self.iteration,
             "warmup_ended_at": self.warmup_ended_at,
             **last,
-            **self.task.result(self),
+            **self.task.result(self.rows),
         }
 
 

@@ -20,18 +20,18 @@ from conftest import command_line, full_disk, in_float64, program, run_program, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet import checkpoint
-from resnet.classification import ClassificationTask
+from resnet.classification.errors import Totals, evaluate
+from resnet.classification.task import ClassificationTask
 from resnet.data.loader import load
-from resnet.distributed import Processes
 from resnet.errors import InputError, StoppedError, UserError
-from resnet.evaluation import Totals, evaluate
-from resnet.gpus import claim_gpu
 from resnet.provenance import commit
 from resnet.settings import Hardware, fingerprint, to_flags
 from resnet.signals import STOP, StopSignals
-from resnet.slurm import SECONDS_TO_SAVE, adopt_step, requeue_job, seconds_left, tasks_of_nodes
-from resnet.training import Agreement, Training, load_checkpoint, save, train
+from resnet.training import checkpoint
+from resnet.training.distributed import Processes
+from resnet.training.gpus import claim_gpu
+from resnet.training.loop import Agreement, Training, load_checkpoint, save, train
+from resnet.training.slurm import SECONDS_TO_SAVE, adopt_step, requeue_job, seconds_left, tasks_of_nodes
 from resnet.versions import VERSIONS
 
 CPU = torch.device("cpu")
@@ -218,7 +218,7 @@ def test_several_processes_agree_after_every_slow_update_and_some_fast_ones(monk
             asked.append(clock[0])
             return [max(numbers[0], 15.0 if clock[0] >= 45 else 0), *numbers[1:]]
 
-    monkeypatch.setattr("resnet.training.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("resnet.training.loop.time.monotonic", lambda: clock[0])
     for seconds, updates in ((20.0, [1, 2, 3]), (0.3, [1, 4, 7, 10]), (0.001, [1, 11, 21])):
         clock[0], agreed = 0.0, []
         agreement = Agreement(Two(), 0)
@@ -292,8 +292,8 @@ def test_the_time_that_a_job_has_left(tmp_path, monkeypatch, shown, seconds):
 
 def test_a_training_saves_before_its_job_ends(dataset, tmp_path, monkeypatch):
     left = iter([SECONDS_TO_SAVE + 0.2, SECONDS_TO_SAVE])
-    monkeypatch.setattr("resnet.slurm.seconds_left", lambda _: next(left))
-    monkeypatch.setattr("resnet.training.requeue_job", lambda _: "queued again")
+    monkeypatch.setattr("resnet.training.slurm.seconds_left", lambda _: next(left))
+    monkeypatch.setattr("resnet.training.loop.requeue_job", lambda _: "queued again")
     monkeypatch.setenv("SLURM_JOB_ID", "77")
     recipe = tiny_recipe(iterations=100000, log_interval=1000, evaluation_interval=1000)
     with pytest.raises(StoppedError, match=r"SIGUSR1: saved .*\nqueued again"):

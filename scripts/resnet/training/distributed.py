@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from resnet.errors import UserError
-from resnet.gpus import claim_gpu, visible_gpus
 from resnet.settings import Hardware
-from resnet.slurm import adopt_step
+from resnet.training.gpus import claim_gpu, visible_gpus
+from resnet.training.slurm import adopt_step
 
 # torch's own limit on waiting for each other is 10 to 30 minutes, which finds processes that hang.
 LONG = timedelta(days=365)

@@ -30,8 +30,8 @@ from torch import nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
-from resnet import checkpoint
 from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net, initialise
+from resnet.classification.bn_statistics import measure_statistics
 from resnet.config import load
 from resnet.data import imagenet
 from resnet.data.coco import read_coco
@@ -41,17 +41,17 @@ from resnet.data.pixels import Pixels
 from resnet.data.scenes import PICTURES, write_scenes
 from resnet.data.voc import read_voc
 from resnet.detection import detector as detectors
+from resnet.detection.detect import load_detector
 from resnet.detection.detector import LOSSES, RATIOS, Anchors, Detector, padded
 from resnet.detection.engines import build_engine
 from resnet.detection.initial import read_classifier
 from resnet.detection.inputs import TestScenes, TrainingScenes, resized
-from resnet.detection.testing import load_detector
-from resnet.detection.training import detection_task
+from resnet.detection.task import detection_task
 from resnet.errors import StoppedError, UserError
 from resnet.files import write_arrays
 from resnet.settings import DetectorRecipe, Hardware, add_arguments, from_arguments, to_flags
-from resnet.statistics import measure_statistics
-from resnet.training import Training, train
+from resnet.training import checkpoint
+from resnet.training.loop import Training, train
 
 CPU = Hardware(device="cpu")
 HAS_DETECTRON2 = importlib.util.find_spec("detectron2") is not None

@@ -1,19 +1,18 @@
 """Training to classify: cross entropy, top-1 and top-5 errors (sections 4.1 and 4.2)."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from resnet.architectures import Vgg
+from resnet.classification.errors import Batches, Totals, evaluate
 from resnet.data.draws import seeded_generator
-from resnet.evaluation import Batches, Totals, evaluate
-from resnet.task import Task
-
-if TYPE_CHECKING:
-    from resnet.training import Training
+from resnet.training.distributed import Processes
+from resnet.training.task import MicroBatch, Task
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -34,27 +33,25 @@ class ClassificationTask(Task):
         """Return sums at zero."""
         return Totals(device)
 
-    def loss(self, run: "Training", batch: tuple[Tensor, Tensor], part: int) -> Tensor:
-        """Return the mean cross entropy of images (B, 3, S, S) with labels (B,), and count their errors."""
+    def loss(
+        self, forward: Callable[..., Tensor], batch: tuple[Tensor, Tensor], place: MicroBatch
+    ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """Return the mean cross entropy of images (B, 3, S, S) with labels (B,), and what ``Totals`` adds."""
         images, labels = batch
         if isinstance(self.net, Vgg) and self.net.dropout:
-            self._draw_dropout(run, part * len(labels), len(labels))
-        with run.autocast:
-            scores = run.forward(images.contiguous(memory_format=torch.channels_last))
-        scores = scores.float()
+            generator = seeded_generator(place.seed, place.iteration)
+            chosen = slice(place.first, place.first + len(labels))
+            self.net.draw_dropout(generator, place.batch_size, chosen, place.device)
+        scores = forward(images.contiguous(memory_format=torch.channels_last)).float()
         loss = F.cross_entropy(scores, labels)
-        run.window.add(scores.detach(), labels, loss.detach())
-        return loss
+        return loss, (scores.detach(), labels, loss.detach())
 
-    def _draw_dropout(self, run: "Training", first: int, count: int) -> None:
-        generator = seeded_generator(run.recipe.seed, run.iteration)
-        start = run.share.start + first
-        self.net.draw_dropout(generator, run.recipe.batch_size, slice(start, start + count), run.device)
-
-    def evaluate(self, run: "Training") -> dict[str, dict[str, float]]:
+    def evaluate(
+        self, autocast: torch.autocast, until_stopped: Callable[[Iterable[Any]], Iterator[Any]], processes: Processes
+    ) -> dict[str, dict[str, float]]:
         """Return loss, top1_error and top5_error (percent) of each split."""
         return {
-            split: evaluate(self.net, run.until_stopped(batches), run.autocast, run.processes.add)
+            split: evaluate(self.net, until_stopped(batches), autocast, processes.add)
             for split, batches in self.evaluation.items()
         }
 
@@ -62,8 +59,8 @@ class ClassificationTask(Task):
         """Return what the progress line shows of a row of training."""
         return {"loss": f"{row['loss']:.3f}", "training_error": f"{row['top1_error']:.2f} %"}
 
-    def result(self, run: "Training") -> dict[str, Any]:
+    def result(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the image size, and the lowest error at any evaluation."""
-        errors = [row["top1_error"] for row in run.rows if row["split"] == self.reported]
+        errors = [row["top1_error"] for row in rows if row["split"] == self.reported]
         # Chosen by looking at these images, so never the number that is reported.
         return {"image_size": self.image_size, f"lowest_{self.reported}_top1_error": min(errors)}

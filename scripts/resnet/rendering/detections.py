@@ -8,7 +8,7 @@ import numpy as np
 
 from resnet.data.objects import Scene
 from resnet.data.pictures import read_picture
-from resnet.plotting import COLOURS, iteration_unit, new_figure, write_note
+from resnet.rendering.figures import COLOURS, iteration_unit, new_figure, write_note
 
 if TYPE_CHECKING:
     import pandas as pd

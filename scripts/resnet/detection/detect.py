@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet.checkpoint import fill, read_tensors
 from resnet.data.objects import Scene, read_description, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_engine
 from resnet.detection.initial import build_classifier
 from resnet.detection.inputs import TestScenes
-from resnet.distributed import Processes
 from resnet.errors import UserError
 from resnet.files import write_json, write_text
 from resnet.progress import Progress
 from resnet.provenance import commit, now, surroundings
-from resnet.run_folder import read_config
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
-from resnet.training import choose_precision
+from resnet.training.checkpoint import fill, read_tensors
+from resnet.training.distributed import Processes
+from resnet.training.loop import choose_precision
+from resnet.training.run_folder import read_config
 from resnet.versions import versions
 
 

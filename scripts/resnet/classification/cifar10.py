@@ -3,11 +3,11 @@
 import torch
 
 from resnet.architectures import CifarNet, initialise
-from resnet.classification import ClassificationTask
+from resnet.classification.task import ClassificationTask
 from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
 from resnet.data.cifar10 import Description
-from resnet.distributed import Processes
 from resnet.settings import CifarRecipe, parse_model
+from resnet.training.distributed import Processes
 from resnet.versions import versions
 
 EVALUATION_BATCH = 500

@@ -11,14 +11,15 @@ import yaml
 from conftest import ROOT, run_program
 from PIL import Image
 
-from resnet import files, plotting, report, tables
-from resnet.claims import COLUMNS
-from resnet.comparisons import Verdict
+from resnet import files
 from resnet.data.objects import Scene
-from resnet.detection.plotting import draw_sheet, found_in
 from resnet.errors import UserError
 from resnet.records import CifarResult
-from resnet.tables import read_paper
+from resnet.rendering import figures, report, tables
+from resnet.rendering.claims import COLUMNS
+from resnet.rendering.comparisons import Verdict
+from resnet.rendering.detections import draw_sheet, found_in
+from resnet.rendering.tables import read_paper
 
 PAPER = ROOT / "workflow/paper"
 DEPTHS = (20, 32, 44, 56, 110)
@@ -220,8 +221,8 @@ def curves():
 
 @pytest.mark.parametrize("name", ["fig1", "fig6"])
 def test_error_figures_at_paper_scale_look_as_the_paper_says(curves, name, tmp_path):
-    drawing = plotting.read_drawing(PAPER / f"{name}.yaml", curves)
-    figure = plotting.draw_errors(drawing, curves, "", digitised=True)
+    drawing = figures.read_drawing(PAPER / f"{name}.yaml", curves)
+    figure = figures.draw_errors(drawing, curves, "", digitised=True)
     for axis, panel in zip(figure.axes, drawing["panels"], strict=True):
         assert axis.get_xlabel() == "iter. (1e4)"
         assert axis.get_ylabel() == panel["ylabel"]
@@ -230,27 +231,27 @@ def test_error_figures_at_paper_scale_look_as_the_paper_says(curves, name, tmp_p
         assert axis.get_yticks().tolist() == panel["yticks"]
         curve = panel["curves"][-1]
         drawn = next(line for line in axis.lines if len(line.get_xdata()) == 64)
-        assert drawn.get_color() == plotting.COLOURS[panel["curves"][0]["colour"]]
+        assert drawn.get_color() == figures.COLOURS[panel["curves"][0]["colour"]]
         if "legend" in curve:
             texts = [text.get_text() for text in axis.get_legend().get_texts()]
             assert texts == [c["legend"] for c in panel["curves"] if "legend" in c]
-    plotting.save(figure, [tmp_path / "a.pdf", tmp_path / "a.png"])
+    figures.save(figure, [tmp_path / "a.pdf", tmp_path / "a.png"])
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_error_axis_grows_where_a_net_fails(curves):
     curves["plain-56"] = metrics(85, iterations=280)
-    drawing = plotting.read_drawing(PAPER / "fig1.yaml", curves)
-    figure = plotting.draw_errors(drawing, curves, "demo", digitised=False)
+    drawing = figures.read_drawing(PAPER / "fig1.yaml", curves)
+    figure = figures.draw_errors(drawing, curves, "demo", digitised=False)
     assert figure.axes[0].get_ylim() == (0, 100)
 
 
 @pytest.mark.parametrize(("iterations", "label", "end"), [(6400, "iter.", 6400), (64000, "iter. (1e4)", 6.4)])
 def test_the_axis_counts_as_the_papers_does_where_the_run_is_long_enough(iterations, label, end):
     curves = {model: metrics(5, iterations) for model in ("plain-20", "plain-56")}
-    drawing = plotting.read_drawing(PAPER / "fig1.yaml", curves)
-    for axis in plotting.draw_errors(drawing, curves, "", digitised=False).axes:
+    drawing = figures.read_drawing(PAPER / "fig1.yaml", curves)
+    for axis in figures.draw_errors(drawing, curves, "", digitised=False).axes:
         assert axis.get_xlabel() == label
         assert axis.get_xlim() == pytest.approx((0, end))
 
@@ -258,20 +259,20 @@ def test_the_axis_counts_as_the_papers_does_where_the_run_is_long_enough(iterati
 def test_the_papers_ends_are_marked_beside_runs_of_its_length_only():
     for iterations, marks in ((64000, 1), (100, 0)):
         curves = {model: metrics(5, iterations) for model in ("plain-20", "plain-56")}
-        drawing = plotting.read_drawing(PAPER / "fig1.yaml", curves)
-        axis = plotting.draw_errors(drawing, curves, "", digitised=True).axes[0]
+        drawing = figures.read_drawing(PAPER / "fig1.yaml", curves)
+        axis = figures.draw_errors(drawing, curves, "", digitised=True).axes[0]
         assert sum(len(line.get_xdata()) == 2 for line in axis.lines) == 2 * marks
 
 
 def test_a_figure_is_drawn_without_the_runs_that_it_lacks_and_says_so(curves):
     del curves["resnet-1202"], curves["resnet-110"]
-    drawing = plotting.read_drawing(PAPER / "fig6.yaml", curves)
-    figure = plotting.draw_errors(drawing, curves, "short scale", digitised=False)
+    drawing = figures.read_drawing(PAPER / "fig6.yaml", curves)
+    figure = figures.draw_errors(drawing, curves, "short scale", digitised=False)
     assert len(figure.axes) == 2
     assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()][-1] == "ResNet-56"
     assert figure.get_supxlabel() == "short scale; not trained: resnet-110, resnet-1202"
     with pytest.raises(UserError, match=r"fig7\.yaml shows plain-20, .*, but no run of them is given"):
-        plotting.read_drawing(PAPER / "fig7.yaml", ["resnet-164"])
+        figures.read_drawing(PAPER / "fig7.yaml", ["resnet-164"])
 
 
 def test_responses_are_drawn_in_order_and_sorted():
@@ -280,8 +281,8 @@ def test_responses_are_drawn_in_order_and_sorted():
         model: pd.DataFrame({"layer": range(1, n + 1), "std": [1 + (layer * 7 % n) / n for layer in range(n)]})
         for model, n in lengths.items()
     }
-    drawing = plotting.read_drawing(PAPER / "fig7.yaml", runs)
-    top, bottom = plotting.draw_responses(drawing, runs, "").axes
+    drawing = figures.read_drawing(PAPER / "fig7.yaml", runs)
+    top, bottom = figures.draw_responses(drawing, runs, "").axes
     assert [len(line.get_xdata()) for line in top.lines] == list(lengths.values())
     for line, below in zip(top.lines, bottom.lines, strict=True):
         assert sorted(line.get_ydata(), reverse=True) == list(below.get_ydata())
@@ -338,7 +339,7 @@ def test_names_of_classes_are_drawn_as_they_are(tmp_path):
     detections = [{"image_id": 1, "category_id": number, "bbox": [1, 2, 3, 4], "score": 0.5} for number in names]
     found = {"vgg-16": found_in(detections, [scene], names, "red")}
     figure = draw_sheet(tmp_path, [scene], tuple(names.values()), found, "")
-    plotting.save(figure, [tmp_path / "a.pdf", tmp_path / "a.png"])
+    figures.save(figure, [tmp_path / "a.pdf", tmp_path / "a.png"])
     texts = [text.get_text() for axis in figure.axes for text in axis.texts]
     assert texts == [*names.values(), *(f"{name} 0.50" for name in names.values())]
 
@@ -346,8 +347,8 @@ def test_names_of_classes_are_drawn_as_they_are(tmp_path):
 def test_fig4_looks_as_the_paper_says(tmp_path):
     models = ("plain-18", "plain-34", "resnet-18-A", "resnet-34-A")
     runs = {model: metrics(25 + place, 600000) for place, model in enumerate(models)}
-    drawing = plotting.read_drawing(PAPER / "fig4.yaml", runs)
-    figure = plotting.draw_errors(drawing, runs, "", digitised=True)
+    drawing = figures.read_drawing(PAPER / "fig4.yaml", runs)
+    figure = figures.draw_errors(drawing, runs, "", digitised=True)
     for axis, kind in zip(figure.axes, ("plain", "ResNet"), strict=True):
         assert axis.get_ylim() == (20, 63)
         assert axis.get_xlabel() == "iter. (1e4)"
@@ -405,8 +406,9 @@ RENDERERS = [
 
 def test_renderers_import_no_torch():
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import {', '.join(RENDERERS)}, resnet.report, "
-        "resnet.plotting, resnet.tables; import seaborn; sys.exit('torch' in sys.modules)"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import {', '.join(RENDERERS)}, "
+        "resnet.rendering.report, resnet.rendering.figures, resnet.rendering.tables; import seaborn; "
+        "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -14,12 +14,12 @@ from conftest import ROOT, run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet import comparisons
-from resnet.claims import COLUMNS, judge
-from resnet.comparisons import Comparison, Measured, Verdict, together
 from resnet.errors import UserError
-from resnet.facts import Facts, Paper, Run
-from resnet.tables import read_paper
+from resnet.rendering import comparisons
+from resnet.rendering.claims import COLUMNS, judge
+from resnet.rendering.comparisons import Comparison, Measured, Verdict, together
+from resnet.rendering.facts import Facts, Paper, Run
+from resnet.rendering.tables import read_paper
 
 PAPER = ROOT / "workflow/paper"
 SCALES = ROOT / "workflow/scales"

@@ -5,8 +5,8 @@ from conftest import tiny_recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet.schedule import learning_rate
 from resnet.settings import CifarRecipe
+from resnet.training.schedule import learning_rate
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from resnet.architectures import CifarNet, initialise
-from resnet.responses import response_deviations, response_layers
+from resnet.classification.responses import response_deviations, response_layers
 
 
 @pytest.fixture

@@ -1,29 +1,27 @@
 """What a detector brings to a training: scenes, four losses, and the average precision of a part of the test set."""
 
 import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from resnet.data.draws import derived_seed
 from resnet.data.objects import ObjectsDescription, Scene, read_description, read_scenes, set_file
+from resnet.detection.detect import detect, in_order
 from resnet.detection.detector import LOSSES, Detector
 from resnet.detection.engines import build_engine
 from resnet.detection.evaluation import average_precision, subset
 from resnet.detection.initial import ARCHITECTURE, Classifier
 from resnet.detection.inputs import TestScenes, TrainingScenes
-from resnet.detection.testing import detect, in_order
-from resnet.distributed import Processes
 from resnet.errors import UserError
 from resnet.files import read_json
 from resnet.settings import EXPERIMENTS, DetectorRecipe
-from resnet.task import Task
+from resnet.training.distributed import Processes
+from resnet.training.task import MicroBatch, Task
 from resnet.versions import versions
-
-if TYPE_CHECKING:
-    from resnet.training import Training
 
 
 class LossSums:
@@ -52,6 +50,8 @@ class DetectionTask(Task):
         ground_truth: their objects; None where they are not public.
         metric: how average precision is measured.
         ids: the number of each class in the detections.
+        experiment: what it is trained and tested on.
+        engine: whose detector.
         source: reproduced, or whose classifier it started with.
     """
 
@@ -62,29 +62,33 @@ class DetectionTask(Task):
     ground_truth: dict[str, Any] | None
     metric: str
     ids: tuple[int, ...]
+    experiment: str
+    engine: str
     source: str
 
     def window(self, device: torch.device) -> LossSums:
         """Return sums at zero."""
         return LossSums(device)
 
-    def loss(self, run: "Training", batch: tuple[list[Tensor], list[dict[str, Tensor]]], part: int) -> Tensor:
-        """Return the sum of the four losses on some pictures, and count each."""
-        # Samples of anchors and regions, and dropout, are drawn anew for each part of each process.
-        torch.manual_seed(derived_seed(run.recipe.seed, run.iteration, run.processes.rank, part))
-        with run.autocast:
-            losses = run.forward(*batch)
+    def loss(
+        self, forward: Callable[..., Any], batch: tuple[list[Tensor], list[dict[str, Tensor]]], place: MicroBatch
+    ) -> tuple[Tensor, tuple[list[Tensor]]]:
+        """Return the sum of the four losses on some pictures, and what ``LossSums`` adds: each of them."""
+        # Samples of anchors and regions, and dropout, are drawn anew for each micro-batch of each process.
+        torch.manual_seed(derived_seed(place.seed, place.iteration, place.rank, place.number))
+        losses = forward(*batch)
         ordered = [losses[name] for name in LOSSES]
-        run.window.add([loss.detach() for loss in ordered])
-        return torch.stack(ordered).sum()
+        return torch.stack(ordered).sum(), ([loss.detach() for loss in ordered],)
 
-    def evaluate(self, run: "Training") -> dict[str, dict[str, float]]:
+    def evaluate(
+        self, autocast: torch.autocast, until_stopped: Callable[[Iterable[Any]], Iterator[Any]], processes: Processes
+    ) -> dict[str, dict[str, float]]:
         """Return mAP (percent) on a part of the test set."""
         if self.ground_truth is None:
             return {}
-        found = detect(self.net, run.until_stopped(self.test), self.ids, run.autocast)
-        gathered = run.processes.gather_objects(found)
-        if not run.processes.is_main:
+        found = detect(self.net, until_stopped(self.test), self.ids, autocast)
+        gathered = processes.gather_objects(found)
+        if not processes.is_main:
             return {}
         measured = average_precision(self.ground_truth, in_order(gathered), self.metric)
         return {self.reported: {key: measured[key] for key in ("map50", "map") if key in measured}}
@@ -93,10 +97,9 @@ class DetectionTask(Task):
         """Return what the progress line shows of a row of training."""
         return {"loss": f"{row['loss']:.3f}"}
 
-    def result(self, run: "Training") -> dict[str, Any]:
+    def result(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Return what the detector is."""
-        recipe = run.recipe
-        return {"experiment": recipe.experiment, "engine": recipe.engine, "source": self.source}
+        return {"experiment": self.experiment, "engine": self.engine, "source": self.source}
 
     def weights(self) -> dict[str, Any]:
         """Return the state dict in ``Detector``'s form, whichever engine it was trained by."""
@@ -171,5 +174,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
         ground_truth=truth,
         metric=experiment.metric,
         ids=description.ids,
+        experiment=recipe.experiment,
+        engine=recipe.engine,
         source=source_of(classifier),
     )

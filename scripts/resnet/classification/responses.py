@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, CifarNet
-from resnet.checkpoint import fill, read_tensors
 from resnet.data.batches import EvaluationBatches, load_parts
 from resnet.data.cifar10 import read_description
-from resnet.distributed import Processes
 from resnet.files import write_rows
-from resnet.run_folder import read_recipe
 from resnet.settings import Hardware
+from resnet.training.checkpoint import fill, read_tensors
+from resnet.training.distributed import Processes
+from resnet.training.run_folder import read_recipe
 
 BATCH = 250
 COLUMNS = ("layer", "name", "std")

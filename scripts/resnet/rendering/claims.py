@@ -10,7 +10,8 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from resnet.comparisons import (
+from resnet.errors import UserError
+from resnet.rendering.comparisons import (
     Comparison,
     Measured,
     Verdict,
@@ -26,8 +27,7 @@ from resnet.comparisons import (
     similar,
     together,
 )
-from resnet.errors import UserError
-from resnet.facts import MEASURES, Facts, Measure, MissingError, found
+from resnet.rendering.facts import MEASURES, Facts, Measure, MissingError, found
 
 # The columns of claims.csv, one row per claim:
 # verdict     holds, open, does not hold, not seen at this scale, or not tested

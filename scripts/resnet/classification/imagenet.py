@@ -5,14 +5,14 @@ from pathlib import Path
 import torch
 
 from resnet.architectures import imagenet_net, initialise
-from resnet.classification import ClassificationTask
+from resnet.classification.task import ClassificationTask
 from resnet.data.imagenet import read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise, TrainingViews
-from resnet.distributed import Processes
 from resnet.files import checksum, read_arrays
 from resnet.settings import ImageNetRecipe
+from resnet.training.distributed import Processes
 from resnet.versions import versions
 
 

@@ -25,24 +25,24 @@ from import_weights import write_run
 from PIL import Image
 from torchvision.transforms import v2
 
-from resnet import checkpoint
 from resnet.architectures import imagenet_net, initialise
-from resnet.checkpoint import save_weights
+from resnet.classification.bn_statistics import drawn_pictures, measure_statistics
+from resnet.classification.evaluate import test_run as run_test
+from resnet.classification.imagenet import imagenet_task
+from resnet.classification.predictions import Predictions, average, write_submission
+from resnet.classification.protocols import Tester
 from resnet.data import ilsvrc_archives, imagenet, pictures
 from resnet.data import scratch as scratch_disk
 from resnet.data.pixels import Pixels
 from resnet.data.views import CentreViews, Normalise, TrainingViews, ten_crops
-from resnet.distributed import Processes
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_yaml
-from resnet.imagenet import imagenet_task
-from resnet.predictions import Predictions, average, write_submission
-from resnet.protocols import Tester
-from resnet.schedule import find_plateaus, learning_rate
 from resnet.settings import Hardware, ImageNetRecipe, to_flags
-from resnet.statistics import drawn_pictures, measure_statistics
-from resnet.testing import test_run as run_test
-from resnet.training import Training, train
+from resnet.training import checkpoint
+from resnet.training.checkpoint import save_weights
+from resnet.training.distributed import Processes
+from resnet.training.loop import Training, train
+from resnet.training.schedule import find_plateaus, learning_rate
 
 SIDES = {"image_size": 32, "min_side": 36, "max_side": 48, "test_side": 40}
 CPU = torch.device("cpu")

@@ -9,21 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import TOTAL_STRIDE, imagenet_net
-from resnet.checkpoint import fill, read_tensors
+from resnet.classification.predictions import Predictions
+from resnet.classification.protocols import Tester
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import Normalise
-from resnet.distributed import Processes
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json
-from resnet.predictions import Predictions
 from resnet.progress import Progress
-from resnet.protocols import Tester
 from resnet.provenance import commit, now, surroundings
-from resnet.run_folder import read_recipe
 from resnet.settings import Hardware
-from resnet.training import choose_precision
+from resnet.training.checkpoint import fill, read_tensors
+from resnet.training.distributed import Processes
+from resnet.training.loop import choose_precision
+from resnet.training.run_folder import read_recipe
 from resnet.versions import versions
 
 

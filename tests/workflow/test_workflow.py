@@ -187,7 +187,7 @@ def test_snakemakes_own_report(built):
 def test_a_comment_or_other_hardware_does_not_retrain_but_a_setting_does(built, tmp_path):
     copy = shutil.copytree(built, tmp_path / "copy", symlinks=True)
     target = "results/runs/demo/digits/resnet-20/seed0/weights.pt"
-    program = copy / "scripts/resnet/training.py"
+    program = copy / "scripts/resnet/training/loop.py"
     program.write_text(program.read_text() + "\n# a comment\n")
     (copy / "data/digits/dataset.json").touch()
     changes = TINY | {"hardware": {"checkpoint_seconds": 77}}
@@ -215,13 +215,13 @@ def rules_after(folder: Path, file: str, old: str, new: str) -> set[str]:
 @pytest.mark.parametrize(
     ("file", "rules"),
     [
-        ("detection/plotting.py", {"plot_detections", "plot_detection_curves"}),
+        ("rendering/detections.py", {"plot_detections", "plot_detection_curves"}),
         (
-            "tables.py",
+            "rendering/tables.py",
             {f"tabulate_{name}" for name in ("table1", "table5", "table6", "measures", "detections")}
             | {"tabulate_cifar_architectures", "check_claims"},
         ),
-        ("report.html.j2", set()),
+        ("rendering/report.html.j2", set()),
         ("detection/metrics.py", {"write_submission"}),
     ],
 )

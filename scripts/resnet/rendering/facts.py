@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from resnet.comparisons import Measured
 from resnet.config import load_detector_part, load_part
+from resnet.rendering.comparisons import Measured
 from resnet.settings import EXPERIMENTS
 
 SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}

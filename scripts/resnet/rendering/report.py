@@ -8,7 +8,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from resnet.comparisons import Verdict
 from resnet.files import read_json, read_rows, read_table, read_yaml
 from resnet.records import (
     ARCHITECTURES,
@@ -21,7 +20,8 @@ from resnet.records import (
     Result,
     RunEnvironment,
 )
-from resnet.tables import (
+from resnet.rendering.comparisons import Verdict
+from resnet.rendering.tables import (
     PAPERS_DATASETS,
     TABLE6_HEADINGS,
     TABLE6_KINDS,

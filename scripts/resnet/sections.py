@@ -1,0 +1,90 @@
+"""The configuration once it is checked: what each section of the paper is run with."""
+
+import dataclasses
+from typing import Any
+
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """The settings of one section of the paper, checked.
+
+    Attributes:
+        dataset: name of its data set.
+        models: every model that the configuration names.
+        seeds: the seeds of those that are run.
+        settings: what else the scale says of it.
+    """
+
+    dataset: str
+    models: list[str]
+    seeds: dict[str, list[int]]
+    settings: dict[str, Any]
+    _kind: type[Recipe]
+    _recipe: dict[str, Any]
+    _exceptions: dict[str, dict[str, Any]]
+
+    def recipe(self, model: str, seed: int) -> Any:
+        """Return the recipe of one run."""
+        values = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
+        return self._kind(**{**values, "lr_drops": tuple(values["lr_drops"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorPart:
+    """The settings of the detectors, checked.
+
+    Attributes:
+        engine: whose detector: torchvision or detectron2.
+        weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
+        data: the data set that stands for voc and for coco.
+        statistics: on how many training pictures of which side batch normalisation is measured.
+        models: every model that the configuration names.
+        seeds: the seeds of those that are run.
+    """
+
+    engine: str
+    weights: str
+    data: dict[str, str]
+    statistics: dict[str, int | None]
+    models: list[str]
+    seeds: dict[str, list[int]]
+    _recipe: dict[str, Any]
+    _exceptions: dict[str, dict[str, Any]]
+
+    def recipe(self, experiment: str, model: str, seed: int) -> DetectorRecipe:
+        """Return the recipe of one run: exceptions of the experiment, then of the model."""
+        kind = EXPERIMENTS[experiment].data
+        exceptions = [self._exceptions.get(key, {}) for key in (kind, experiment, model)]
+        values = {**self._recipe, **{key: value for one in exceptions for key, value in one.items()}}
+        lists = {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
+        return DetectorRecipe(
+            **{**values, **lists, "engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The settings of a workflow, checked.
+
+    Attributes:
+        scale: name of the scale.
+        hardware: where to train.
+        processes: how many processes train an ImageNet net together.
+        data: where the real data come from.
+        cifar10: section 4.2.
+        imagenet: section 4.1.
+        detector: section 4.3.
+        notes: what a person should know of the settings, a line each: those that have no effect, and what is left out
+            with a network.
+    """
+
+    scale: str
+    hardware: Hardware
+    processes: int
+    data: dict[str, Any]
+    cifar10: Part
+    imagenet: Part
+    detector: DetectorPart
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Training of any network: the loop, its schedule, checkpoints and processes."""
