@@ -106,7 +106,7 @@ def test_a_picture_that_is_too_narrow_to_resize_is_refused(tmp_path):
     Image.new("RGB", (3, 3 * LONGEST)).save(tmp_path / "narrow.png")
     Image.new("RGB", (3, 3 * LONGEST + 1)).save(tmp_path / "narrower.png")
     assert checked_size(tmp_path / "narrow.png") == (3, 3 * LONGEST)
-    with pytest.raises(UserError, match=r"narrower\.png .*3x601 pixels are too narrow"):
+    with pytest.raises(UserError, match=rf"narrower\.png .*3x{3 * LONGEST + 1} pixels are too narrow"):
         read_picture(tmp_path / "narrower.png", 96)
 
 

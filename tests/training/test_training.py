@@ -189,9 +189,10 @@ def test_a_signal_during_an_evaluation_does_not_wait_for_its_end(dataset, tmp_pa
                         signal.raise_signal(signal.SIGTERM)
                 yield batch
 
-    def watched(task, run):
+    def watched(task, autocast, until_stopped, processes):
+        run = until_stopped.__self__
         evaluation = {split: Watched(batches, run) for split, batches in task.evaluation.items()}
-        return evaluate_(dataclasses.replace(task, evaluation=evaluation), run)
+        return evaluate_(dataclasses.replace(task, evaluation=evaluation), autocast, until_stopped, processes)
 
     monkeypatch.setattr(ClassificationTask, "evaluate", watched)
     train(tmp_path / "whole", recipe, hardware, task(recipe, dataset))
