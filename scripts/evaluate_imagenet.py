@@ -31,9 +31,9 @@ def main() -> None:
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
 
-    from resnet.classification.evaluate import test_run
+    from resnet.classification.evaluate import evaluate_run
 
-    test_run(
+    evaluate_run(
         arguments.run_folder,
         arguments.data,
         arguments.pixels,

@@ -27,10 +27,10 @@ from torchvision.transforms import v2
 
 from resnet.architectures import imagenet_net, initialise
 from resnet.classification.bn_statistics import drawn_pictures, measure_statistics
-from resnet.classification.evaluate import test_run as run_test
+from resnet.classification.evaluate import evaluate_run
 from resnet.classification.imagenet import imagenet_task
 from resnet.classification.predictions import Predictions, average, write_submission
-from resnet.classification.protocols import Tester
+from resnet.classification.protocols import Evaluator
 from resnet.data import ilsvrc_archives, imagenet, pictures
 from resnet.data import scratch as scratch_disk
 from resnet.data.pixels import Pixels
@@ -538,13 +538,13 @@ def test_pixels_against_numpy(ilsvrc):
 
 
 @pytest.fixture(scope="module")
-def tester(ilsvrc):
+def evaluator(ilsvrc):
     net = imagenet_net("resnet-18-A", 6, width=0.1, image_size=32)
     initialise(net, torch.Generator().manual_seed(0))
     compute_in_float64(net).eval()
     normalise = Normalise(torch.from_numpy(read_arrays(pixels(ilsvrc), Pixels).mean))
     folder = imagenet.read_description(ilsvrc).path
-    return Tester(net, normalise, folder, CPU, torch.autocast("cpu", enabled=False), workers=0)
+    return Evaluator(net, normalise, folder, CPU, torch.autocast("cpu", enabled=False), workers=0)
 
 
 class Silent:
@@ -562,12 +562,12 @@ def softmax(net, image):
 
 
 @pytest.mark.processor
-def test_ten_crop_against_a_slow_version(tester, ilsvrc):
+def test_ten_crop_against_a_slow_version(evaluator, ilsvrc):
     index = validation(ilsvrc)
-    found = tester.ten_crop(index, range(len(index)), 40, 32, Silent())
-    mean = tester.normalise.mean
+    found = evaluator.ten_crop(index, range(len(index)), 40, 32, Silent())
+    mean = evaluator.normalise.mean
     for place, path in enumerate(index.paths):
-        whole = Image.fromarray(pictures.whole(tester.folder / path, 40))
+        whole = Image.fromarray(pictures.whole(evaluator.folder / path, 40))
         middle = ((whole.height - 32) // 2, (whole.width - 32) // 2)
         five = [
             *torchvision.transforms.functional.five_crop(whole, 32)[:4],
@@ -577,28 +577,28 @@ def test_ten_crop_against_a_slow_version(tester, ilsvrc):
         images = [
             v2.functional.to_dtype(v2.functional.to_image(crop), torch.float32, scale=True) - mean for crop in crops
         ]
-        expected = torch.stack([softmax(tester.net, image) for image in images]).mean(0)
+        expected = torch.stack([softmax(evaluator.net, image) for image in images]).mean(0)
         torch.testing.assert_close(found[place], expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.processor
-def test_multiscale_against_a_slow_version(tester, ilsvrc):
+def test_multiscale_against_a_slow_version(evaluator, ilsvrc):
     index, sides = validation(ilsvrc), [32, 40, 56]
-    found = tester.multiscale(index, range(len(index)), sides, Silent())
+    found = evaluator.multiscale(index, range(len(index)), sides, Silent())
     for place, path in enumerate(index.paths):
         rows = []
         for side in sides:
-            image = tester.normalise(torch.from_numpy(pictures.whole(tester.folder / path, side).copy())[None])
+            image = evaluator.normalise(torch.from_numpy(pictures.whole(evaluator.folder / path, side).copy())[None])
             with torch.no_grad():
-                rows += [tester.net.dense(view)[0].softmax(0).float() for view in (image, image.flip(3))]
+                rows += [evaluator.net.dense(view)[0].softmax(0).float() for view in (image, image.flip(3))]
         torch.testing.assert_close(found[place], torch.stack(rows).mean(0), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("protocol", ["centre", "ten_crop", "multiscale"])
 @pytest.mark.processor
-def test_every_picture_is_tested_once_by_any_number_of_processes(tester, ilsvrc, protocol):
+def test_every_picture_is_tested_once_by_any_number_of_processes(evaluator, ilsvrc, protocol):
     index = validation(ilsvrc)
-    method = getattr(tester, protocol)
+    method = getattr(evaluator, protocol)
     sizes = ([32, 40],) if protocol == "multiscale" else (40, 32)
     whole = method(index, range(18), *sizes, Silent())
     for count in (4, 5):
@@ -867,14 +867,14 @@ def test_a_test_follows_the_recipe_s_precision_and_says_it(ilsvrc, tmp_path):
         save_weights(run / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
         files = {"output": run / "center.json", "predictions": run / "center.npz"}
         hardware = Hardware(device="cpu")
-        run_test(run, ilsvrc, pixels(ilsvrc), protocol="center", sides=[32], hardware=hardware, **files)
+        evaluate_run(run, ilsvrc, pixels(ilsvrc), protocol="center", sides=[32], hardware=hardware, **files)
         result = json.loads(files["output"].read_text())
         assert result["provenance"]["precision"] == precision
         results[precision] = read_arrays(files["predictions"], Predictions).probabilities
     assert not np.array_equal(results["float32"], results["bf16"])
     np.testing.assert_allclose(results["float32"], results["bf16"], atol=0.1)
     with pytest.raises(UserError, match="sides: 16 pixels are less than"):
-        run_test(run, ilsvrc, pixels(ilsvrc), protocol="multiscale", sides=[16], hardware=hardware, **files)
+        evaluate_run(run, ilsvrc, pixels(ilsvrc), protocol="multiscale", sides=[16], hardware=hardware, **files)
 
 
 def test_wrong_weights_are_one_clear_error(tmp_path):

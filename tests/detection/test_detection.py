@@ -45,7 +45,7 @@ from resnet.detection.detect import load_detector
 from resnet.detection.detector import LOSSES, RATIOS, Anchors, Detector, padded
 from resnet.detection.engines import build_engine
 from resnet.detection.initial import read_classifier
-from resnet.detection.inputs import TestScenes, TrainingScenes, resized
+from resnet.detection.inputs import EvaluationScenes, TrainingScenes, resized
 from resnet.detection.task import detection_task
 from resnet.errors import StoppedError, UserError
 from resnet.files import write_arrays
@@ -803,7 +803,7 @@ def test_a_bad_picture_is_one_error_that_names_it(packs, tmp_path, workers, what
     with pytest.raises(UserError, match=message):
         source(tmp_path, scenes, workers=workers).batch(0)
     if not workers:
-        tested = TestScenes(tmp_path, scenes, side=64, max_side=90, device=torch.device("cpu"), workers=workers)
+        tested = EvaluationScenes(tmp_path, scenes, side=64, max_side=90, device=torch.device("cpu"), workers=workers)
         with pytest.raises(UserError, match=message):
             next(iter(tested))
 

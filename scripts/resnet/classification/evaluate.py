@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet.architectures import TOTAL_STRIDE, imagenet_net
 from resnet.classification.predictions import Predictions
-from resnet.classification.protocols import Tester
+from resnet.classification.protocols import Evaluator
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
 from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
@@ -40,7 +40,7 @@ def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> t
     return net.to(device, memory_format=torch.channels_last).eval(), recipe
 
 
-def test_run(
+def evaluate_run(
     run: Path,
     data: Path,
     pixels: Path,
@@ -81,11 +81,11 @@ def test_run(
     normalise = Normalise(torch.from_numpy(read_arrays(pixels, Pixels).mean).to(processes.device))
     precision = choose_precision(recipe["precision"], processes.device)
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
-    tester = Tester(
+    evaluator = Evaluator(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
     )
     own = range(processes.rank, len(index), processes.count)
-    probabilities = in_order(processes, predict(tester, index, own, protocol, sides, recipe, processes), len(index))
+    probabilities = in_order(processes, predict(evaluator, index, own, protocol, sides, recipe, processes), len(index))
     if processes.is_main:
         found = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
         write_arrays(predictions, found)
@@ -102,7 +102,7 @@ def test_run(
 
 
 def predict(
-    tester: Tester,
+    evaluator: Evaluator,
     index: Index,
     own: range,
     protocol: str,
@@ -121,9 +121,9 @@ def predict(
     )
     crop = {"side": recipe["test_side"], "size": recipe["image_size"], "progress": progress}
     if protocol == "multiscale":
-        probabilities = tester.multiscale(index, own, sides, progress)
+        probabilities = evaluator.multiscale(index, own, sides, progress)
     else:
-        probabilities = (tester.ten_crop if protocol == "10crop" else tester.centre)(index, own, **crop)
+        probabilities = (evaluator.ten_crop if protocol == "10crop" else evaluator.centre)(index, own, **crop)
     progress.close()
     return probabilities
 

@@ -20,7 +20,7 @@ BATCH_PIXELS = 320 * 224 * 224
 View = Callable[[Path], np.ndarray]
 
 
-class Tester:
+class Evaluator:
     """Computes the class probabilities that a network gives to pictures.
 
     Args:

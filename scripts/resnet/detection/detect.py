@@ -12,7 +12,7 @@ from resnet.data.objects import Scene, read_description, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_engine
 from resnet.detection.initial import build_classifier
-from resnet.detection.inputs import TestScenes
+from resnet.detection.inputs import EvaluationScenes
 from resnet.errors import UserError
 from resnet.files import write_json, write_text
 from resnet.progress import Progress
@@ -111,7 +111,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     net.to(processes.device, memory_format=torch.channels_last)
     description = read_description(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
-    own = TestScenes(
+    own = EvaluationScenes(
         description.path,
         scenes[processes.rank :: processes.count],
         side=recipe.side,

@@ -150,7 +150,7 @@ class TrainingScenes:
         return self._plans[epoch]
 
 
-class TestScenes:
+class EvaluationScenes:
     """The scenes of a test set, one by one.
 
     Args:
@@ -160,9 +160,6 @@ class TestScenes:
         device: where the pictures go.
         workers: processes that decode.
     """
-
-    # Not a test, whatever pytest thinks of its name.
-    __test__ = False
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from resnet.detection.detector import LOSSES, Detector
 from resnet.detection.engines import build_engine
 from resnet.detection.evaluation import average_precision, subset
 from resnet.detection.initial import ARCHITECTURE, Classifier
-from resnet.detection.inputs import TestScenes, TrainingScenes
+from resnet.detection.inputs import EvaluationScenes, TrainingScenes
 from resnet.errors import UserError
 from resnet.files import read_json
 from resnet.settings import EXPERIMENTS, DetectorRecipe
@@ -58,7 +58,7 @@ class DetectionTask(Task):
     measures = ("loss", *LOSSES, "map50", "map")
     can_compile = False
 
-    test: TestScenes
+    test: EvaluationScenes
     ground_truth: dict[str, Any] | None
     metric: str
     ids: tuple[int, ...]
@@ -170,7 +170,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
             "classes": list(description.classes),
             "classifier": {key: classifier.recipe[key] for key in ARCHITECTURE},
         },
-        test=TestScenes(description.path, own, workers=processes.workers, **settings),
+        test=EvaluationScenes(description.path, own, workers=processes.workers, **settings),
         ground_truth=truth,
         metric=experiment.metric,
         ids=description.ids,

@@ -74,7 +74,7 @@ def read_results(paths: list[Path], kind: type[Result]) -> dict[str, list[dict[s
     return {model: sorted(runs, key=lambda run: run["seed"]) for model, runs in results.items()}
 
 
-def test_error(result: dict[str, Any]) -> float:
+def final_error(result: dict[str, Any]) -> float:
     """Return a run's test error in percent at its last iteration."""
     return result["test"]["top1_error"]
 
@@ -100,7 +100,7 @@ def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scal
 
 
 def _measured(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    errors = [test_error(run) for run in runs]
+    errors = [final_error(run) for run in runs]
     several = len(errors) > 1
     return {
         "layers": runs[0]["layers"],
