@@ -5,18 +5,15 @@ Same network, same batch, same threads, 32x32 pictures. The two loops take turns
 fair to both. Also printed: the share of the machine's own matrix-product rate that our loop reaches (2 floating-point
 operations per multiply-add, forward and backward counted as three forwards).
 
-    python benchmarks/cifar_training.py --threads 2
+    PYTHONPATH=scripts python benchmarks/cifar_training.py --threads 2
 """
 
 import argparse
 import functools
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import numpy as np
 import torch
@@ -29,8 +26,9 @@ from torchvision import transforms
 from resnet.architectures import CifarNet, count_multiply_adds
 from resnet.classification.cifar10 import cifar_task
 from resnet.data import cifar10
+from resnet.provenance import processor_name
 from resnet.settings import CifarRecipe, Hardware
-from resnet.training.loop import Training, processor_name
+from resnet.training.loop import Training
 
 BATCH = 128
 IMAGES = 5000

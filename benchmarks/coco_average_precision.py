@@ -5,7 +5,7 @@ object and the others lie anywhere. Both take turns in one process, each on its 
 difference of any of COCO's twelve numbers and of any class's AP and AP50, and the seconds of VOC's average precision.
 
     pip install pycocotools==2.0.11
-    python benchmarks/coco_average_precision.py
+    PYTHONPATH=scripts python benchmarks/coco_average_precision.py
 """
 
 import argparse
@@ -16,10 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import numpy as np
 

@@ -18,18 +18,14 @@ a CPU; the paper's are --width 1 --side 600 --max-side 1000 --pooling pool. Anch
 
 How average precision compares with pycocotools, in speed and value: benchmarks/coco_average_precision.py.
 
-    python benchmarks/detection.py
-    python benchmarks/detection.py --model resnet-101 --width 1 --side 600 --max-side 1000
+    PYTHONPATH=scripts python benchmarks/detection.py
+    PYTHONPATH=scripts python benchmarks/detection.py --model resnet-101 --width 1 --side 600 --max-side 1000
 """
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +53,8 @@ from resnet.detection.detector import Detector, Target
 from resnet.detection.engines import build_engine
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
+from resnet.provenance import processor_name
 from resnet.settings import DetectorRecipe, parse_imagenet_model
-from resnet.training.loop import processor_name
 
 # VOC's classes and the size of most of its pictures.
 CLASSES, SIZES, OBJECTS = 20, ((500, 375), (375, 500)), 3

@@ -11,18 +11,15 @@ They take turns on one core, so a machine whose speed drifts is fair to all. Als
 crop are from those of the same crop by torchvision. Everything runs on the CPU here; with a GPU, what ours
 does per batch runs there.
 
-    python benchmarks/imagenet_input.py
+    PYTHONPATH=scripts python benchmarks/imagenet_input.py
 """
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import numpy as np
 import torch
@@ -36,7 +33,7 @@ from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.pictures import crop_of_resized
 from resnet.data.pixels import Pixels
 from resnet.data.views import TrainingViews
-from resnet.training.loop import processor_name
+from resnet.provenance import processor_name
 
 SIZES = ((500, 375), (375, 500), (500, 333), (500, 500), (480, 360))
 BATCH, CROP, MIN_SIDE, MAX_SIDE, COLOUR = 128, 224, 256, 480, 0.1

@@ -14,7 +14,6 @@ from resnet.errors import UserError
 HOLDER = """
 import sys, errno, fcntl
 from pathlib import Path
-sys.path.insert(0, {scripts!r})
 from resnet import locks
 if {without_flock}:
     def refuse(*_): raise OSError(errno.ENOTSUP, "Operation not supported")
@@ -27,9 +26,13 @@ with locks.lock(Path(sys.argv[1]), "training in run"):
 
 def hold(path, without_flock=False):
     """Start a process that holds a lock until its stdin is closed."""
-    program = HOLDER.format(scripts=str(ROOT / "scripts"), without_flock=without_flock)
+    program = HOLDER.format(without_flock=without_flock)
     return subprocess.Popen(
-        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, path],
+        cwd=ROOT / "scripts",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -86,13 +89,13 @@ def test_a_lock_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_files_of_a_running_process_are_claimed_until_it_ends(tmp_path):
     program = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r})\n"
-        "from pathlib import Path\nfrom resnet import locks\n"
+        "import sys\nfrom pathlib import Path\nfrom resnet import locks\n"
         "locks.claim(Path(sys.argv[1]), reads={'data', 'shared'}, writes={'weights'})\n"
         "print('claimed', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, tmp_path]
-    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    folder = ROOT / "scripts"
+    first = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline() == "claimed\n"
     for reads, writes in (({"weights"}, set()), (set(), {"weights"}), (set(), {"data"})):
         with pytest.raises(UserError, match=rf"process {first.pid} on .* works on (weights|data), too; wait until"):
@@ -100,5 +103,5 @@ def test_files_of_a_running_process_are_claimed_until_it_ends(tmp_path):
     locks.claim(tmp_path, {"shared"}, {"other"})
     first.kill()
     first.communicate()
-    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, check=True)
     assert len(list(tmp_path.glob("*.json"))) == 2, "the claims of ended processes are removed by the next"

@@ -4,3 +4,6 @@ It knows nothing of Snakemake. ``rendering`` and what it shares with the others 
 figure costs a second. Imports point one way: classification and detection use training, which uses data; all use the
 modules beside this file.
 """
+
+# Results say with which version they were made. pyproject.toml reads it here.
+__version__ = "1.0.0"

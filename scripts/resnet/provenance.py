@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from resnet import __version__
+
 # The folder of this project, which a repository must be of if its commit is to say anything about this code.
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +29,11 @@ def commit(root: Path = ROOT) -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
+
+
+def code() -> dict[str, str | None]:
+    """Return the version and the commit of the code that runs."""
+    return {"version": __version__, "commit": commit()}
 
 
 def surroundings(device: torch.device, threads: int, processes: int, precision: str) -> dict[str, Any]:

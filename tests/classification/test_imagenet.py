@@ -25,6 +25,7 @@ from import_weights import write_run
 from PIL import Image
 from torchvision.transforms import v2
 
+from resnet import __version__
 from resnet.architectures import imagenet_net, initialise
 from resnet.classification.bn_statistics import drawn_pictures, measure_statistics
 from resnet.classification.evaluate import evaluate_run
@@ -802,6 +803,7 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     assert result["images"] == 18
     facts = result["provenance"]
     assert (facts["precision"], facts["processes"], facts["torch"]) == ("float32", 1, torch.__version__)
+    assert facts["version"] == __version__
     assert facts["versions"].keys() == {"decode", "evaluate_imagenet"}
 
 

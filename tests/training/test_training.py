@@ -20,6 +20,7 @@ from conftest import command_line, full_disk, in_float64, program, run_program, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resnet import __version__
 from resnet.classification.errors import Totals, evaluate
 from resnet.classification.task import ClassificationTask
 from resnet.data.loader import load
@@ -99,6 +100,7 @@ def test_the_run_folder(finished, dataset):
     environment = json.loads((finished / "environment.json").read_text())
     (only,) = environment["slices"]
     assert (only["from"], only["to"], only["torch"], only["threads"]) == (0, 150, torch.__version__, 1)
+    assert only["version"] == __version__
     assert only["seconds"] == pytest.approx(environment["seconds"], abs=0.1)
 
 

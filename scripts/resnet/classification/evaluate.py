@@ -18,7 +18,7 @@ from resnet.data.views import Normalise
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json
 from resnet.progress import Progress
-from resnet.provenance import commit, now, surroundings
+from resnet.provenance import code, now, surroundings
 from resnet.settings import Hardware
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
@@ -91,7 +91,7 @@ def evaluate_run(
         write_arrays(predictions, found)
         facts = {
             "versions": versions("decode", "evaluate_imagenet"),
-            "commit": commit(),
+            **code(),
             **surroundings(processes.device, hardware.threads, processes.count, precision),
             "finished": now(),
             "seconds": round(time.monotonic() - started, 1),

@@ -16,7 +16,7 @@ from resnet.detection.inputs import EvaluationScenes
 from resnet.errors import UserError
 from resnet.files import write_json, write_text
 from resnet.progress import Progress
-from resnet.provenance import commit, now, surroundings
+from resnet.provenance import code, now, surroundings
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
@@ -134,7 +134,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
         write_detections(output, in_order(parts))
         facts = {
             "versions": versions("decode", "detect_objects"),
-            "commit": commit(),
+            **code(),
             **surroundings(processes.device, hardware.threads, processes.count, precision),
             "finished": now(),
         }

@@ -22,7 +22,7 @@ from resnet.errors import InputError, StoppedError, UserError
 from resnet.files import write_json, write_rows, write_yaml
 from resnet.locks import folder_lock
 from resnet.progress import Progress
-from resnet.provenance import commit, now, surroundings
+from resnet.provenance import code, now, surroundings
 from resnet.settings import Hardware, Recipe, check_shares, fingerprint
 from resnet.signals import StopSignals
 from resnet.training import checkpoint
@@ -303,7 +303,7 @@ class Training:
         ways = {"accumulate": self.accumulate, "compile": self.compiled, "recompute_group": self.recompute_group}
         place = {"from": self.iteration, "to": self.iteration}
         # The commit is that of the code which runs, whatever is checked out by the end.
-        self.slices.append({**place, "commit": commit(), **around, **ways, "started": now()})
+        self.slices.append({**place, **code(), **around, **ways, "started": now()})
 
     def extend_slice(self, seconds: float) -> None:
         """Bring the provenance up to the last update, so many seconds after the slice began."""
