@@ -21,10 +21,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from resnet.architectures import ImageNetNet, imagenet_net, initialise
+from resnet.classification.bn_statistics import measure_statistics
 from resnet.classification.cifar10 import cifar_task
-from resnet.data import cifar10
+from resnet.data import cifar10, imagenet
 from resnet.settings import CifarRecipe
 from resnet.training.distributed import Processes
 from resnet.training.task import Task
@@ -34,20 +37,26 @@ PACKS = ROOT.parent / "shared/data"
 # The tests are spread over the cores (pytest -n), so each process, and what it starts, computes in one thread.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+CPU = torch.device("cpu")
 CLASSES = tuple(f"class{number}" for number in range(10))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (pytest-xdist), give one process the tests of a file, as they share what is slow to make.
+    """With several processes (pytest-xdist), give one process the tests that share what is slow to make.
 
-    Those of the DAG share one project at most. The whole paper takes longest and starts first; what has a project of
-    its own comes last, to whichever process is free.
+    Those are the tests of a file, or of a folder whose own ``conftest.py`` makes it. Those of the DAG share one project
+    at most. The whole paper takes longest and starts first; what has a project of its own comes last, to whichever
+    process is free.
     """
 
     def group(item: pytest.Item) -> tuple[int, str | None]:
+        folder = item.path.parent
         if "built" in item.fixturenames:
             return 0, "built"
-        return (2, None) if item.path.name == "test_workflow.py" else (1, item.path.name)
+        if folder.name == "workflow":
+            return 2, None
+        shared = folder != Path(__file__).parent and (folder / "conftest.py").exists()
+        return 1, str(folder if shared else item.path)
 
     items.sort(key=lambda item: group(item)[0])
     for item in items:
@@ -114,6 +123,35 @@ def compute_in_float64(net: nn.Module) -> nn.Module:
     first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
     first.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
     return net.double()
+
+
+def noise(seed=0, count=1, batch=12, side=64, dtype=torch.float32):
+    """Batches of images as ``measure_statistics`` takes them."""
+    generator = torch.Generator().manual_seed(seed)
+    images = [(torch.randn(batch, 3, side, side, generator=generator).to(dtype), None) for _ in range(count)]
+
+    class Batches:
+        device = torch.device("cpu")
+
+        def __iter__(self):
+            return iter(images)
+
+    return Batches()
+
+
+def small_net(model, width=1 / 16, measured=True, **changes):
+    """An untrained classifier; its batch normalisation fits noise."""
+    net = imagenet_net(model, 6, width=width, image_size=64, **changes)
+    initialise(net, torch.Generator().manual_seed(1))
+    if measured and isinstance(net, ImageNetNet):
+        net.load_state_dict({**net.state_dict(), **measure_statistics(net, noise(), lambda _: None)})
+    return net.eval()
+
+
+def same_weights(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name] == theirs[name] if name == "_extra_state" else torch.equal(ours[name], theirs[name]), name
 
 
 def command_line(name: str, *arguments: object) -> list[str]:
@@ -236,6 +274,43 @@ def call(output: Connection, environment: dict[str, object], function: Callable,
 def program(name: str, *arguments: object, processes: int = 1) -> Started:
     """Start a program of ``scripts/`` in a process of its own, or in several that work together."""
     return Started(processes, become, command_line(name, *arguments)[1:])
+
+
+def photograph(seed, size=(60, 50)):
+    generator = np.random.RandomState(seed)
+    coarse = Image.fromarray(generator.randint(0, 255, (6, 6, 3)).astype(np.uint8))
+    return coarse.resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="session")
+def ilsvrc(tmp_path_factory):
+    """``dataset.json`` of 6 classes: 48 training, 18 validation (flat, the devkit's numbering) and 4 test pictures."""
+    root = tmp_path_factory.mktemp("ilsvrc")
+    folder = root / "ILSVRC2012"
+    wnids = [f"n0000000{number}" for number in range(6)]
+    for label, wnid in enumerate(wnids):
+        for place in range(8):
+            path = folder / "train" / wnid / f"{wnid}_{place}.JPEG"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photograph(100 * label + place, (50 + place, 66 - 2 * place)).save(path, "JPEG")
+    for split, count in (("val", 18), ("test", 4)):
+        (folder / split).mkdir()
+        for place in range(count):
+            size = [(60, 50), (44, 70), (48, 48)][place % 3]
+            photograph(5000 + place, size).save(folder / split / f"ILSVRC2012_{split}_{place + 1:08d}.JPEG", "JPEG")
+    (folder / "synsets.txt").write_text("\n".join(reversed(wnids)))
+    (folder / imagenet.GROUND_TRUTH).write_text("\n".join(str(6 - place % 6) for place in range(18)))
+    imagenet.describe("tiny", folder, horizontal_flip=True, output=root / "dataset.json")
+    code, output = run_program(
+        "measure_pixels", "--data", root / "dataset.json", "--image-size", 32, "--test-side", 40, "--workers", 2,
+        "--output", root / "pixels.npz",
+    )  # fmt: skip
+    assert code == 0, output
+    return root / "dataset.json"
+
+
+def pixels(dataset):
+    return dataset.with_name("pixels.npz")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, PACKS, random_images, run_program
+from conftest import CLASSES, CPU, PACKS, random_images, run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
@@ -15,8 +15,6 @@ from sklearn.datasets import load_digits
 from resnet.data import cifar10, digits
 from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts, pixel_mean
 from resnet.errors import UserError
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture

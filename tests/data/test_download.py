@@ -1,10 +1,11 @@
 """Downloads against a local server that breaks, refuses and lies."""
 
+import functools
 import hashlib
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from conftest import full_disk, run_program
@@ -269,3 +270,35 @@ def test_a_full_disk_names_the_file_and_keeps_what_arrived(server, tmp_path):
 
 def command_arguments(server, folder):
     return "download_archive", "--url", server.url, "--md5", MD5, "--output", folder / "archive"
+
+
+@pytest.fixture
+def address(tmp_path):
+    """The address of a server of ``tmp_path``."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_archive_is_downloaded_and_checked(address, tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"content")
+    command = "download_archive", "--url", f"{address}/a.tar", "--output", tmp_path / "new/b.tar"
+    assert run_program(*command, "--md5", hashlib.md5(b"content").hexdigest())[0] == 0
+    assert (tmp_path / "new/b.tar").read_bytes() == b"content"
+    (tmp_path / "new/b.tar").unlink()
+    code, output = run_program(*command, "--md5", "0" * 32, "--hint", "Check data.voc.md5 in config.yaml")
+    assert code == 1
+    assert "wrong content" in output
+    assert "Check data.voc.md5 in config.yaml" in output
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_an_address_that_is_none_is_named(tmp_path):
+    for url, reason in (("ftp://x/y", "No connection adapters"), ("a.tar", "No scheme supplied")):
+        code, output = run_program("download_archive", "--url", url, "--md5", "0", "--output", tmp_path / "b.tar")
+        assert code == 1
+        assert f"cannot download {url}: " in output
+        assert reason in output
+        assert "Traceback" not in output

@@ -7,16 +7,16 @@ import warnings
 
 import numpy as np
 import pytest
+from conftest import photograph
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms import v2
 
+from resnet.data import pictures
 from resnet.data.pictures import LONGEST, centre_crop, checked_size, picture_size, read_picture
 from resnet.data.workers import in_processes
 from resnet.errors import UserError
-
-
-def photograph(size=(60, 50)):
-    coarse = np.random.RandomState(3).randint(0, 255, (6, 6, 3)).astype(np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 def ramp():
@@ -32,11 +32,11 @@ def test_six_formats_are_read_whatever_the_file_is_called(tmp_path, form):
     path = tmp_path / "x.JPEG"
     if form == "MPO":
         # What many cameras write: a JPEG with more pictures after it.
-        photograph().save(path, "MPO", save_all=True, append_images=[photograph((30, 20))], quality=95)
+        photograph(3).save(path, "MPO", save_all=True, append_images=[photograph(3, (30, 20))], quality=95)
     else:
-        photograph().save(path, form, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
+        photograph(3).save(path, form, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
     assert picture_size(path) == checked_size(path) == (60, 50)
-    assert np.abs(read(path) - np.asarray(photograph(), int)).mean() < (12 if form == "GIF" else 6)
+    assert np.abs(read(path) - np.asarray(photograph(3), int)).mean() < (12 if form == "GIF" else 6)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_picture_that_is_too_narrow_to_resize_is_refused(tmp_path):
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
-    photograph().save(tmp_path / "x.png")
+    photograph(3).save(tmp_path / "x.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 50 // 2 - 1)
     with pytest.raises(UserError, match=r"x\.png .*exceeds limit"):
         picture_size(tmp_path / "x.png")
@@ -120,7 +120,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
 def test_what_is_cut_off_is_found_without_all_the_pixels(tmp_path, form):
     path = tmp_path / "x"
-    photograph().save(path, form)
+    photograph(3).save(path, form)
     content = path.read_bytes()
     for part in (0.02, 0.3, 0.7, 0.95):
         path.write_bytes(content[: int(part * len(content))])
@@ -131,7 +131,7 @@ def test_what_is_cut_off_is_found_without_all_the_pixels(tmp_path, form):
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
 def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path, form):
     path, random = tmp_path / "x", np.random.RandomState(5)
-    photograph().save(path, form)
+    photograph(3).save(path, form)
     content = np.frombuffer(path.read_bytes(), np.uint8)
     for _ in range(150):
         damaged = content.copy()
@@ -177,3 +177,49 @@ def test_processes_give_what_one_gives_and_end_when_one_of_them_is_killed():
         list(in_processes(end, range(100), 2))
     with pytest.raises(UserError, match="0 workers are too few"):
         list(in_processes(double, range(7), 0))
+
+
+@pytest.mark.parametrize("form", ["L", "CMYK", "PNG", "RGBA"])
+def test_odd_pictures_are_read_as_rgb(tmp_path, form):
+    picture, path = photograph(1), tmp_path / "odd.JPEG"
+    if form in ("PNG", "RGBA"):
+        picture.convert("RGBA" if form == "RGBA" else "RGB").save(path, "PNG")
+    else:
+        picture.convert(form).save(path, "JPEG", quality=95)
+    found, *_ = pictures.read_picture(path)
+    assert found.mode == "RGB"
+    reference = np.asarray(picture.convert("L").convert("RGB") if form == "L" else picture, float)
+    assert np.abs(np.asarray(found, float) - reference).mean() < 6
+
+
+def test_exif_orientation_is_not_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photograph(1, (60, 40)).save(tmp_path / "x.JPEG", exif=exif)
+    assert pictures.read_picture(tmp_path / "x.JPEG")[0].size == (60, 40)
+
+
+def test_a_picture_smaller_than_the_crop_is_enlarged(tmp_path):
+    photograph(1, (20, 10)).save(tmp_path / "x.JPEG")
+    assert pictures.crop_of_resized(tmp_path / "x.JPEG", 256, 224, (0.99, 0.5)).shape == (224, 224, 3)
+
+
+@given(
+    width=st.integers(200, 700), height=st.integers(200, 700), side=st.integers(64, 480),
+    across=st.floats(0, 0.999), down=st.floats(0, 0.999),
+)  # fmt: skip
+@example(width=257, height=257, side=64, across=0.0, down=0.0)
+@settings(max_examples=25, deadline=None)
+def test_a_crop_is_that_of_the_resized_picture(tmp_path_factory, width, height, side, across, down):
+    """Against resizing all of the picture, fully decoded, with torchvision; DCT scaling may differ a little."""
+    path = tmp_path_factory.mktemp("crop") / "x.JPEG"
+    photograph(3, (width, height)).save(path, quality=95)
+    found = pictures.crop_of_resized(path, side, 56, (across, down))
+    with Image.open(path) as picture:
+        whole = v2.functional.resize(picture.convert("RGB"), side, v2.InterpolationMode.BILINEAR, antialias=True)
+    assert whole.size == pictures.resized((width, height), side)
+    left, top = int(across * (whole.width - 55)), int(down * (whole.height - 55))
+    expected = np.asarray(whole.crop((left, top, left + 56, top + 56)), float)
+    difference = np.abs(found.astype(float) - expected)
+    assert difference.mean() < 1
+    assert np.percentile(difference, 99) < 10

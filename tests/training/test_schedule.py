@@ -5,8 +5,8 @@ from conftest import tiny_recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet.settings import CifarRecipe
-from resnet.training.schedule import learning_rate
+from resnet.settings import CifarRecipe, ImageNetRecipe
+from resnet.training.schedule import find_plateaus, learning_rate
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,20 @@ def test_never_rises_but_at_the_event(iteration, event, depth):
 
 def test_shallow_nets_ignore_the_warmup():
     assert learning_rate(tiny_recipe(), 0, None) == 0.05
+
+
+def test_the_schedule_of_imagenet():
+    recipe = ImageNetRecipe()
+    rates = [learning_rate(recipe, iteration) for iteration in (0, 149999, 150000, 299999, 300000, 599999)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_plateaus():
+    errors = [50, 40, 41, 40, 30, 31, 32, 33, 34]
+    rows = [{"split": "val", "iteration": 10 * (n + 1), "top1_error": e} for n, e in enumerate(errors)]
+    rows.insert(1, {"split": "train", "iteration": 15, "top1_error": 99})
+    assert find_plateaus(rows, 2) == (40, 70, 90)
+    assert find_plateaus(rows, 5) == ()
+    recipe = ImageNetRecipe(plateau=2)
+    assert learning_rate(recipe, 69, None, (40, 70)) == pytest.approx(0.01)
+    assert learning_rate(recipe, 70, None, (40, 70)) == pytest.approx(0.001)

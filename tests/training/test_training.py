@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import command_line, full_disk, in_float64, program, run_program, task, tiny_recipe
+from conftest import CPU, command_line, full_disk, in_float64, program, run_program, task, tiny_recipe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +35,6 @@ from resnet.training.loop import Agreement, Training, load_checkpoint, save, tra
 from resnet.training.slurm import SECONDS_TO_SAVE, adopt_step, requeue_job, seconds_left, tasks_of_nodes
 from resnet.versions import VERSIONS
 
-CPU = torch.device("cpu")
 FINAL_FILES = ("config.yaml", "metrics.csv", "result.json", "environment.json", "weights.pt")
 
 

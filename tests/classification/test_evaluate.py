@@ -1,0 +1,164 @@
+"""Whole programs on ImageNet: evaluations of runs and of weights from elsewhere."""
+
+import dataclasses
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from conftest import PACKS, pixels, program, run_program
+from import_weights import write_run
+from torchvision.transforms import v2
+
+from classification.conftest import arguments, task, tiny
+from resnet import __version__
+from resnet.classification.evaluate import evaluate_run
+from resnet.classification.predictions import Predictions
+from resnet.data import imagenet, pictures
+from resnet.errors import UserError
+from resnet.files import read_arrays, write_yaml
+from resnet.settings import Hardware, ImageNetRecipe
+from resnet.training.checkpoint import save_weights
+from resnet.training.distributed import Processes
+from resnet.training.loop import train
+
+
+@pytest.mark.processor
+def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
+    """Imported weights against torchvision's network with torchvision's own normalisation."""
+    theirs = torchvision.models.resnet18(num_classes=6).eval()
+    torch.save(theirs.state_dict(), tmp_path / "resnet18-x.pth")
+    run = tmp_path / "run"
+    code, output = run_program(
+        "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "resnet18-x.pth",
+        "--image-size", 32, "--test-side", 40, "--run-folder", run,
+    )  # fmt: skip
+    assert code == 0, output
+    code, output = run_program(
+        "evaluate_imagenet", "--data", ilsvrc, "--pixels", run / "pixels.npz", "--run-folder", run,
+        "--protocol", "center", "--output", run / "center.json", "--predictions", run / "center.npz", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, output
+    found = read_arrays(run / "center.npz", Predictions)
+    crops = np.stack([pictures.centre_crop(ilsvrc.parent / "ILSVRC2012" / path, 40, 32) for path in found.paths])
+    images = torch.from_numpy(crops).permute(0, 3, 1, 2)
+    normalise = v2.Compose(
+        [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+    )
+    with torch.no_grad():
+        expected = theirs(normalise(images)).softmax(1)
+    np.testing.assert_allclose(found.probabilities, expected.numpy(), atol=1e-4)
+    result = json.loads((run / "center.json").read_text())
+    assert result["source"] == "torchvision (resnet18-x.pth)"
+    assert result["images"] == 18
+    facts = result["provenance"]
+    assert (facts["precision"], facts["processes"], facts["torch"]) == ("float32", 1, torch.__version__)
+    assert facts["version"] == __version__
+    assert facts["versions"].keys() == {"decode", "evaluate_imagenet"}
+
+
+def test_weights_are_imported_whatever_they_are_wrapped_in(tmp_path):
+    state = torchvision.models.resnet18(num_classes=6).state_dict()
+    forms = {
+        "plain": state,
+        "checkpoint": {"epoch": 9, "state_dict": {f"module.{key}": value for key, value in reversed(state.items())}},
+        "compiled": {"model": {f"_orig_mod.{key}": value for key, value in state.items()}, "optimizer": {0: state}},
+    }
+    found = {}
+    for name, content in forms.items():
+        torch.save(content, tmp_path / "w.pth")
+        write_run(tmp_path / name, tiny(model="resnet-18-B", width=1.0, stride_in_3x3=True), tmp_path / "w.pth")
+        found[name] = (tmp_path / name / "weights.pt").read_bytes()
+    assert found["plain"] == found["checkpoint"] == found["compiled"]
+
+
+def test_a_test_follows_the_recipe_s_precision_and_says_it(ilsvrc, tmp_path):
+    results = {}
+    for precision in ("float32", "bf16"):
+        recipe, run = tiny(iterations=1, lr_drops=(), precision=precision), tmp_path / precision
+        write_yaml(run / "config.yaml", {"recipe": {**dataclasses.asdict(recipe), "lr_drops": []}})
+        save_weights(run / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
+        files = {"output": run / "center.json", "predictions": run / "center.npz"}
+        hardware = Hardware(device="cpu")
+        evaluate_run(run, ilsvrc, pixels(ilsvrc), protocol="center", sides=[32], hardware=hardware, **files)
+        result = json.loads(files["output"].read_text())
+        assert result["provenance"]["precision"] == precision
+        results[precision] = read_arrays(files["predictions"], Predictions).probabilities
+    assert not np.array_equal(results["float32"], results["bf16"])
+    np.testing.assert_allclose(results["float32"], results["bf16"], atol=0.1)
+    with pytest.raises(UserError, match="sides: 16 pixels are less than"):
+        evaluate_run(run, ilsvrc, pixels(ilsvrc), protocol="multiscale", sides=[16], hardware=hardware, **files)
+
+
+def test_wrong_weights_are_one_clear_error(tmp_path):
+    torch.save(torchvision.models.resnet50(num_classes=10).state_dict(), tmp_path / "w.pth")
+    code, output = run_program(
+        "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "w.pth", "--run-folder", tmp_path
+    )
+    assert code == 1
+    assert "does not hold torchvision's weights of resnet-18-B for crops of 224 pixels: size mismatch for " in output
+    assert "Traceback" not in output
+
+
+def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
+    recipe = tiny(iterations=2, lr_drops=())
+    run = tmp_path / "run"
+    train(run, recipe, Hardware(device="cpu"), task(recipe, ilsvrc))
+    files = []
+    for name in ("one", "two"):
+        command = [
+            "evaluate_imagenet", "--data", ilsvrc, "--pixels", pixels(ilsvrc), "--run-folder", run,
+            "--protocol", "multiscale", "--sides", 32, 48, "--output", tmp_path / f"{name}.json",
+            "--predictions", tmp_path / f"{name}.npz",
+            "--device", "cpu",
+        ]  # fmt: skip
+        process = program(*command, processes=1 if name == "one" else 2)
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+        files.append(read_arrays(tmp_path / f"{name}.npz", Predictions))
+    assert np.array_equal(files[0].paths, files[1].paths)
+    assert len(files[0].paths) == 22, "validation and test pictures"
+    np.testing.assert_allclose(files[0].probabilities, files[1].probabilities, atol=1e-6)
+
+
+@pytest.mark.skipif(not PACKS.is_dir(), reason="the pack of real ImageNet pictures is not here")
+def test_real_imagenet_pictures(tmp_path):
+    with tarfile.open(PACKS / "imagenet-pocket.tar.xz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    data = tmp_path / "data/dataset.json"
+    code, output = run_program("prepare_imagenet", "--folder", tmp_path / "imagenet_pocket", "--output", data)
+    assert code == 0, output
+    assert "10 classes, 1000 training and 200 validation images" in output
+    truth = [line.split() for line in (tmp_path / "imagenet_pocket/val_wnids.txt").read_text().splitlines()]
+    description = imagenet.read_description(data)
+    index = imagenet.read_index(data, description, "val")
+    assert [description.wnids[label] for label in index.labels] == [row[1] for row in truth]
+    assert description.classes[0] == "goldfish, Carassius auratus"
+    code, output = run_program(
+        "measure_pixels",
+        "--data",
+        data,
+        "--image-size",
+        64,
+        "--test-side",
+        72,
+        "--output",
+        data.with_name("pixels.npz"),
+    )
+    assert code == 0, output
+    recipe = ImageNetRecipe(
+        model="resnet-18-A", width=0.25, image_size=64, min_side=64, max_side=80, test_side=72, batch_size=32,
+        iterations=30, lr=0.05, lr_drops=(23,), log_interval=10, evaluation_interval=30,
+    )  # fmt: skip
+    code, output = run_program(*arguments(data, tmp_path / "run", recipe, Hardware(device="cpu")))
+    assert code == 0, output
+    code, output = run_program(
+        "evaluate_imagenet", "--data", data, "--pixels", data.with_name("pixels.npz"), "--run-folder", tmp_path / "run",
+        "--protocol", "10crop", "--output", tmp_path / "e.json", "--predictions", tmp_path / "e.npz",
+    )  # fmt: skip
+    assert code == 0, output
+    result = json.loads((tmp_path / "e.json").read_text())
+    assert result["images"] == 200
+    assert result["top5_error"] < 40, "22 and 24 % with seeds 0 and 1, chance is 50 %"
