@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, dataloader
+from torch.utils.data._utils import signal_handling
 
 from resnet.data.loader import load
 from resnet.errors import InputError
@@ -53,6 +54,22 @@ def test_a_killed_worker_is_an_error_where_the_next_batch_is_waited_for(monkeypa
     monkeypatch.setattr(dataloader._MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.1,))
     handler = signal.getsignal(signal.SIGCHLD)
     with pytest.raises(InputError, match=r"has failed \(DataLoader worker .* lack of memory or of /dev/shm"):
+        numbers("killed")
+    assert signal.getsignal(signal.SIGCHLD) == handler
+
+
+def test_a_worker_that_is_killed_before_all_is_started_leaves_no_handler_of_its_death(monkeypatch):
+    start = dataloader._MultiProcessingDataLoaderIter._reset
+
+    def start_slowly(stream, *arguments, **settings):
+        start(stream, *arguments, **settings)
+        os.waitid(os.P_PID, stream._workers[0].pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(dataloader._MultiProcessingDataLoaderIter, "_reset", start_slowly)
+    # torch sets its handler once in a process.
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    handler = signal.getsignal(signal.SIGCHLD)
+    with pytest.raises(InputError, match=r"has failed \(DataLoader worker .* is killed by signal"):
         numbers("killed")
     assert signal.getsignal(signal.SIGCHLD) == handler
 

@@ -92,13 +92,14 @@ def _started(loader: DataLoader) -> Iterator[Any]:
     """Start the workers.
 
     torch's handler of SIGCHLD would raise the death of one anywhere, in the middle of an update too; without it, it is
-    noticed when the next batch is waited for.
+    noticed when the next batch is waited for. One may die before the others are started.
     """
     handler = signal.getsignal(signal.SIGCHLD)
-    stream = iter(loader)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, handler)
-    return stream
+    try:
+        return iter(loader)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, handler)
 
 
 def _collate(collate: Callable[[list[Any]], Any], views: list[Any]) -> Any:
