@@ -1,0 +1,48 @@
+"""GPUs: which process takes which."""
+
+import tempfile
+import types
+
+import pytest
+import torch
+from conftest import run_program, tiny_recipe
+
+from resnet.errors import UserError
+from resnet.settings import Hardware
+from resnet.training.distributed import Processes
+from resnet.training.gpus import claim_gpu
+from training.conftest import arguments
+
+
+def test_processes_on_one_machine_take_different_gpus(tmp_path, monkeypatch):
+    gpus = ["a", "b"]
+    first, lock = claim_gpu(gpus, folder=tmp_path)
+    second, other = claim_gpu(["b", "a"], folder=tmp_path)
+    assert (first, second) == (0, 0), "a, then b, which CUDA_VISIBLE_DEVICES has put first"
+    (third, shared), (fourth, _held) = claim_gpu(gpus, folder=tmp_path), claim_gpu(gpus, folder=tmp_path)
+    assert (third, fourth) == (0, 1), "the least used"
+    other.close()
+    shared.close()
+    assert claim_gpu(gpus, folder=tmp_path)[0] == 1
+    assert (claim_gpu(gpus, 0, tmp_path)[0], claim_gpu(["c"], 3, tmp_path)[0]) == (0, 0)
+    lock.close()
+    with pytest.raises(UserError, match="needs a GPU, but this machine has 2"):
+        claim_gpu(gpus, 2, tmp_path)
+    (tmp_path / "file").touch()
+    assert claim_gpu(gpus, folder=tmp_path / "file/locks") == (0, None)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: types.SimpleNamespace(uuid=f"gpu-{index}"))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    one, two = Processes(Hardware()), Processes(Hardware())
+    assert [str(processes.device) for processes in (one, two)] == ["cuda:0", "cuda:1"]
+
+
+def test_cuda_without_a_gpu_is_one_clear_error(dataset, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    code, output = run_program(*arguments(dataset, tmp_path / "run", tiny_recipe(), Hardware(device="cuda")))
+    assert code == 1
+    assert output.strip().endswith("device is cuda, but torch sees no GPU; use auto or cpu")
