@@ -1,0 +1,102 @@
+"""What the tests of the DAG share: the whole paper at a tiny scale, and how Snakemake is started."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from conftest import inactive_path
+
+TINY = {
+    "detector": {
+        "recipe": {
+            "side": 64,
+            "max_side": 96,
+            "anchor_sizes": [16, 32],
+            "rois": 8,
+            "before_nms": 50,
+            "training_proposals": 20,
+            "proposals": 10,
+            "batch_size": 1,
+            "iterations": 2,
+            "lr": 0.001,
+            "lr_drops": [1],
+            "log_interval": 1,
+            "evaluation_interval": 1,
+            "evaluation_images": 2,
+        },
+        "statistics": {"side": 64, "images": 16},
+    },
+    "imagenet": {
+        "recipe": {
+            "width": 0.03,
+            "image_size": 32,
+            "min_side": 32,
+            "max_side": 40,
+            "test_side": 36,
+            "batch_size": 8,
+            "iterations": 4,
+            "lr_drops": [2, 3],
+            "log_interval": 2,
+            "evaluation_interval": 2,
+        },
+        "exceptions": {
+            **{f"resnet-{depth}": {"batch_size": 8} for depth in (50, 101, 152)},
+            "vgg-16": {"iterations": 4, "lr_drops": [2, 3]},
+        },
+        "multiscale_sides": [32, 36],
+    },
+    "cifar10": {
+        "recipe": {
+            "batch_size": 16,
+            "iterations": 4,
+            "lr_drops": [2, 3],
+            "log_interval": 2,
+            "evaluation_interval": 2,
+        },
+        "exceptions": {
+            "resnet-1202": {"batch_size": 2, "iterations": 1, "log_interval": 1, "evaluation_interval": 1},
+            # Its gradients explode; after few updates at a usual rate, the running statistics give an infinite loss.
+            "plain-110": {"lr": 1.0e-7, "warmup_lr": 1.0e-7},
+        },
+    },
+}
+ARTEFACTS = (
+    *(f"table{number}.{form}" for number in range(1, 9) for form in ("csv", "md")), "fig4.pdf", "fig4.png",
+    *(f"detection{name}.{form}" for name in ("_curves", "s-voc07", "s-voc12", "s-coco") for form in ("pdf", "png")),
+    "detection_classes.csv",
+    "cifar_architectures.csv", "cifar_architectures.md", "claims.csv",
+    "fig1.pdf", "fig1.png", "fig6.pdf", "fig6.png", "fig7.pdf", "fig7.png", "report.html",
+)  # fmt: skip
+
+
+def configure(project: Path, changes: dict) -> list[str]:
+    (project / "changes.yaml").write_text(yaml.safe_dump(changes))
+    return ["--configfile", "config.yaml", "changes.yaml"]
+
+
+def runs(project: Path) -> set[str]:
+    return {str(path.parent.relative_to(project / "results/runs")) for path in project.rglob("weights.pt")}
+
+
+def executed(output: str, rule: str) -> int:
+    return len(re.findall(rf"^(?:local)?rule {rule}:", output, re.MULTILINE))
+
+
+def start(project: Path, *arguments: str) -> subprocess.Popen:
+    """Start Snakemake with a process group of its own, as a terminal and Slurm do."""
+    environment = {**os.environ, "PATH": inactive_path()}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    return subprocess.Popen(
+        command, cwd=project, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+    assert path.exists()

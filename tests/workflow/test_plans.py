@@ -1,0 +1,154 @@
+"""What is planned, and what a job is given, without running it."""
+
+import re
+
+import pytest
+import yaml
+from conftest import ROOT, snakemake
+
+from workflow.conftest import TINY, configure, executed
+
+# Each starts Snakemake, which takes 2 s before it does anything.
+pytestmark = pytest.mark.slow
+
+
+def test_paper_scale_plans_the_papers_runs(project):
+    code, output = snakemake(project, "-n", "--config", "scale=paper")
+    assert code == 0, output
+    assert executed(output, "train_cifar10") == 15
+    assert executed(output, "train_imagenet") == 11
+    assert executed(output, "measure_statistics") == 1
+    assert executed(output, "train_detector") == 6, "without the pictures of VOC 2012 test, nothing for its server"
+    assert executed(output, "download_archive") == 7
+
+
+def test_detectors_of_published_weights_need_no_imagenet(project):
+    changes = {"scale": "paper", "detector": {"weights": "torchvision"}}
+    code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table7.csv")
+    assert code == 0, output
+    assert executed(output, "train_detector") == 4
+    assert executed(output, "download_weights") == executed(output, "import_weights") == 2
+    for rule in ("train_imagenet", "measure_statistics", "measure_pixels", "prepare_imagenet"):
+        assert executed(output, rule) == 0, rule
+
+
+def test_the_engine_has_a_folder_of_its_own(project):
+    changes = TINY | {"detector": TINY["detector"] | {"engine": "detectron2"}}
+    code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table8.csv")
+    assert code == 0, output
+    assert "results/runs/demo/detector-detectron2-trained/coco/resnet-101/seed0/weights.pt" in output
+
+
+def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project):
+    changes = {"scale": "paper", "hardware": {"processes": 8, "accumulate": 2}, "detector": {"weights": "torchvision"}}
+    folder = "results/runs/paper/detector-torchvision-torchvision/{}/vgg-16/seed0/weights.pt"
+    arguments = configure(project, changes)
+    for experiment, launcher in (("voc07", "python"), ("coco", "torchrun .* --nproc-per-node 8 .*")):
+        code, output = snakemake(project, "-n", "-p", *arguments, "--", folder.format(experiment))
+        assert code == 0, output
+        assert re.search(rf"exec {launcher} scripts/train_detector\.py", output)
+        assert "--accumulate 1 >" in output
+
+
+def test_a_cluster_is_asked_for_what_the_rules_compute(project):
+    """Whatever this machine has; on the cluster a job that asks for a GPU fails where there is none."""
+    with (project / "workflow/Snakefile").open("a") as file:
+        file.write('\nprint("local:", *sorted(workflow._localrules))\n')
+    changes = {"scale": "paper", "hardware": {"processes": 8}}
+    arguments = ("-n", "-p", "--workflow-profile", "workflow/profiles/slurm", *configure(project, changes))
+    code, output = snakemake(project, *arguments)
+    assert code == 0, output
+    jobs = {}
+    for block in re.split(r"\n(?=rule )", output):
+        jobs.setdefault(block.split(":")[0].removeprefix("rule "), block)
+    for name, gpus, memory in (
+        ("train_cifar10", 1, 8000),
+        ("train_imagenet", 8, 128000),
+        ("evaluate_imagenet", 1, 8000),
+        ("measure_responses", 1, 4000),
+    ):
+        resources = re.search("resources: (.*)", jobs[name])[1]
+        assert re.findall("gpu=([0-9]+)|mem_mb=([0-9]+)", resources) == [("", str(memory)), (str(gpus), "")], resources
+        assert int(re.search("runtime=([0-9]+)", resources)[1]) <= 24 * 60
+    assert "--device cuda" in jobs["train_imagenet"]
+    assert "exec torchrun --standalone --nproc-per-node 8 " in jobs["train_imagenet"]
+    local = set(re.search("^local: (.*)", output, re.MULTILINE)[1].split())
+    work = {"train_", "measure_", "evaluate_imagenet", "detect_", "prepare_imagenet", "prepare_voc", "prepare_coco"}
+    assert {name for name in jobs if not name.startswith(tuple(work)) and "_" in name} <= local
+    assert not {name for name in local if name.startswith(tuple(work - {"measure_"}))}
+    arguments += ("--profile", "workflow/profiles/two-nodes", "--forcerun", "train_imagenet")
+    code, output = snakemake(project, *arguments, "--", "results/runs/paper/imagenet/resnet-50/seed0/weights.pt")
+    assert code == 0, output
+    assert "exec srun --nodes=2 --ntasks-per-node=8 " in output
+    assert re.search("resources: .*mem_mb=128000.* gpu=16, .*mpi=srun, nodes=2, tasks_per_node=8", output)
+
+
+def test_executors_that_call_gpus_by_another_name_are_asked_for_them_by_every_rule_that_needs_one():
+    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = {block.split(":")[0] for block in re.split(r"^rule ", text, flags=re.MULTILINE) if "gpu=" in block}
+    assert "train_detector" in rules
+    for executor in ("aws-batch", "googlebatch", "htcondor"):
+        profile = yaml.safe_load((ROOT / f"workflow/profiles/{executor}/config.yaml").read_text())
+        assert set(profile["set-resources"]) == rules, executor
+
+
+def test_a_typo_is_one_error_that_names_the_key(project):
+    code, output = snakemake(project, "-n", "--config", "sclae=paper")
+    assert code != 0
+    assert "config.yaml: unknown key sclae; did you mean scale?" in output
+    assert "Traceback" not in output
+
+
+def test_a_key_that_is_given_twice_is_an_error_in_every_configuration_file(project):
+    (project / "mine.yaml").write_text("cifar10: {recipe: {lr: 0.5}}\ncifar10: {}\n")
+    code, output = snakemake(project, "-n", "--configfile", "mine.yaml")
+    assert code != 0
+    assert f"{project}/mine.yaml: key cifar10 is there twice (lines 1 and 2); put both into one" in output
+    with (project / "config.yaml").open("a") as file:
+        file.write("detector: {engine: detectron2}\n")
+    code, output = snakemake(project, "-n")
+    assert code != 0
+    assert re.search(r"config.yaml: key detector is there twice \(lines \d+ and \d+\)", output)
+
+
+def test_every_key_can_be_given_on_the_command_line(project):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["data"]["cifar10"]["folder"] = "/nowhere"
+    (project / "config.yaml").write_text(yaml.safe_dump(config))
+    values = [
+        "data={cifar10: {folder: null}, coco: {year: 2017}}",
+        "hardware={compile: true}",
+        "cifar10={recipe: {lr: 1e-3}}",
+    ]
+    target = "results/runs/short/cifar10/resnet-20/seed0/weights.pt"
+    code, output = snakemake(project, "-n", "-p", "--config", "scale=short", *values, "--", target)
+    assert code == 0, output
+    assert executed(output, "download_archive") == 1
+    assert "--lr 0.001 " in output
+    assert "--compile true " in output
+
+
+def test_networks_without_seeds_are_left_out_of_everything(project):
+    changes = {
+        "cifar10": {"seeds": {"resnet-1202": []}},
+        "imagenet": {"seeds": {"resnet-101": []}},
+        "detector": {"seeds": {"vgg-16": []}},
+        "data": {"coco": {"folder": "/coco"}},
+    }
+    code, output = snakemake(project, "-n", *configure(project, changes))
+    assert code == 0, output
+    assert "config.yaml: there are no detectors with resnet-101, left out in imagenet.seeds" in output
+    assert "config.yaml: data.coco.folder has no effect: detector.data.coco is scenes-coco" in output
+    assert "/resnet-1202/" not in output
+    assert "/resnet-101/" not in output
+    assert (executed(output, "train_cifar10"), executed(output, "train_imagenet")) == (11, 10)
+    for rule in ("train_detector", "prepare_scenes", "plot_detections", "measure_statistics"):
+        assert executed(output, rule) == 0, rule
+    assert executed(output, "tabulate_detections") == 2
+    assert executed(output, "render_report") == 1
+
+
+def test_an_unknown_model_has_no_rule(project):
+    code, output = snakemake(project, "-n", "--", "results/runs/demo/digits/resnet-21/seed0/weights.pt")
+    assert code != 0
+    assert "MissingRuleException" in output

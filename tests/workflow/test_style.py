@@ -1,0 +1,38 @@
+"""Style of the rules and of the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+# Each starts Snakemake, which takes 2 s before it does anything.
+pytestmark = pytest.mark.slow
+
+
+def test_every_value_in_a_command_is_quoted():
+    """But how the command of a training begins, which is made of several words."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    commands = re.findall(r"^    shell:\n((?:        .*\n)+)", rules, re.MULTILINE)
+    values = re.findall(r"\{+(\w+(?:\.\w+)*)(:q)?\}", "".join(commands))
+    assert len(values) > 3 * len(commands) > 60
+    assert {value for value, quoted in values if not quoted} <= {"resources.launcher", "TRAIN"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ruff check .",
+        "ruff format --check .",
+        "snakefmt --check workflow",
+        "snakemake --lint",
+        "snakemake -n --workflow-profile workflow/profiles/slurm --config scale=paper",
+    ],
+)
+def test_style(project, command):
+    name, *arguments = command.split()
+    program = Path(sys.executable).with_name(name)
+    done = subprocess.run([program, *arguments], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
