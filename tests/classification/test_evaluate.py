@@ -114,9 +114,13 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
             "--predictions", tmp_path / f"{name}.npz",
             "--device", "cpu",
         ]  # fmt: skip
-        process = program(*command, processes=1 if name == "one" else 2)
-        output, _ = process.communicate()
-        assert process.returncode == 0, output
+        if name == "one":
+            code, output = run_program(*command)
+        else:
+            process = program(*command, processes=2)
+            output, _ = process.communicate()
+            code = process.returncode
+        assert code == 0, output
         files.append(read_arrays(tmp_path / f"{name}.npz", Predictions))
     assert np.array_equal(files[0].paths, files[1].paths)
     assert len(files[0].paths) == 22, "validation and test pictures"

@@ -79,6 +79,7 @@ def test_two_processes_equal_one(ilsvrc, tmp_path):
             torch.testing.assert_close(value, two["weights"][name], rtol=1e-6, atol=1e-6, msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_log_as_one_and_a_killed_pair_goes_on_with_the_same_bits(ilsvrc, tmp_path):
     recipe = tiny(ghost_batch_size=4, iterations=60, lr=1e-4, lr_drops=(30, 45), evaluation_interval=4)
     train(tmp_path / "one", recipe, Hardware(device="cpu"), task(recipe, ilsvrc))

@@ -4,6 +4,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pytest
 from conftest import run_program
 from PIL import Image
 
@@ -15,6 +16,7 @@ from resnet.data.scenes import COCO_IDS, PICTURES
 from resnet.data.voc import read_list, read_voc
 
 
+@pytest.mark.slow
 def test_the_scenes_have_the_same_bytes_every_time_and_are_described(scenes, tmp_path):
     outputs = tmp_path / "voc/dataset.json", tmp_path / "coco/dataset.json"
     code, output = run_program("prepare_scenes", "--output-voc", outputs[0], "--output-coco", outputs[1])

@@ -68,6 +68,7 @@ def test_the_run_folder(finished, packs, classifiers):
 
 
 @pytest.mark.processor
+@pytest.mark.slow
 def test_few_scenes_are_learnt(packs, classifiers):
     recipe = tiny(model="vgg-16", dropout=0.0, iterations=60, lr=0.02, lr_drops=(), log_interval=10)
     run = training(recipe, packs, classifiers)

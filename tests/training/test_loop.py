@@ -52,7 +52,7 @@ def test_the_run_folder(finished, dataset):
     assert only["seconds"] == pytest.approx(environment["seconds"], abs=0.1)
 
 
-@pytest.mark.parametrize("attempt", range(4))
+@pytest.mark.parametrize("attempt", [0, *(pytest.param(attempt, marks=pytest.mark.slow) for attempt in (1, 2, 3))])
 def test_kill_9_at_any_moment_and_resume_gives_the_same_bits(finished, dataset, tmp_path, attempt):
     folder = tmp_path / "run"
     command = arguments(dataset, folder, long_recipe())
@@ -79,30 +79,47 @@ def test_kill_9_at_any_moment_and_resume_gives_the_same_bits(finished, dataset, 
     same_run(finished, folder)
 
 
+def advance(run, end):
+    while run.iteration < end:
+        run.update()
+        if run.is_due(run.recipe.log_interval):
+            run.log_training()
+
+
+@pytest.fixture(scope="module")
+def begin(dataset):
+    """Builds the training of a model."""
+
+    def build(model):
+        recipe = tiny_recipe(model=model, ghost_batch_size=8)
+        return Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def whole(begin):
+    """Trainings that were never interrupted, by model."""
+    trainings = {model: begin(model) for model in ("plain-8", "resnet-14")}
+    for run in trainings.values():
+        advance(run, run.recipe.iterations)
+    return trainings
+
+
 @given(stops=st.lists(st.integers(1, 11), max_size=3, unique=True), model=st.sampled_from(["plain-8", "resnet-14"]))
 @settings(max_examples=8, deadline=None)
-def test_a_state_restored_anywhere_goes_on_with_the_same_bits(dataset, stops, model):
-    recipe, hardware = tiny_recipe(model=model, ghost_batch_size=8), Hardware(device="cpu")
-
-    def advance(run, end):
-        while run.iteration < end:
-            run.update()
-            if run.is_due(recipe.log_interval):
-                run.log_training()
-
-    whole = Training(recipe, hardware, task(recipe, dataset))
-    advance(whole, recipe.iterations)
-    run = Training(recipe, hardware, task(recipe, dataset))
+def test_a_state_restored_anywhere_goes_on_with_the_same_bits(begin, whole, stops, model):
+    expected, run = whole[model], begin(model)
     for stop in sorted(stops):
         advance(run, stop)
-        resumed = Training(recipe, hardware, task(recipe, dataset))
+        resumed = begin(model)
         resumed.restore(run.state())
         run = resumed
-    advance(run, recipe.iterations)
-    assert run.rows == whole.rows
-    for ours, theirs in zip(run.net.parameters(), whole.net.parameters(), strict=True):
+    advance(run, run.recipe.iterations)
+    assert run.rows == expected.rows
+    for ours, theirs in zip(run.net.parameters(), expected.net.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    for ours, theirs in zip(run.net.buffers(), whole.net.buffers(), strict=True):
+    for ours, theirs in zip(run.net.buffers(), expected.net.buffers(), strict=True):
         assert torch.equal(ours, theirs)
 
 
