@@ -102,6 +102,7 @@ def test_wrong_weights_are_one_clear_error(tmp_path):
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
     recipe = tiny(iterations=2, lr_drops=())
     run = tmp_path / "run"

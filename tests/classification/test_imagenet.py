@@ -62,6 +62,7 @@ def train_in_float64(recipe, dataset, output):
 
 
 @pytest.mark.processor
+@pytest.mark.slow
 def test_two_processes_equal_one(ilsvrc, tmp_path):
     """With statistics over half a batch, one process computes what two do."""
     recipe = tiny(ghost_batch_size=4, iterations=4, lr_drops=())

@@ -45,6 +45,7 @@ def test_a_run_folder_that_does_not_fit_is_named(finished, tmp_path):
             load_detector(folder)
 
 
+@pytest.mark.slow
 def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the_picture(detections, sharpened, packs):
     path = packs / "coco/dataset.json"
     description = read_description(path)
@@ -77,6 +78,7 @@ def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the
             assert -1e-3 <= detection["bbox"][1] <= sum(detection["bbox"][1::2]) <= one.size[1] + 2e-3
 
 
+@pytest.mark.slow
 def test_two_processes_detect_what_one_does(detections, sharpened, packs, tmp_path):
     assert detect(packs, sharpened, tmp_path / "two.json", processes=2) == detections
 
