@@ -21,7 +21,7 @@ export PYTHON DETECTRON2
 all: $(READY)
 	snakemake --cores $(CORES) $(TARGET)
 
-# On all cores; tests of a file, which share what is slow to make, stay together (tests/conftest.py).
+# On all cores; tests of a file or folder, which share what is slow to make, stay together (tests/conftest.py).
 PYTEST := pytest --numprocesses auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 test: $(READY)

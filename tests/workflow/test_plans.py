@@ -116,7 +116,7 @@ def test_every_key_can_be_given_on_the_command_line(project):
     config["data"]["cifar10"]["folder"] = "/nowhere"
     (project / "config.yaml").write_text(yaml.safe_dump(config))
     values = [
-        "data={cifar10: {folder: null}, coco: {year: 2017}}",
+        "data={cifar10: {folder: null}, coco: {folder: /coco, year: 2017}}",
         "hardware={compile: true}",
         "cifar10={recipe: {lr: 1e-3}}",
     ]
