@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import (
+    ImageNetNet,
     Vgg,
     count_multiply_adds,
     count_parameters,
@@ -67,19 +68,19 @@ def describe(published: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def stages_of(net: nn.Module) -> dict[str, tuple[str, int]]:
+def stages_of(net: ImageNetNet) -> dict[str, tuple[str, int]]:
     """Return per stage what the paper writes in its cell, and the side of its output."""
     sizes = output_sides(net)
     first = net.conv1
     found = {"conv1": (f"{shape(first)}, stride {first.stride[0]}", sizes["conv1"])}
     for number, stage in enumerate(net.stages):
-        blocks = {"; ".join(shape(conv) for conv in convolutions(block)) for block in stage}
-        text = f"[{' | '.join(sorted(blocks))}] × {len(stage)}"
+        blocks = {"; ".join(shape(conv) for conv in own_convolutions(block)) for block in stage.children()}
+        text = f"[{' | '.join(sorted(blocks))}] × {len(list(stage.children()))}"
         found[f"conv{number + 2}_x"] = (text, sizes[f"stages.{number}"])
     return found
 
 
-def convolutions(block: nn.Module) -> list[nn.Conv2d]:
+def own_convolutions(block: nn.Module) -> list[nn.Conv2d]:
     """Return a block's convolutions without the shortcut's."""
     return [module for module in block.children() if isinstance(module, nn.Conv2d)]
 

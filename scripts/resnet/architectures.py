@@ -4,6 +4,7 @@ import contextlib
 import copy
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,13 +42,13 @@ class BatchNorm2d(nn.BatchNorm2d):
     # False while activations are computed a second time, for the backward pass: their statistics count once.
     updates_statistics: bool = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` of shape (N, C, H, W)."""
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise ``input`` of shape (N, C, H, W)."""
         if not self.training:
-            return self._fixed(x)
-        if self.ghost_batch_size is None or self.ghost_batch_size >= len(x):
-            return self._normalise(x, self.running_mean, self.running_var)
-        first, *others = x.split(self.ghost_batch_size)
+            return self._fixed(input)
+        if self.ghost_batch_size is None or self.ghost_batch_size >= len(input):
+            return self._normalise(input, self.running_mean, self.running_var)
+        first, *others = input.split(self.ghost_batch_size)
         first = self._normalise(first, self.running_mean, self.running_var)
         return torch.cat([first, *(self._normalise(chunk, None, None) for chunk in others)])
 
@@ -55,11 +56,17 @@ class BatchNorm2d(nn.BatchNorm2d):
         """Normalise by the running statistics; where they are fixed in training, do not keep ``x`` for the gradient."""
         if self.weight.requires_grad or not torch.is_grad_enabled():
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
+        mean, variance = self.running_mean, self.running_var
+        # No net here is built without running statistics.
+        assert mean is not None
+        assert variance is not None
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
         return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
 
     def _normalise(self, x: Tensor, mean: Tensor | None, variance: Tensor | None) -> Tensor:
+        # No net here gives all updates the same weight.
+        assert self.momentum is not None
         momentum = self.momentum if self.updates_statistics else 0.0
         return F.batch_norm(x, mean, variance, self.weight, self.bias, True, momentum, self.eps)
 
@@ -155,7 +162,7 @@ class CifarNet(nn.Module):
     def __init__(self, model: str, shortcut: str = "A", classes: int = 10, ghost_batch_size: int | None = None) -> None:
         super().__init__()
         kind, depth = parse_model(model)
-        self.architecture = {"model": model, "shortcut": shortcut if kind == "resnet" else None}
+        self.architecture: dict[str, object] = {"model": model, "shortcut": shortcut if kind == "resnet" else None}
         blocks, channels = [], STAGE_FILTERS[0]
         self.conv1, self.bn1 = conv(3, channels, 3), BatchNorm2d(channels)
         for stage, filters in enumerate(STAGE_FILTERS):
@@ -187,10 +194,10 @@ class CifarNet(nn.Module):
         """Refuse weights of another architecture."""
         require_architecture(state, self.architecture)
 
-    def _load_from_state_dict(self, state_dict: dict[str, object], prefix: str, *rest: object) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # Earlier run folders do not say it.
         state_dict.setdefault(f"{prefix}_extra_state", self.architecture)
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 class ImageNetNet(nn.Module):
@@ -220,7 +227,11 @@ class ImageNetNet(nn.Module):
     ) -> None:
         super().__init__()
         kind, depth, option = parse_imagenet_model(model)
-        self.architecture = {"model": f"{kind}-{depth}", "shortcut": option, "image_size": image_size}
+        self.architecture: dict[str, object] = {
+            "model": f"{kind}-{depth}",
+            "shortcut": option,
+            "image_size": image_size,
+        }
         if depth >= 50:
             self.architecture["stride_in_3x3"] = stride_in_3x3
         channels = scaled(IMAGENET_FILTERS[0], width)
@@ -232,7 +243,8 @@ class ImageNetNet(nn.Module):
             for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
                 around = make_shortcut(option, channels, out_channels, stride) if option else None
-                if depth >= 50:
+                # From 50 layers on, all have shortcuts.
+                if depth >= 50 and around is not None:
                     blocks.append(Bottleneck(channels, filters, stride, around, stride_in_3x3))
                 else:
                     blocks.append(BasicBlock(channels, filters, stride, around))
@@ -291,7 +303,7 @@ class Vgg(nn.Module):
     ) -> None:
         super().__init__()
         _, depth, _ = parse_imagenet_model(model)
-        self.architecture = {"model": model, "image_size": image_size}
+        self.architecture: dict[str, object] = {"model": model, "image_size": image_size}
         layers, channels = [], 3
         for filters, count in zip((*IMAGENET_FILTERS, IMAGENET_FILTERS[-1]), VGG_LAYERS[depth], strict=True):
             for _ in range(count):
@@ -313,14 +325,18 @@ class Vgg(nn.Module):
         """
         shape = (2, batch, self.fc7.out_features)
         kept = torch.rand(shape, generator=generator)[:, part] >= self.dropout
-        self.masks = (kept.to(device, torch.float32) / (1 - self.dropout)).unbind()
+        first, second = (kept.to(device, torch.float32) / (1 - self.dropout)).unbind()
+        self.masks = (first, second)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, image_size, image_size) to class scores (N, classes)."""
-        drop = self.masks if self.training and self.dropout else (1, 1)
-        x = self.features(images).flatten(1)
-        x = F.relu(self.fc6(x)) * drop[0]
-        return self.fc(F.relu(self.fc7(x)) * drop[1])
+        x = F.relu(self.fc6(self.features(images).flatten(1)))
+        if not (self.training and self.dropout):
+            return self.fc(F.relu(self.fc7(x)))
+        # draw_dropout comes before a training step.
+        assert self.masks is not None
+        x = x * self.masks[0]
+        return self.fc(F.relu(self.fc7(x)) * self.masks[1])
 
     def dense(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W) of at least 32 pixels to class scores (N, classes).
@@ -345,12 +361,27 @@ class Vgg(nn.Module):
         require_architecture(state, self.architecture)
 
 
-def imagenet_net(model: str, classes: int, *, dropout: float = 0.0, **settings: object) -> ImageNetNet | Vgg:
+def imagenet_net(
+    model: str,
+    classes: int,
+    *,
+    width: float = 1.0,
+    image_size: int = 224,
+    stride_in_3x3: bool = False,
+    ghost_batch_size: int | None = None,
+    dropout: float = 0.0,
+) -> ImageNetNet | Vgg:
     """Return a net of section 4.1 by its name; see ``ImageNetNet`` and ``Vgg`` for the settings."""
     if parse_imagenet_model(model)[0] == "vgg":
-        settings = {key: settings[key] for key in ("width", "image_size") if key in settings}
-        return Vgg(model, classes, dropout=dropout, **settings)
-    return ImageNetNet(model, classes, **settings)
+        return Vgg(model, classes, width=width, image_size=image_size, dropout=dropout)
+    return ImageNetNet(
+        model,
+        classes,
+        width=width,
+        image_size=image_size,
+        stride_in_3x3=stride_in_3x3,
+        ghost_batch_size=ghost_batch_size,
+    )
 
 
 def require_architecture(found: object, expected: dict[str, object]) -> None:
@@ -375,12 +406,12 @@ def from_torchvision(state: dict[str, Tensor], net: ImageNetNet | Vgg) -> dict[s
     _require_torchvision(net)
     if isinstance(net, Vgg):
         names = {"classifier.0.": "fc6.", "classifier.3.": "fc7.", "classifier.6.": "fc."}
-        return {_replace_start(key, names): value for key, value in state.items()} | {"_extra_state": net.architecture}
+        return {**{_replace_start(key, names): value for key, value in state.items()}, "_extra_state": net.architecture}
     renamed = {}
     for key, value in state.items():
         key = re.sub(r"^layer(\d)", lambda match: f"stages.{int(match[1]) - 1}", key)
         renamed[key.replace(".downsample.", ".shortcut.")] = value
-    return renamed | {"_extra_state": net.architecture}
+    return {**renamed, "_extra_state": net.architecture}
 
 
 def to_torchvision(net: ImageNetNet | Vgg) -> dict[str, Tensor]:
@@ -471,6 +502,11 @@ def count_parameters(net: nn.Module) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
+def convolutions(net: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions of a net or a part of it, in the order in which it was built."""
+    return [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+
+
 def weighted_layers(net: nn.Module) -> list[nn.Module]:
     """Return the layers that the paper counts: convolutions and the fc layer, without the shortcuts' projections."""
     return [
@@ -500,7 +536,7 @@ def layers_by_map(net: nn.Module, image_size: int = 32) -> dict[int, tuple[int, 
     """
     found: dict[int, tuple[int, int]] = {}
 
-    def count(module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
+    def count(module: nn.Conv2d, _inputs: tuple[Tensor], output: Tensor) -> None:
         side = output.shape[-1]
         found[side] = (found.get(side, (0, 0))[0] + 1, module.out_channels)
 

@@ -7,13 +7,13 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from resnet.errors import UserError
 from resnet.idle import idle_data, idle_settings
-from resnet.rules import Rule, faults, read, requirement, rules_of, schema_of
+from resnet.rules import Fault, Rule, faults, read, requirement, rules_of, schema_of
 from resnet.sections import Config, DetectorPart, Part
 from resnet.settings import (
     EXPERIMENTS,
@@ -28,10 +28,6 @@ from resnet.settings import (
     check_shares,
     parse_imagenet_model,
 )
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
-
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
 PARTS = (*RECIPES, "detector")
@@ -89,7 +85,8 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     detector = load_detector_part(values["detector"], parts["imagenet"], where)
     if detector.data["coco"] == "coco":
         check_year(config["data"]["coco"])
-    loaded = Config(config["scale"], hardware, processes, config["data"], **parts, detector=detector)
+    cifar10, imagenet = parts["cifar10"], parts["imagenet"]
+    loaded = Config(config["scale"], hardware, processes, config["data"], cifar10, imagenet, detector)
     notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in PARTS})
     return dataclasses.replace(loaded, notes=tuple(notes))
 
@@ -248,20 +245,19 @@ def _repeated(node: yaml.Node | None, path: str) -> Iterator[str]:
             yield f"key {_join(path, key)} is there twice (lines {' and '.join(map(str, found))}); put both into one"
 
 
-def _explain(error: "ValidationError") -> list[str]:
+def _explain(fault: Fault) -> list[str]:
     """Say what is wrong with which key, and what was probably meant."""
-    path = ".".join(map(str, error.absolute_path))
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
+    if fault.broken == "additionalProperties":
+        known = fault.rule["properties"]
         lines = []
-        for key in (key for key in error.instance if key not in known):
+        for key in (key for key in fault.value if key not in known):
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-            lines.append(f"unknown key {_join(path, key)}; {hint}")
+            lines.append(f"unknown key {_join(fault.key, key)}; {hint}")
         return lines
-    if error.validator == "required":
-        return [f"missing key {_join(path, key)}" for key in error.validator_value if key not in error.instance]
-    return [f"{path or 'the file'} is {error.instance!r}; it must be {requirement(error.schema)}"]
+    if fault.broken == "required":
+        return [f"missing key {_join(fault.key, key)}" for key in fault.rule["required"] if key not in fault.value]
+    return [f"{fault.key or 'the file'} is {fault.value!r}; it must be {requirement(fault.rule)}"]
 
 
 def _join(path: str, key: object) -> str:

@@ -267,7 +267,9 @@ def _compare(value: Any, kind: Any, place: str, fix: str) -> None:
         UserError: it differs; the message says where.
     """
     try:
-        msgspec.convert(value, TypedDict("Fields", kind) if isinstance(kind, dict) else kind)
+        # A TypedDict that is made while the program runs is nothing that type checkers know, but msgspec does.
+        kind = TypedDict("Fields", kind) if isinstance(kind, dict) else kind  # pyrefly: ignore[not-callable]
+        msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise UserError(f"{place}: {error}; {fix}") from None
 
@@ -284,7 +286,7 @@ def write_arrays(path: Path, value: Any) -> None:
     if bad := _arrays_not_finite(arrays):
         raise UserError(f"{path} is not written: {bad} holds numbers that are not finite")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: Path, kind: type[Arrays]) -> Arrays:

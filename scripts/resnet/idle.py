@@ -67,7 +67,7 @@ def late_drops(part: str, runs: dict[tuple[str, ...], Recipe]) -> list[str]:
     found: dict[tuple[tuple[int, ...], int], list[str]] = {}
     for names, recipe in runs.items():
         late = tuple(drop for drop in recipe.lr_drops if drop >= recipe.iterations)
-        if late and recipe.plateau is None:
+        if late and recipe.patience is None:
             found.setdefault((late, recipe.iterations), []).append(" ".join(names[-2:]))
     return [
         f"{part}: lr_drops {', '.join(map(str, late))} have no effect in {iterations} iterations ({', '.join(models)})"

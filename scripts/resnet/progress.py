@@ -72,14 +72,14 @@ class Progress:
         of_total = f"/{self.total} ({100 * self.done / self.total:.0f} %)" if self.total else ""
         parts = [f"{self.title}: {self.done}{of_total} {self.unit}", f"{self.speed:.0f} {self.speed_unit}/s"]
         if self.total:
-            parts.append(f"ETA {self._remaining()}")
+            parts.append(f"ETA {self._remaining(self.total - self.done)}")
         print(", ".join(parts + ([shown] if shown else [])), file=self.stream, flush=True)
 
-    def _remaining(self) -> str:
+    def _remaining(self, left: int) -> str:
         steps = self.done - self.first
         if steps == 0:
             return "unknown"
-        return tqdm.format_interval((self.total - self.done) * (time.monotonic() - self.started) / steps)
+        return tqdm.format_interval(left * (time.monotonic() - self.started) / steps)
 
     def close(self) -> None:
         """End the bar."""

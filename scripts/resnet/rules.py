@@ -12,10 +12,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
+from typing import Any, NamedTuple
 
 Rule = dict[str, Any]
 
@@ -36,6 +33,22 @@ LIMITS = {
     "exclusiveMaximum": "below",
     "multipleOf": "a multiple of",
 }
+
+
+class Fault(NamedTuple):
+    """A thing in a value that does not fit its rule.
+
+    Attributes:
+        key: where it is, with dots; empty for the value as a whole.
+        value: what is there.
+        rule: what it should fit.
+        broken: the part of the rule that it does not.
+    """
+
+    key: str
+    value: Any
+    rule: Rule
+    broken: str
 
 
 def setting(
@@ -152,9 +165,10 @@ def resolved(rule: Rule, root: Rule) -> Rule:
     return rule
 
 
-def faults(value: Any, schema: Rule) -> Iterator["ValidationError"]:
-    """Yield jsonschema's error for each thing in a value, as ``read`` returns it, that does not fit."""
-    return _validator()(schema).iter_errors(value)
+def faults(value: Any, schema: Rule) -> Iterator[Fault]:
+    """Yield each thing in a value, as ``read`` returns it, that does not fit."""
+    for error in _validator()(schema).iter_errors(value):
+        yield Fault(".".join(map(str, error.absolute_path)), error.instance, error.schema, error.validator)
 
 
 @functools.cache

@@ -27,8 +27,9 @@ class Part:
 
     def recipe(self, model: str, seed: int) -> Any:
         """Return the recipe of one run."""
-        values = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
-        return self._kind(**{**values, "lr_drops": tuple(values["lr_drops"])})
+        values: dict[str, Any] = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
+        values |= {"lr_drops": tuple(values["lr_drops"])}
+        return self._kind(**values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +58,10 @@ class DetectorPart:
         """Return the recipe of one run: exceptions of the experiment, then of the model."""
         kind = EXPERIMENTS[experiment].data
         exceptions = [self._exceptions.get(key, {}) for key in (kind, experiment, model)]
-        values = {**self._recipe, **{key: value for one in exceptions for key, value in one.items()}}
-        lists = {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
-        return DetectorRecipe(
-            **{**values, **lists, "engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
-        )
+        values: dict[str, Any] = {**self._recipe, **{key: value for one in exceptions for key, value in one.items()}}
+        values |= {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
+        values |= {"engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
+        return DetectorRecipe(**values)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,11 +13,12 @@ import os
 import re
 import typing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from resnet.errors import UserError
 from resnet.rules import faults, limits_of, reader, requirement, rules_of, schema_of, setting
 
+Metric = Literal["11-point", "area", "coco", "server"]
 SWITCH = ("auto", "true", "false")
 # NumPy's and torch's generators take more, but not all of them the same.
 LARGEST_SEED = 2**32 - 1
@@ -109,6 +110,16 @@ class Recipe:
         divides = ghost is None or self.batch_size % ghost == 0
         self._require(divides, "ghost_batch_size", f"must divide batch_size ({self.batch_size})")
 
+    @property
+    def warmup(self) -> tuple[float, float] | None:
+        """The rate and the end (training error in percent) of the warm-up; None where this net has none."""
+        return None
+
+    @property
+    def patience(self) -> int | None:
+        """Evaluations without a lower error after which the rate drops; None where it drops at ``lr_drops``."""
+        return None
+
     def _require(self, condition: bool, key: str, rule: str) -> None:
         if not condition:
             raise UserError(f"{key} {rule}, not {getattr(self, key)!r}")
@@ -145,9 +156,6 @@ class CifarRecipe(Recipe):
         super().__post_init__()
         parse_model(self.model)
         self._require(self.padding <= self.image_size, "padding", f"must be at most image_size ({self.image_size})")
-
-    # The paper drops the rate at fixed iterations here.
-    plateau = None
 
     @property
     def warmup(self) -> tuple[float, float] | None:
@@ -202,9 +210,9 @@ class ImageNetRecipe(Recipe):
         )
 
     @property
-    def warmup(self) -> None:
-        """No warm-up on ImageNet."""
-        return None
+    def patience(self) -> int | None:
+        """``plateau``."""
+        return self.plateau
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +229,7 @@ class Experiment:
     data: str
     train: tuple[str, ...]
     test: str
-    metric: str
+    metric: Metric
 
 
 EXPERIMENTS = {
@@ -277,10 +285,6 @@ class DetectorRecipe(Recipe):
     evaluation_images: int = setting(
         500, "pictures of the test set that an evaluation during the training looks at", minimum=1
     )
-
-    # No warm-up, and fixed drops.
-    warmup = None
-    plateau = None
 
     def __post_init__(self) -> None:
         """Check every setting by its rule, and what concerns several.
@@ -370,8 +374,7 @@ def check_settings(settings: Recipe | Hardware) -> None:
         UserError: a value is out of range; the message names the key.
     """
     for fault in faults(vars(settings), schema_of(type(settings))):
-        key = ".".join(map(str, fault.absolute_path))
-        raise UserError(f"{key} is {fault.instance!r}; it must be {requirement(fault.schema)}")
+        raise UserError(f"{fault.key} is {fault.value!r}; it must be {requirement(fault.rule)}")
 
 
 def check_shares(recipe: Recipe, processes: int, accumulate: int) -> None:
@@ -395,7 +398,7 @@ def check_shares(recipe: Recipe, processes: int, accumulate: int) -> None:
 
 def fingerprint(recipe: Recipe, data_checksums: dict[str, str], versions: dict[str, int]) -> str:
     """Return a digest of everything that decides a run's result: recipe, data and the versions of the code."""
-    facts = {"recipe": dataclasses.asdict(recipe), "data": data_checksums, "recipe_version": 1}
+    facts: dict[str, Any] = {"recipe": dataclasses.asdict(recipe), "data": data_checksums, "recipe_version": 1}
     # Versions of 1 are left out, so that runs from before there was more than a recipe_version go on.
     if raised := {kind: version for kind, version in versions.items() if version > 1}:
         facts["versions"] = raised
@@ -443,15 +446,16 @@ def from_arguments(settings: type, arguments: argparse.Namespace) -> Any:
 
 def read_hardware(arguments: argparse.Namespace) -> Hardware:
     """Build the hardware from parsed arguments, with no more threads and workers than this machine has cores."""
-    hardware = from_arguments(Hardware, arguments)
-    threads, workers = at_most_cores("threads", hardware.threads), at_most_cores("workers", hardware.workers)
+    hardware: Hardware = from_arguments(Hardware, arguments)
+    threads = at_most_cores("threads", hardware.threads)
+    workers = None if hardware.workers is None else at_most_cores("workers", hardware.workers)
     return dataclasses.replace(hardware, threads=threads, workers=workers)
 
 
-def at_most_cores(name: str, count: int | None) -> int | None:
+def at_most_cores(name: str, count: int) -> int:
     """Return how many threads or processes are used of those asked for, and say so where they are fewer."""
     cores = os.cpu_count() or 1
-    if count is None or count <= cores:
+    if count <= cores:
         return count
     print(f"{name} is {count}, but this machine has {cores} cores: {cores} are used", flush=True)
     return cores

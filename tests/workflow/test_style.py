@@ -1,6 +1,7 @@
 """Style of the rules and of the code."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,12 +28,15 @@ def test_every_value_in_a_command_is_quoted():
         "ruff check .",
         "ruff format --check .",
         "snakefmt --check workflow",
+        pytest.param(f"pyrefly check --python-interpreter-path {shlex.quote(sys.executable)}", id="pyrefly check"),
         "snakemake --lint",
         "snakemake -n --workflow-profile workflow/profiles/slurm --config scale=paper",
     ],
 )
 def test_style(project, command):
-    name, *arguments = command.split()
+    name, *arguments = shlex.split(command)
     program = Path(sys.executable).with_name(name)
+    if not program.is_file():
+        pytest.skip(f"{name} is not installed")
     done = subprocess.run([program, *arguments], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

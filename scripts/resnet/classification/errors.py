@@ -11,7 +11,9 @@ from torch import Tensor, nn
 class Batches(Protocol):
     """Images and labels in batches, each image once."""
 
-    device: torch.device
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
 
     def __len__(self) -> int:
         """Return the number of images."""

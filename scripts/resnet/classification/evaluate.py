@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from resnet.architectures import TOTAL_STRIDE, imagenet_net
+from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, imagenet_net
 from resnet.classification.predictions import Predictions
 from resnet.classification.protocols import Evaluator
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
@@ -27,7 +27,7 @@ from resnet.training.run_folder import read_recipe
 from resnet.versions import versions
 
 
-def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> tuple[nn.Module, dict[str, Any]]:
+def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> tuple[ImageNetNet | Vgg, dict[str, Any]]:
     """Return the network of a run folder with its weights, in evaluation mode, and its recipe with some keys.
 
     Raises:
@@ -37,7 +37,7 @@ def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> t
     recipe = read_recipe(run, "model", *settings, *keys)
     net = imagenet_net(recipe["model"], classes, **{key: recipe[key] for key in settings})
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
-    return net.to(device, memory_format=torch.channels_last).eval(), recipe
+    return net.to(device).to(memory_format=torch.channels_last).eval(), recipe
 
 
 def evaluate_run(

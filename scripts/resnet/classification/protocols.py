@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from resnet.architectures import ImageNetNet, Vgg
 from resnet.data.imagenet import Index
 from resnet.data.loader import Pictures, load
 from resnet.data.pictures import centre_crop, picture_size, resized, whole
@@ -35,7 +36,7 @@ class Evaluator:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: ImageNetNet | Vgg,
         normalise: Normalise,
         folder: Path,
         device: torch.device,
@@ -64,11 +65,11 @@ class Evaluator:
         The network is applied in its fully convolutional form; each size has the shorter side of ``sides``.
         """
         shapes = picture_shapes(self.folder, index, part)
-        total = 0
+        scales = []
         for side in sides:
             batches = same_shapes(part, [resized(shape, side) for shape in shapes])
-            total = total + self._predict(index, part, batches, partial(whole, side=side), self._dense, progress)
-        return total / len(sides)
+            scales.append(self._predict(index, part, batches, partial(whole, side=side), self._dense, progress))
+        return mean(scales)
 
     def _predict(
         self,
@@ -100,7 +101,12 @@ class Evaluator:
     def _dense(self, views: Tensor) -> Tensor:
         images = self.normalise(views)
         both = (images, images.flip(3)) if self.mirrors else (images,)
-        return sum(self.net.dense(each).float().softmax(1) for each in both) / len(both)
+        return mean([self.net.dense(each).float().softmax(1) for each in both])
+
+
+def mean(tensors: list[Tensor]) -> Tensor:
+    """Return the mean of tensors, added in their order."""
+    return sum(tensors[1:], tensors[0]) / len(tensors)
 
 
 def _ten_crops(path: Path, side: int, size: int, mirrors: bool) -> np.ndarray:

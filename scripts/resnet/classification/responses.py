@@ -1,6 +1,6 @@
 """The strength of layer responses (section 4.2, Fig. 7)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -64,7 +64,7 @@ def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]])
     # Per layer, in float64: number, sum and sum of squares of the values.
     sums = {name: torch.zeros(3, dtype=torch.float64) for name, _ in layers}
 
-    def watch(name: str) -> object:
+    def watch(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
         def add(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
             # Read at once: the ReLU that follows works in place.
             values = output.double()

@@ -132,6 +132,13 @@ def _matching(archive: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, IO
             yield found[1], content()
 
 
+def open_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """Open a member that is a file or a hard link."""
+    content = tar.extractfile(member)
+    assert content is not None
+    return content
+
+
 def _tar_files(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]] | None]]:
     """Yield name and opener of every member but folders; no opener for symbolic links and devices."""
     with tarfile.open(archive) as tar:
@@ -139,7 +146,7 @@ def _tar_files(archive: Path) -> Iterator[tuple[str, Callable[[], IO[bytes]] | N
             if not member.isdir():
                 # A hard link is a second name of a file in the archive, and read from there.
                 plain = member.isreg() or member.islnk()
-                yield member.name, functools.partial(tar.extractfile, member) if plain else None
+                yield member.name, functools.partial(open_member, tar, member) if plain else None
         # Python takes a damaged head of a member, or none at all, for the end, which is a block of zeros.
         tar.fileobj.seek(tar.offset)
         if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -2,11 +2,14 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resnet.files import read_json, write_json
 
-Description = TypeVar("Description")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Description = TypeVar("Description", bound="DataclassInstance")
 
 
 def write(path: Path, description: Any) -> None:
@@ -28,7 +31,9 @@ def read(path: Path, kind: type[Description]) -> Description:
     """
     facts = read_json(path, kind)
     names = {field.name for field in dataclasses.fields(kind)}
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items() if key in names}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in facts.items() if key in names
+    }
     beside = path.parent / values["folder"]
     # Earlier descriptions have it as seen from the folder of the project.
     folder = values["folder"] if not beside.is_dir() and Path(values["folder"]).is_dir() else str(beside)

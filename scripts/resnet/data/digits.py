@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
 
 from resnet.data.cifar10 import SIDE, Images
 
@@ -15,6 +16,7 @@ GREY_LEVELS = 16
 def load_greys() -> tuple[np.ndarray, np.ndarray]:
     """Return all digits (1797, 8, 8) uint8 and their labels, shuffled: the first 1500 are those to train on."""
     digits = load_digits()
+    assert isinstance(digits, Bunch)
     order = np.random.RandomState(20151210).permutation(len(digits.images))
     greys = (digits.images[order] * (255 / GREY_LEVELS)).round().astype(np.uint8)
     return greys, digits.target.astype(np.int64)[order]

@@ -1,6 +1,7 @@
 """Downloads that resume, show their progress, and count only when their checksum is right."""
 
 import re
+import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
@@ -179,7 +180,7 @@ def _check(url: str, response: requests.Response) -> None:
     said = f"the server says {response.status_code} {response.reason}"
     if response.status_code in PASSING:
         try:
-            pause = Retry(retry_after_max=float("inf")).get_retry_after(response.raw)
+            pause = Retry(retry_after_max=sys.maxsize).get_retry_after(response.raw)
         except urllib3.exceptions.InvalidHeader:
             pause = None
         raise _BusyError(said, pause)

@@ -98,6 +98,6 @@ def paint(pixels: np.ndarray, mask: np.ndarray, place: tuple[int, int], ink: np.
 def save(picture: Image.Image, path: Path, odd: int | None) -> None:
     """Write a picture; the first three of the training set in the odd formats that ILSVRC2012 has."""
     form = "PNG" if odd == 0 else "JPEG"
-    picture = picture.convert({1: "L", 2: "CMYK"}.get(odd, "RGB"))
+    picture = picture.convert("L" if odd == 1 else "CMYK" if odd == 2 else "RGB")
     with atomic_path(path) as temporary:
         picture.save(temporary, form, quality=QUALITY)

@@ -127,7 +127,9 @@ def index_classes(folder: Path, part: str, wnids: tuple[str, ...], listing: List
         raise UserError(f"{folder / part / unknown[0]} has no counterpart in {folder / 'train'}")
     whole = Index([], [], [])
     for label, wnid in enumerate(wnids):
-        one = index_folder(folder, folder / part / wnid, label, listing, nested=True) if wnid in found else ()
+        one = Index([], [], [])
+        if wnid in found:
+            one = index_folder(folder, folder / part / wnid, label, listing, nested=True)
         if not len(one):
             raise UserError(f"{folder / part / wnid} holds no picture ({', '.join(SUFFIXES)})")
         whole.paths.extend(one.paths)

@@ -40,9 +40,9 @@ class Pictures(Dataset):
         self.paths = np.array(index.paths)
         self.folder, self.sizes, self.view = folder, np.array(index.sizes), view
 
-    def __getitem__(self, key: tuple[int, Any]) -> np.ndarray | UserError:
-        """Return the view of picture ``key[0]`` with the arguments ``key[1:]``."""
-        picture, *arguments = key
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray | UserError:
+        """Return the view of picture ``index[0]`` with the arguments ``index[1:]``."""
+        picture, *arguments = index
         path = self.folder / str(self.paths[picture])
         try:
             if path.is_file() and path.stat().st_size != self.sizes[picture]:
@@ -56,8 +56,9 @@ class Pictures(Dataset):
 
 def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
     """Stack views (H, W, 3) of one size to (N, H, W, 3), or pass an error on."""
+    arrays = [view for view in views if not isinstance(view, UserError)]
     error = next((view for view in views if isinstance(view, UserError)), None)
-    return error or torch.from_numpy(np.stack(views))
+    return error or torch.from_numpy(np.stack(arrays))
 
 
 def load(

@@ -47,7 +47,8 @@ def detect(
     for scene, picture in scenes:
         with autocast:
             (detections,) = net([picture])
-        found += results(scene, picture.shape[1:], detections, ids)
+        height, width = picture.shape[1:]
+        found += results(scene, (height, width), detections, ids)
         step()
     net.train(was_training)
     return found
@@ -88,7 +89,8 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
     config = read_config(run, "recipe", "resolved")
     values, facts = config["recipe"], config["resolved"]
     try:
-        recipe = DetectorRecipe(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        recipe = DetectorRecipe(**settings)
         classes, classifier = len(facts["classes"]), build_classifier(facts["classifier"], 1)
     except (TypeError, KeyError, AttributeError):
         raise UserError(f"{run / 'config.yaml'} is not the config of a detector") from None
@@ -108,7 +110,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
     net, recipe = load_detector(run)
-    net.to(processes.device, memory_format=torch.channels_last)
+    net.to(processes.device).to(memory_format=torch.channels_last)
     description = read_description(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
     own = EvaluationScenes(

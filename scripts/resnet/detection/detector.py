@@ -7,6 +7,7 @@ Its state dict is the form in which detectors are stored, whichever engine has t
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import roi_align, roi_pool
 
-from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, require_architecture
+from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, convolutions, require_architecture
 from resnet.settings import DetectorRecipe
 
 STRIDE = 16
@@ -63,7 +64,7 @@ class Anchors(AnchorGenerator):
         maps = feature_maps[0]
         self.set_cell_anchors(torch.float32, maps.device)
         stride = torch.tensor(STRIDE, device=maps.device)
-        anchors = self.grid_anchors([maps.shape[-2:]], [[stride, stride]])[0]
+        anchors = self.grid_anchors([list(maps.shape[-2:])], [[stride, stride]])[0]
         return [anchors] * len(image_list.image_sizes)
 
 
@@ -72,7 +73,8 @@ class ProposalHead(RPNHead):
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Map features to objectness and box offsets of every anchor."""
-        return tuple([value.float() for value in values] for values in super().forward(x))
+        objectness, offsets = super().forward(x)
+        return [value.float() for value in objectness], [value.float() for value in offsets]
 
 
 class Proposals(RegionProposalNetwork):
@@ -98,22 +100,24 @@ class Heads(RoIHeads):
 
     def forward(
         self,
-        features: Tensor,
+        features: dict[str, Tensor],
         proposals: list[Tensor],
         image_shapes: list[tuple[int, int]],
         targets: list[Target] | None = None,
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         """Return detections (test) or losses (training) of pictures with given proposals."""
-        labels, offsets = None, None
         if self.training:
             proposals, _, labels, offsets = self.select_training_samples(proposals, targets)
-        regions = self.box_head(self.box_roi_pool(features, proposals))
-        scores, boxes = (value.float() for value in self.box_predictor(regions))
-        if self.training:
+            scores, boxes = self._predictions(features["0"], proposals)
             return [], self._losses(scores, boxes, torch.cat(labels), torch.cat(offsets))
+        scores, boxes = self._predictions(features["0"], proposals)
         found = self.postprocess_detections(scores, boxes, proposals, image_shapes)
         names = ("boxes", "scores", "labels")
         return [dict(zip(names, values, strict=True)) for values in zip(*found, strict=True)], {}
+
+    def _predictions(self, features: Tensor, proposals: list[Tensor]) -> tuple[Tensor, Tensor]:
+        scores, boxes = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals)))
+        return scores.float(), boxes.float()
 
     def _losses(self, scores: Tensor, boxes: Tensor, labels: Tensor, offsets: Tensor) -> dict[str, Tensor]:
         positive = (labels > 0).nonzero()[:, 0]
@@ -143,7 +147,7 @@ class SharedResNet(nn.Module):
     def __init__(self, net: ImageNetNet) -> None:
         super().__init__()
         self.conv1, self.bn1, self.stages = net.conv1, net.bn1, net.stages[:3]
-        self.channels = net.stages[3][0].conv1.in_channels
+        self.channels = convolutions(net.stages[3])[0].in_channels
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to features (N, C, H / 16, W / 16), rounded up."""
@@ -178,7 +182,7 @@ class SharedVgg(nn.Module):
         super().__init__()
         # All but the last pool.
         self.layers = net.features[:-1]
-        self.channels = net.features[-3].out_channels
+        self.channels = convolutions(net.features)[-1].out_channels
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to features (N, C, H / 16, W / 16), rounded down."""
@@ -209,7 +213,15 @@ class VggHead(nn.Module):
         return F.dropout(F.relu(self.fc7(x)), self.dropout, self.training)
 
 
-class Detector(nn.Module):
+class Engine(nn.Module):
+    """A detector, by whichever library computes it."""
+
+    def detector_state(self) -> dict[str, Any]:
+        """Return the weights in the form in which detectors are stored: that of ``Detector``."""
+        raise NotImplementedError
+
+
+class Detector(Engine):
     """Faster R-CNN on a classifier, whose layers it takes over; its new layers are drawn from N(0, 0.01).
 
     Batch normalisation is fixed: constant scales and offsets (appendix A).
@@ -240,7 +252,8 @@ class Detector(nn.Module):
         self.rpn = Proposals(
             anchors,
             ProposalHead(self.shared.channels, anchors.num_anchors_per_location()[0]),
-            *reversed(ANCHOR_IOU),
+            ANCHOR_IOU[1],
+            ANCHOR_IOU[0],
             ANCHORS_PER_IMAGE,
             ANCHOR_POSITIVES,
             {"training": recipe.before_nms, "testing": math.ceil(recipe.before_nms / 2)},
@@ -269,7 +282,8 @@ class Detector(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 deviation = 0.001 if module is self.heads.box_predictor.bbox_pred else 0.01
                 nn.init.normal_(module.weight, std=deviation, generator=generator)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def train(self, mode: bool = True) -> "Detector":
         """Set the mode; batch normalisation stays fixed."""
@@ -292,17 +306,17 @@ class Detector(nn.Module):
             ``LOSSES``, or of each picture boxes (D, 4) in its pixels, scores (D,) and labels (D,) from 0.
         """
         batch = padded([image - self.mean for image in images])
-        features = self.shared(batch.tensors)
+        features = {"0": self.shared(batch.tensors)}
         # torchvision's background is class 0.
         shifted = targets and [{"boxes": target["boxes"], "labels": target["labels"] + 1} for target in targets]
-        proposals, rpn = self.rpn(batch, {"0": features}, shifted)
+        proposals, rpn = self.rpn(batch, features, shifted)
         found, losses = self.heads(features, proposals, batch.image_sizes, shifted)
         if self.training:
             return {"loss_rpn_class": rpn["loss_objectness"], "loss_rpn_box": rpn["loss_rpn_box_reg"], **losses}
         return [{**one, "labels": one["labels"] - 1} for one in found]
 
-    def detector_state(self) -> dict[str, object]:
-        """Return the weights in the form in which detectors are stored, as every engine does."""
+    def detector_state(self) -> dict[str, Any]:
+        """Return the weights as they are."""
         return self.state_dict()
 
     def get_extra_state(self) -> dict[str, object]:
@@ -324,7 +338,7 @@ def pooled_size(net: ImageNetNet | Vgg) -> int:
 
 def padded(images: list[Tensor]) -> ImageList:
     """Return pictures as one batch: zeros to the right and below, up to the largest height and width."""
-    sizes = [tuple(image.shape[1:]) for image in images]
+    sizes = [(image.shape[1], image.shape[2]) for image in images]
     height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
     batch = torch.stack([F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images])
     return ImageList(batch.contiguous(memory_format=torch.channels_last), sizes)

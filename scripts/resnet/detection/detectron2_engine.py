@@ -6,6 +6,7 @@ setting of ``Detector`` is set here. What is not published by it, a VGG backbone
 
 import math
 import re
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,9 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 
-from resnet.architectures import IMAGENET_FILTERS, Bottleneck, Vgg
+from resnet.architectures import IMAGENET_FILTERS, Bottleneck, Vgg, convolutions
 from resnet.detection import detector as settings
-from resnet.detection.detector import Detector, SharedVgg, Target, freeze
+from resnet.detection.detector import Detector, Engine, SharedResNet, SharedVgg, Target, freeze
 from resnet.errors import UserError
 from resnet.settings import DetectorRecipe, parse_imagenet_model
 
@@ -48,7 +49,7 @@ BLOCK_NAMES = (
 )
 
 
-class Detectron2Detector(nn.Module):
+class Detectron2Detector(Engine):
     """detectron2's Faster R-CNN with the weights of a ``Detector``; called in the same way.
 
     Args:
@@ -87,7 +88,7 @@ class Detectron2Detector(nn.Module):
             raise UserError(f"detectron2's network has other layers than ours: {error}") from None
         require_strides(detector, self.net)
 
-    def detector_state(self) -> dict[str, object]:
+    def detector_state(self) -> dict[str, Any]:
         """Return the weights in ``Detector``'s form."""
         state = self.net.state_dict()
         found = {key: moved_background(key, state[name], -1) for key, name in self.names.items()}
@@ -104,7 +105,7 @@ class Detectron2Detector(nn.Module):
                 {"boxes": one["pred_boxes"].tensor, "scores": one["scores"], "labels": one["pred_classes"]}
                 for one in found
             ]
-        for one, target in zip(inputs, targets, strict=True):
+        for one, target in zip(inputs, targets or (), strict=True):
             fields = {"gt_boxes": Boxes(target["boxes"]), "gt_classes": target["labels"]}
             one["instances"] = Instances(tuple(one["image"].shape[1:]), **fields)
         with EventStorage():
@@ -134,7 +135,10 @@ def build_config(detector: Detector, classes: int, recipe: DetectorRecipe) -> Cf
     box.BBOX_REG_WEIGHTS, box.SMOOTH_L1_BETA = settings.BOX_WEIGHTS, settings.DETECTION_BETA
     box.POOLER_RESOLUTION, box.POOLER_SAMPLING_RATIO = detector.heads.box_roi_pool.size, 0
     box.POOLER_TYPE = {"pool": "ROIPool", "align": "ROIAlignV2"}[recipe.pooling]
-    (configure_vgg if isinstance(detector.shared, SharedVgg) else configure_resnet)(config, detector, recipe)
+    if isinstance(detector.shared, SharedVgg):
+        configure_vgg(config, detector, detector.shared, recipe)
+    else:
+        configure_resnet(config, detector, detector.shared, recipe)
     return config
 
 
@@ -153,10 +157,11 @@ def configure_proposals(model: CfgNode, detector: Detector, recipe: DetectorReci
     rpn.NMS_THRESH = settings.PROPOSAL_NMS
 
 
-def configure_resnet(config: CfgNode, detector: Detector, recipe: DetectorRecipe) -> None:
+def configure_resnet(config: CfgNode, detector: Detector, shared: SharedResNet, recipe: DetectorRecipe) -> None:
     """Set the C4 form of a ResNet with fixed batch normalisation."""
-    filters = detector.shared.stages[0][0].conv1.out_channels
-    widths = [stage[0].conv1.out_channels for stage in [*detector.shared.stages, detector.heads.box_head.stage]]
+    stages = [*shared.stages, detector.heads.box_head.stage]
+    widths = [convolutions(stage)[0].out_channels for stage in stages]
+    filters = widths[0]
     if widths != [filters * 2**stage for stage in range(len(IMAGENET_FILTERS))]:
         raise UserError(f"detectron2 has no ResNet with stages of {widths} filters; use engine torchvision")
     resnets = config.MODEL.RESNETS
@@ -164,17 +169,17 @@ def configure_resnet(config: CfgNode, detector: Detector, recipe: DetectorRecipe
     config.MODEL.RPN.IN_FEATURES = config.MODEL.ROI_HEADS.IN_FEATURES = resnets.OUT_FEATURES = ["res4"]
     config.MODEL.ROI_HEADS.NAME = "Res5ROIHeads"
     resnets.DEPTH, resnets.NORM = parse_imagenet_model(recipe.model)[1], "FrozenBN"
-    resnets.STEM_OUT_CHANNELS, resnets.WIDTH_PER_GROUP = detector.shared.conv1.out_channels, filters
+    resnets.STEM_OUT_CHANNELS, resnets.WIDTH_PER_GROUP = shared.conv1.out_channels, filters
     resnets.RES2_OUT_CHANNELS = filters * Bottleneck.expansion
     resnets.STRIDE_IN_1X1 = not detector.architecture["stride_in_3x3"]
 
 
-def configure_vgg(config: CfgNode, detector: Detector, recipe: DetectorRecipe) -> None:
+def configure_vgg(config: CfgNode, detector: Detector, shared: SharedVgg, recipe: DetectorRecipe) -> None:
     """Set our VGG backbone and head."""
     config.MODEL.BACKBONE.NAME, config.MODEL.ROI_HEADS.NAME = "build_vgg_backbone", "StandardROIHeads"
     config.MODEL.RPN.IN_FEATURES = config.MODEL.ROI_HEADS.IN_FEATURES = ["conv5_3"]
     config.MODEL.ROI_BOX_HEAD.NAME = "VggBoxHead"
-    filters = detector.shared.layers[0].out_channels
+    filters = convolutions(shared)[0].out_channels
     config.MODEL.VGG = CfgNode(
         {
             "MODEL": recipe.model,
@@ -268,8 +273,8 @@ def require_strides(detector: Detector, net: nn.Module) -> None:
     """
     modules = dict(net.named_modules())
     for name, module in detector.named_modules():
-        if not isinstance(module, nn.Conv2d):
+        if not isinstance(module, nn.Conv2d) or not (theirs := detectron2_name(f"{name}.weight")):
             continue
-        other = modules[detectron2_name(f"{name}.weight").removesuffix(".weight")]
+        other = modules[theirs.removesuffix(".weight")]
         if other.stride != module.stride:
             raise UserError(f"{name} has the stride {module.stride}, but detectron2's {other.stride}")

@@ -1,13 +1,11 @@
 """The two engines: the same detector, with the same weights, computed by torchvision's blocks or by detectron2's."""
 
-from torch import nn
-
-from resnet.detection.detector import Detector
+from resnet.detection.detector import Detector, Engine
 from resnet.errors import UserError
 from resnet.settings import DetectorRecipe
 
 
-def build_engine(detector: Detector, classes: int, recipe: DetectorRecipe) -> nn.Module:
+def build_engine(detector: Detector, classes: int, recipe: DetectorRecipe) -> Engine:
     """Return the detector of the engine that the recipe names, with the weights of ``detector``.
 
     Raises:

@@ -1,9 +1,9 @@
 """Average precision of detections by the metric of an experiment; no torch."""
 
-from typing import Any
+from typing import Any, Literal
 
 from resnet.data.objects import Scene
-from resnet.detection.metrics import coco_average_precision, mean_over_classes, voc_average_precision
+from resnet.detection.metrics import Method, coco_average_precision, mean_over_classes, voc_average_precision
 
 
 def subset(ground_truth: dict[str, Any], scenes: list[Scene]) -> dict[str, Any]:
@@ -33,7 +33,9 @@ COCO_NAMES = {
 }
 
 
-def average_precision(ground_truth: dict[str, Any], detections: list[dict[str, Any]], metric: str) -> dict[str, Any]:
+def average_precision(
+    ground_truth: dict[str, Any], detections: list[dict[str, Any]], metric: Method | Literal["coco"]
+) -> dict[str, Any]:
     """Return what a metric (of ``Experiment``) says, in percent.
 
     Returns:

@@ -30,7 +30,7 @@ class Classifier:
         checksums: of its files.
     """
 
-    net: nn.Module
+    net: ImageNetNet | Vgg
     mean: Tensor
     recipe: dict[str, Any]
     checksums: dict[str, str]

@@ -37,9 +37,9 @@ class ScenePictures(Dataset):
         self.sizes = np.array([scene.size for scene in scenes])
         self.folder, self.side, self.max_side = folder, side, max_side
 
-    def __getitem__(self, number: int) -> Tensor | UserError:
+    def __getitem__(self, index: int) -> Tensor | UserError:
         """Return a picture, resized with Pillow's antialiased bilinear filter."""
-        path, size = self.folder / str(self.files[number]), tuple(self.sizes[number].tolist())
+        path, size = self.folder / str(self.files[index]), tuple(self.sizes[index].tolist())
         try:
             picture, *_ = read_picture(path)
         except UserError as error:
@@ -52,7 +52,8 @@ class ScenePictures(Dataset):
 
 def together(pictures: list[Tensor | UserError]) -> list[Tensor] | UserError:
     """Return the pictures of a batch, or the first error."""
-    return next((picture for picture in pictures if isinstance(picture, UserError)), pictures)
+    read = [picture for picture in pictures if not isinstance(picture, UserError)]
+    return next((picture for picture in pictures if isinstance(picture, UserError)), read)
 
 
 def finished(picture: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:

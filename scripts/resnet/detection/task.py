@@ -11,14 +11,14 @@ from torch import Tensor
 from resnet.data.draws import derived_seed
 from resnet.data.objects import ObjectsDescription, Scene, read_description, read_scenes, set_file
 from resnet.detection.detect import detect, in_order
-from resnet.detection.detector import LOSSES, Detector
+from resnet.detection.detector import LOSSES, Detector, Engine
 from resnet.detection.engines import build_engine
 from resnet.detection.evaluation import average_precision, subset
 from resnet.detection.initial import ARCHITECTURE, Classifier
 from resnet.detection.inputs import EvaluationScenes, TrainingScenes
 from resnet.errors import UserError
 from resnet.files import read_json
-from resnet.settings import EXPERIMENTS, DetectorRecipe
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Metric
 from resnet.training.distributed import Processes
 from resnet.training.task import MicroBatch, Task
 from resnet.versions import versions
@@ -60,7 +60,7 @@ class DetectionTask(Task):
 
     test: EvaluationScenes
     ground_truth: dict[str, Any] | None
-    metric: str
+    metric: Metric
     ids: tuple[int, ...]
     experiment: str
     engine: str
@@ -84,7 +84,7 @@ class DetectionTask(Task):
         self, autocast: torch.autocast, until_stopped: Callable[[Iterable[Any]], Iterator[Any]], processes: Processes
     ) -> dict[str, dict[str, float]]:
         """Return mAP (percent) on a part of the test set."""
-        if self.ground_truth is None:
+        if self.ground_truth is None or self.metric == "server":
             return {}
         found = detect(self.net, until_stopped(self.test), self.ids, autocast)
         gathered = processes.gather_objects(found)
@@ -103,6 +103,7 @@ class DetectionTask(Task):
 
     def weights(self) -> dict[str, Any]:
         """Return the state dict in ``Detector``'s form, whichever engine it was trained by."""
+        assert isinstance(self.net, Engine)
         return self.net.detector_state()
 
 

@@ -138,8 +138,9 @@ def _draw_boxes(axis: "Axes", found: Found, width: int) -> None:
     from matplotlib.patches import Rectangle
 
     for (left, top, right, bottom), text, thin in zip(found.boxes.tolist(), found.texts, found.thin, strict=True):
-        line = {"linewidth": 0.6, "linestyle": ":"} if thin else {"linewidth": 1.2}
-        axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=found.colour, **line))
+        box = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=found.colour)
+        box.set(linewidth=0.6 if thin else 1.2, linestyle=":" if thin else "-")
+        axis.add_patch(box)
         # Inside the picture: under the upper edge of boxes at the top, and ending at the right edge.
         at_right = left > 0.6 * width
         axis.text(

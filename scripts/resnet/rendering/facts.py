@@ -205,9 +205,10 @@ def proportion(
     Raises:
         MissingError: a value is not a number.
     """
-    if any(value is None or not math.isfinite(value) for value in values):
+    numbers = tuple(value for value in values if value is not None and math.isfinite(value))
+    if len(numbers) < len(values):
         raise MissingError(f"{name} has a run without a number")
-    return Measured(name, tuple(values), samples, facts.deviation(dataset, statistics.mean(values)), differs, source)
+    return Measured(name, numbers, samples, facts.deviation(dataset, statistics.mean(numbers)), differs, source)
 
 
 def last_error(section: str, split: str) -> Callable[[Facts, str], list[Measured]]:

@@ -212,7 +212,8 @@ def comparison_cell(row: dict[str, Any]) -> str:
     """Return the difference on which a claim's verdict hangs, and its margin."""
     if row["difference"] is None or row["verdict"] == Verdict.NOT_TESTED:
         return ""
-    difference, margin = (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" for value in map(row.get, PAIR))
+    pair = (row[key] for key in PAIR)
+    difference, margin = (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" for value in pair)
     return f"{difference} ± {margin}" if row["margin"] else f"{difference} (exact)"
 
 

@@ -1,5 +1,6 @@
 """The processes that train one network together, started by torchrun or srun; a single one needs neither."""
 
+import contextlib
 import os
 from datetime import timedelta
 from typing import Any
@@ -49,13 +50,13 @@ class Processes:
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
         cores = len(os.sched_getaffinity(0)) // beside if on_gpu else 0
         self.workers = cores if hardware.workers is None else hardware.workers
-        self.control = None
+        # What is agreed on between updates goes through the host, so that no GPU waits for it. None is all processes.
+        self.control: dist.ProcessGroup | None = None
         if self.count > 1:
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if on_gpu else "gloo")
-            # What is agreed on between updates goes through the host, so that no GPU waits for it.
-            self.control = dist.new_group(backend="gloo") if on_gpu else dist.group.WORLD
-            self.patient = dist.new_group(backend="gloo", timeout=LONG)
+            self.control = host_group() if on_gpu else None
+            self.patient = host_group(LONG)
 
     @property
     def is_main(self) -> bool:
@@ -82,6 +83,11 @@ class Processes:
             return net
         ids = [self.device.index] if on_gpu else None
         return DistributedDataParallel(net, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    @staticmethod
+    def apart(wrapped: nn.Module) -> contextlib.AbstractContextManager:
+        """Return the context in which what ``wrap`` returned leaves each process its own gradients."""
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else contextlib.nullcontext()
 
     def add(self, value: Tensor) -> Tensor:
         """Return the sum of a tensor over the processes."""
@@ -134,3 +140,11 @@ class Processes:
         """Part from the others."""
         if self.count > 1:
             dist.destroy_process_group()
+
+
+def host_group(timeout: timedelta | None = None) -> dist.ProcessGroup:
+    """Return a group of all processes that talks through the host."""
+    group = dist.new_group(backend="gloo", timeout=timeout)
+    # It is a number for those left out, of whom there are none.
+    assert isinstance(group, dist.ProcessGroup)
+    return group

@@ -128,11 +128,11 @@ class Training:
             "layers": len(weighted_layers(self.net)),
             "parameters": count_parameters(self.net),
         }
-        self.net.to(self.device, memory_format=torch.channels_last)
+        self.net.to(self.device).to(memory_format=torch.channels_last)
+        self.recompute_group = 0
         # Nets on ImageNet keep their activations: only those of section 4.2 know how to compute them again.
-        self.recompute_group = RECOMPUTE_GROUP if isinstance(self.net, CifarNet) and self._recomputes(hardware) else 0
-        if self.recompute_group:
-            self.net.recompute_group = self.recompute_group
+        if isinstance(self.net, CifarNet) and self._recomputes(hardware):
+            self.recompute_group = self.net.recompute_group = RECOMPUTE_GROUP
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.SGD(
             trained, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
@@ -140,10 +140,11 @@ class Training:
         self.precision = choose_precision(recipe.precision, self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.compiled = self._compiles(hardware)
-        self.forward = self.processes.wrap(self.net, self.device.type == "cuda")
+        self.wrapped = self.processes.wrap(self.net, self.device.type == "cuda")
+        self.forward: Callable[..., Any] = self.wrapped
         if self.compiled:
             mode = "reduce-overhead" if hardware.compile == "cuda-graphs" else "default"
-            self.forward = torch.compile(self.forward, mode=mode)
+            self.forward = torch.compile(self.wrapped, mode=mode)
 
     def _recomputes(self, hardware: Hardware) -> bool:
         if hardware.recompute != "auto":
@@ -170,7 +171,7 @@ class Training:
 
     def find_plateaus(self) -> tuple[int, ...] | None:
         """Return the iterations at which the error was seen to stand still; None where the drops are fixed."""
-        return find_plateaus(self.rows, self.recipe.plateau) if self.recipe.plateau else None
+        return find_plateaus(self.rows, self.recipe.patience) if self.recipe.patience else None
 
     def rate(self, iteration: int) -> float:
         """Return the learning rate of an update."""
@@ -195,8 +196,8 @@ class Training:
         with contextlib.ExitStack() as contexts:
             if part:
                 contexts.enter_context(frozen_statistics(self.net))
-            if part < self.accumulate - 1 and self.processes.count > 1:
-                contexts.enter_context(self.forward.no_sync())
+            if part < self.accumulate - 1:
+                contexts.enter_context(self.processes.apart(self.wrapped))
             loss, measured = self.task.loss(self._compute, batch, self._place(len(batch[0]), part))
             self.window.add(*measured)
             (loss / self.accumulate).backward()
@@ -252,8 +253,8 @@ class Training:
         self.window.sums = self.processes.add(self.window.sums)
         row = self._append("train", self.window.averages())
         self.window = self.task.window(self.device)
-        warming_up = self.recipe.warmup is not None and self.warmup_ended_at is None
-        if warming_up and row["top1_error"] < self.recipe.warmup[1]:
+        warmup = self.recipe.warmup
+        if warmup and self.warmup_ended_at is None and row["top1_error"] < warmup[1]:
             self.warmup_ended_at = self.iteration
         return row
 

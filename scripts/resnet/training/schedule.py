@@ -14,8 +14,8 @@ def learning_rate(
     with a warm-up uses its rate instead of ``lr`` until its training error has fallen far enough: ``warmup_ended_at``
     is the number of updates made when that was seen, None as long as it was not.
     """
-    warming_up = recipe.warmup is not None and (warmup_ended_at is None or iteration < warmup_ended_at)
-    rate = recipe.warmup[0] if warming_up else recipe.lr
+    warmup = recipe.warmup
+    rate = warmup[0] if warmup and (warmup_ended_at is None or iteration < warmup_ended_at) else recipe.lr
     drops = recipe.lr_drops if plateaus is None else plateaus
     return rate / 10 ** sum(iteration >= drop for drop in drops)
 

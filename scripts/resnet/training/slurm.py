@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 # A training saves so many seconds before its job ends: an update and a checkpoint must fit into them.
 SECONDS_TO_SAVE = 120
@@ -14,18 +14,18 @@ SECONDS_TO_SAVE = 120
 LOOK_AGAIN_SECONDS = 3600
 
 
-def adopt_step(environment: dict[str, str]) -> None:
+def adopt_step(environment: MutableMapping[str, str]) -> None:
     """Say in torchrun's words what srun says of a step with several tasks, where torchrun has not started it."""
     tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
     if "RANK" in environment or tasks == "1":
         return
-    environment |= {
-        "WORLD_SIZE": tasks,
-        "RANK": environment["SLURM_PROCID"],
-        "LOCAL_RANK": environment["SLURM_LOCALID"],
-        "LOCAL_WORLD_SIZE": str(tasks_of_nodes(environment)[int(environment["SLURM_NODEID"])]),
-        "MASTER_PORT": environment.get("MASTER_PORT", str(20000 + int(environment["SLURM_JOB_ID"]) % 20000)),
-    }
+    environment.update(
+        WORLD_SIZE=tasks,
+        RANK=environment["SLURM_PROCID"],
+        LOCAL_RANK=environment["SLURM_LOCALID"],
+        LOCAL_WORLD_SIZE=str(tasks_of_nodes(environment)[int(environment["SLURM_NODEID"])]),
+        MASTER_PORT=environment.get("MASTER_PORT", str(20000 + int(environment["SLURM_JOB_ID"]) % 20000)),
+    )
     if "MASTER_ADDR" not in environment:
         nodes = environment["SLURM_STEP_NODELIST"]
         hosts = subprocess.run(["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True)

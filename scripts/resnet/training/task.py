@@ -23,8 +23,9 @@ class Window(Protocol):
 
     sums: Tensor
 
-    def add(self, *measured: Any) -> None:
-        """Add what ``Task.loss`` returns of a micro-batch."""
+    @property
+    def add(self) -> Callable[..., None]:
+        """What adds what ``Task.loss`` returns of a micro-batch."""
 
     def averages(self) -> dict[str, float]:
         """Return the measures of a row of metrics.csv."""
