@@ -11,6 +11,9 @@ from torchvision.models.resnet import BasicBlock as TorchvisionBlock
 
 from resnet import architectures
 from resnet.architectures import (
+    BasicBlock,
+    BatchNorm2d,
+    Bottleneck,
     CifarNet,
     count_multiply_adds,
     count_parameters,
@@ -270,3 +273,24 @@ def test_vgg_s_dense_form_takes_pictures_of_any_size():
             expected.append(net.fc(F.relu(net.fc7(F.relu(net.fc6(x))))))
         torch.testing.assert_close(net.dense(small), sum(expected) / 2)
         assert net.dense(small[..., :32, :32]).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [lambda: CifarNet("resnet-20"), lambda: imagenet_net("resnet-18-C", 10), lambda: imagenet_net("resnet-50", 10)],
+)
+def test_the_last_normalisation_of_each_residual_branch_begins_at_its_scale(build):
+    net = build()
+    initialise(net, torch.Generator().manual_seed(0), branch_scale=0.25)
+    blocks = [module for module in net.modules() if isinstance(module, BasicBlock | Bottleneck)]
+    last = [block.bn3 if isinstance(block, Bottleneck) else block.bn2 for block in blocks]
+    assert last
+    for module in net.modules():
+        if isinstance(module, BatchNorm2d):
+            assert (module.weight == (0.25 if module in last else 1)).all()
+
+
+def test_a_plain_net_has_no_branches_to_scale():
+    net = CifarNet("plain-20")
+    initialise(net, torch.Generator().manual_seed(0), branch_scale=0.25)
+    assert all((module.weight == 1).all() for module in net.modules() if isinstance(module, BatchNorm2d))

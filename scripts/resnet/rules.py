@@ -63,11 +63,13 @@ def setting(
     multiple_of: int | None = None,
     choices: tuple[int | str, ...] = (),
     empty: bool = True,
+    added: bool = False,
 ) -> Any:
     """Return the dataclass field of a setting, with all that is known of it: its type is its annotation.
 
     Limits and choices of a tuple are those of its items, and ``empty`` says whether it may have none. An optional
-    setting may be None whatever its limits. Infinity and NaN never fit.
+    setting may be None whatever its limits. Infinity and NaN never fit. ``added`` marks a setting that came when there
+    were runs already: at its default it is not part of their fingerprints.
     """
     limits = {
         "minimum": minimum,
@@ -78,7 +80,9 @@ def setting(
         "enum": list(choices) or None,
     }
     limits = {name: limit for name, limit in limits.items() if limit is not None}
-    return dataclasses.field(default=default, metadata={"help": help, "unit": unit, "limits": limits, "empty": empty})
+    return dataclasses.field(
+        default=default, metadata={"help": help, "unit": unit, "limits": limits, "empty": empty, "added": added}
+    )
 
 
 @functools.cache

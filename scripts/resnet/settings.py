@@ -138,6 +138,13 @@ class CifarRecipe(Recipe):
     image_size: int = setting(
         32, "side to which the 32-pixel pictures are shrunk", unit="pixels", choices=(4, 8, 16, 32)
     )
+    branch_scale: float = setting(
+        1.0,
+        "scale at which the last batch normalisation of each residual branch begins; below 1, deep nets train in fewer "
+        "iterations",
+        minimum=0,
+        added=True,
+    )
     padding: int = setting(4, "zero padding of the augmentation, on each side", unit="pixels", minimum=0)
     validation_fraction: float = setting(
         0.1, "part of the training images held out: 0.1 is the paper's 45k/5k", minimum=0, below=1
@@ -169,6 +176,13 @@ class ImageNetRecipe(Recipe):
     """The settings that decide a run's numbers (sections 3.4 and 4.1)."""
 
     model: str = setting("resnet-50", "plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19")
+    branch_scale: float = setting(
+        1.0,
+        "scale at which the last batch normalisation of each residual branch begins; below 1, deep nets train in fewer "
+        "iterations",
+        minimum=0,
+        added=True,
+    )
     stride_in_3x3: bool = setting(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
     width: float = setting(1.0, "multiplies the number of filters of every layer", above=0)
     dropout: float = setting(0.0, "dropout between the fc layers of a VGG net", minimum=0, below=1)
@@ -398,7 +412,11 @@ def check_shares(recipe: Recipe, processes: int, accumulate: int) -> None:
 
 def fingerprint(recipe: Recipe, data_checksums: dict[str, str], versions: dict[str, int]) -> str:
     """Return a digest of everything that decides a run's result: recipe, data and the versions of the code."""
-    facts: dict[str, Any] = {"recipe": dataclasses.asdict(recipe), "data": data_checksums, "recipe_version": 1}
+    settings = dataclasses.asdict(recipe)
+    for field in dataclasses.fields(recipe):
+        if field.metadata["added"] and settings[field.name] == field.default:
+            del settings[field.name]
+    facts: dict[str, Any] = {"recipe": settings, "data": data_checksums, "recipe_version": 1}
     # Versions of 1 are left out, so that runs from before there was more than a recipe_version go on.
     if raised := {kind: version for kind, version in versions.items() if version > 1}:
         facts["versions"] = raised

@@ -34,7 +34,7 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
     )
     own = slice(processes.rank, None, processes.count)
     net = CifarNet(recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size)
-    initialise(net, torch.Generator().manual_seed(recipe.seed))
+    initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(
         dataset=description.name,
         checksums=description.sha256,

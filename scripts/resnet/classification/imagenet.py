@@ -40,7 +40,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
         ghost_batch_size=recipe.ghost_batch_size,
         dropout=recipe.dropout,
     )
-    initialise(net, torch.Generator().manual_seed(recipe.seed))
+    initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(
         dataset=description.name,
         checksums={**description.sha256, "pixels": checksum(pixels, "sha256")},
