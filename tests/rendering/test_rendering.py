@@ -414,7 +414,7 @@ def test_renderers_import_no_torch():
 
 
 def test_every_program_explains_itself():
-    for path in sorted((ROOT / "scripts").glob("*.py")):
-        code, output = run_program(path.stem, "--help")
+    for path in sorted((*(ROOT / "scripts").glob("*.py"), *(ROOT / "benchmarks").glob("*.py"))):
+        code, output = run_program(f"../{path.parent.name}/{path.stem}", "--help")
         assert code == 0, path
         assert len(output) > 200, path
