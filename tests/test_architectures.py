@@ -173,7 +173,9 @@ def paired(name, image_size=64):
     return theirs, ours
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "vgg-16")) for name in TORCHVISION]
+)
 def test_same_outputs_as_torchvision_from_the_same_weights(name):
     theirs, ours = paired(name)
     ours.load_state_dict(from_torchvision(theirs.state_dict(), ours))
