@@ -9,6 +9,7 @@ from resnet.files import model_of, read_json, read_rows, read_yaml, write_rows
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
 from resnet.rendering.tables import read_evaluations, read_paper
+from resnet.sections import SECTIONS
 
 # What claims are about in tables and curves.
 COUNTED = {"n": int, "parameters": int, "shortcuts": int}
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--table1", **files, help="table1.csv")
     parser.add_argument("--detections", **files, help="average_precision.json of detectors")
     parser.add_argument("--detectors", **files, help="config.yaml of them")
+    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS), help="what was made")
+    parser.add_argument("--left-out", nargs="*", default=[], help="<section>=<why it could not be made>")
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()
@@ -57,7 +60,9 @@ def main() -> None:
         detections=read_evaluations(arguments.detections, DETECTIONS),
         detectors=read_configs(arguments.detectors),
     )
-    rows = judge(file["claims"], file["thresholds"], facts, arguments.scale)
+    left_out = dict(text.split("=", 1) for text in arguments.left_out)
+    claims = [claim for claim in file["claims"] if claim["about"] in {*arguments.sections, *left_out}]
+    rows = judge(claims, file["thresholds"], facts, arguments.scale, left_out)
     write_rows(arguments.output, COLUMNS, rows)
 
 

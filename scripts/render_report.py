@@ -8,6 +8,7 @@ from pathlib import Path
 
 from resnet.errors import run_program
 from resnet.files import write_text
+from resnet.sections import SECTIONS
 
 
 def main() -> None:
@@ -15,11 +16,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     paths = {"type": Path, "default": []}
     parser.add_argument("--scale", required=True, help="name of the scale")
+    parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS), help="what it shows")
+    parser.add_argument("--left-out", nargs="*", default=[], help="<section>=<why it could not be made>")
     parser.add_argument("--errors", nargs="*", **paths, help="results/table2.csv to table5.csv")
     parser.add_argument("--published", nargs="*", **paths, help="workflow/paper/table2.yaml …")
-    parser.add_argument("--table1", type=Path, nargs=2, help="table1.csv, workflow/paper/table1.yaml")
-    parser.add_argument("--table6", type=Path, help="results/table6.csv")
-    parser.add_argument("--architectures", type=Path, help="results/cifar_architectures.csv")
+    parser.add_argument("--table1", nargs="*", **paths, help="table1.csv, workflow/paper/table1.yaml")
+    parser.add_argument("--table6", nargs="?", type=Path, help="results/table6.csv")
+    parser.add_argument("--architectures", nargs="?", type=Path, help="results/cifar_architectures.csv")
     parser.add_argument("--claims", type=Path, required=True, help="results/claims.csv")
     parser.add_argument("--figures", nargs="*", **paths, help="results/fig*.png")
     parser.add_argument("--drawings", nargs="*", **paths, help="workflow/paper/fig*.yaml, same order")
@@ -34,8 +37,10 @@ def main() -> None:
 
     page = render(
         scale=arguments.scale,
+        sections=arguments.sections,
+        left_out=dict(text.split("=", 1) for text in arguments.left_out),
         errors=dict(zip(arguments.errors, arguments.published, strict=True)),
-        table1=arguments.table1 and tuple(arguments.table1),
+        table1=arguments.table1,
         table6=arguments.table6,
         architectures=arguments.architectures,
         claims=arguments.claims,

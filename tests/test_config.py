@@ -12,6 +12,7 @@ from resnet.config import RECIPES, check_keys, load, schemas
 from resnet.data import coco
 from resnet.errors import UserError
 from resnet.rules import faults, read, reader, requirement, rules_of
+from resnet.sections import SECTIONS
 from resnet.settings import (
     EXPERIMENTS,
     IDENTITY,
@@ -289,6 +290,7 @@ def test_the_years_of_coco_are_those_of_the_program():
 
 @pytest.mark.parametrize("scale", ["demo", "short", "paper"])
 def test_every_setting_of_a_scale_has_an_effect(config, scale):
+    config["data"]["imagenet"]["folder"] = None if scale == "demo" else "/imagenet"
     assert load({**config, "scale": scale}, WORKFLOW).notes == ()
 
 
@@ -351,6 +353,49 @@ def test_a_network_that_is_left_out_is_left_out_of_what_is_made_of_it(config):
     assert list(loaded.detector.seeds) == ["vgg-16"]
     assert "resnet-101" not in str(loaded.imagenet.settings["ensemble"])
     assert len(loaded.imagenet.settings["ensemble"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "made"),
+    [
+        ({"scale": "demo"}, ["cifar10", "imagenet", "detection"]),
+        ({"scale": "paper"}, ["cifar10"]),
+        ({"scale": "paper", "data.imagenet.archives": "/archives"}, ["cifar10", "imagenet", "detection"]),
+        ({"scale": "short", "detector": {"weights": "torchvision"}}, ["cifar10", "detection"]),
+        ({"scale": "demo", "imagenet": {"dataset": "imagenet"}}, ["cifar10"]),
+        ({"scale": "paper", "sections": ["imagenet", "cifar10"]}, ["cifar10"]),
+        ({"scale": "demo", "sections": ["detection"]}, ["detection"]),
+    ],
+)
+def test_a_section_without_data_is_left_out_with_a_reason_and_keeps_no_other(config, changes, made):
+    for path, value in changes.items():
+        change(config, path, value)
+    loaded = load(config, WORKFLOW)
+    assert loaded.made == made
+    missing = [section for section in config["sections"] if section not in made]
+    assert list(loaded.left_out) == missing
+    assert [note.split(":")[0] for note in loaded.notes] == [f"section {section} is left out" for section in missing]
+    assert all("data.imagenet" in reason for reason in loaded.left_out.values())
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ("cifar10", "sections is 'cifar10'; it must be a list of cifar10, imagenet, detection that is not empty"),
+        ([], "sections is []; it must be a list of cifar10, imagenet, detection that is not empty, each once"),
+        (["cifar"], "sections.0 is 'cifar'; it must be one of cifar10, imagenet, detection"),
+        (["imagenet"], "sections: there is none that can be made: ILSVRC2012 needs a registration, and data.imagenet"),
+    ],
+)
+def test_sections_that_cannot_be_are_one_error(config, sections, message):
+    with pytest.raises(UserError) as error:
+        load({**config, "scale": "paper", "sections": sections}, WORKFLOW)
+    assert str(error.value).startswith(f"config.yaml: {message}")
+
+
+def test_the_sections_of_the_configuration_are_those_of_the_report():
+    schema, _ = schemas(WORKFLOW / "schemas")
+    assert schema["properties"]["sections"]["items"]["enum"] == list(SECTIONS)
 
 
 @pytest.mark.parametrize(

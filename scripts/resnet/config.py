@@ -85,8 +85,12 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     detector = load_detector_part(values["detector"], parts["imagenet"], where)
     if detector.data["coco"] == "coco":
         check_year(config["data"]["coco"])
-    cifar10, imagenet = parts["cifar10"], parts["imagenet"]
-    loaded = Config(config["scale"], hardware, processes, config["data"], cifar10, imagenet, detector)
+    cifar10, imagenet, sections = parts["cifar10"], parts["imagenet"], config["sections"]
+    left_out = without_data(sections, config["data"]["imagenet"], imagenet, detector)
+    notes += [f"section {section} is left out: {reason}" for section, reason in left_out.items()]
+    loaded = Config(
+        config["scale"], hardware, processes, config["data"], cifar10, imagenet, detector, sections, left_out
+    )
     notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in PARTS})
     return dataclasses.replace(loaded, notes=tuple(notes))
 
@@ -119,6 +123,28 @@ def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
             notes.append(f"there are no detectors with {model}, left out in imagenet.seeds")
             detectors[model] = []
     return notes
+
+
+def without_data(sections: list[str], data: dict[str, Any], imagenet: Part, detector: DetectorPart) -> dict[str, str]:
+    """Return the sections among some that cannot be made, each with the reason: all but ImageNet is downloaded.
+
+    Raises:
+        UserError: none can.
+    """
+    if imagenet.dataset != "imagenet" or data["folder"] or data["archives"]:
+        return {}
+    reasons = {
+        "imagenet": "ILSVRC2012 needs a registration, and data.imagenet in config.yaml names no folder and no archives"
+    }
+    if detector.weights == "trained":
+        reasons["detection"] = (
+            "its detectors start with our networks on ImageNet, which data.imagenet in config.yaml does not name; "
+            "detector: {weights: torchvision} starts with published ones"
+        )
+    left_out = {section: reasons[section] for section in sections if section in reasons}
+    if len(left_out) == len(sections):
+        raise UserError(f"config.yaml: sections: there is none that can be made: {'; '.join(left_out.values())}")
+    return left_out
 
 
 def those_run(seeds: dict[str, list[int]]) -> dict[str, list[int]]:

@@ -214,6 +214,8 @@ def requirement(rule: Rule) -> str:
         named = [rule["description"]]
     elif limits := limits_of(rule):
         named[-1] += f", {limits}"
+    elif choices := rule.get("items", {}).get("enum"):
+        named[-1] += f" of {', '.join(map(str, choices))}"
     if rule.get("minItems"):
         named[-1] += " that is not empty"
     if rule.get("uniqueItems"):

@@ -5,6 +5,13 @@ from typing import Any
 
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, Recipe
 
+# What a report calls them.
+SECTIONS = {
+    "cifar10": "CIFAR-10 (section 4.2)",
+    "imagenet": "ImageNet (section 4.1)",
+    "detection": "PASCAL VOC and MS COCO (section 4.3)",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -76,8 +83,10 @@ class Config:
         cifar10: section 4.2.
         imagenet: section 4.1.
         detector: section 4.3.
+        sections: those of ``SECTIONS`` that are asked for.
+        left_out: those among them that cannot be made, each with the reason.
         notes: what a person should know of the settings, a line each: those that have no effect, and what is left out
-            with a network.
+            with a network or for want of data.
     """
 
     scale: str
@@ -87,4 +96,11 @@ class Config:
     cifar10: Part
     imagenet: Part
     detector: DetectorPart
+    sections: list[str]
+    left_out: dict[str, str]
     notes: tuple[str, ...] = ()
+
+    @property
+    def made(self) -> list[str]:
+        """The sections that are made."""
+        return [section for section in self.sections if section not in self.left_out]

@@ -16,6 +16,8 @@ from resnet.errors import UserError
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run
 from resnet.rendering.tables import read_paper
+from resnet.sections import SECTIONS
+from resnet.settings import EXPERIMENTS
 
 PAPER = ROOT / "workflow/paper"
 SCALES = ROOT / "workflow/scales"
@@ -452,6 +454,24 @@ def test_what_was_not_measured_is_not_tested_and_said(facts):
     ):
         assert (found[claim]["verdict"], found[claim]["reason"]) == ("not tested", reason)
     assert found["degradation"]["verdict"] == "holds"
+
+
+def test_a_claim_whose_section_is_left_out_gives_that_as_the_reason(tmp_path):
+    """The claims of sections that are not asked for are not there."""
+    options = ("--sections", "cifar10", "--left-out", "detection=detector: {weights: x} = 'there are no data'")
+    table = run_check_claims(tmp_path / "claims.csv", *options)
+    about = table.claim.map(lambda claim: BY_ID[claim]["about"])
+    assert about.value_counts().to_dict() == {"cifar10": 16, "detection": 4}
+    reasons = table[about == "detection"].reason
+    assert set(reasons) == {"detector: {weights: x} = 'there are no data'"}
+    assert "no run of plain-20 on CIFAR-10" in set(table[about == "cifar10"].reason)
+
+
+def test_a_claim_is_about_the_section_of_what_it_measures():
+    of_measures = {"cifar10": "cifar10", "imagenet": "imagenet"} | dict.fromkeys(EXPERIMENTS, "detection")
+    for claim in CLAIMS["claims"]:
+        measures = [name for test in claim.get("tests", []) for name in test.get("measures", [])]
+        assert {of_measures[name.split(".")[0]] for name in measures} <= {claim["about"]} <= set(SECTIONS), claim["id"]
 
 
 def test_nothing_holds_of_nothing():

@@ -367,8 +367,9 @@ def empty_report(tmp_path_factory):
     rows = [same | {"claim": f"c{place}", "verdict": verdict} for place, verdict in enumerate(Verdict)]
     files.write_rows(folder / "claims.csv", COLUMNS, rows)
     nothing = {key: {} for key in ("errors", "figures", "drawings", "detection_tables")}
-    nothing |= {key: [] for key in ("runs", "detection_figures", "detectors")}
-    nothing |= dict.fromkeys(("table1", "table6", "architectures"))
+    nothing |= {key: [] for key in ("table1", "runs", "detection_figures", "detectors")}
+    nothing |= dict.fromkeys(("table6", "architectures"))
+    nothing |= {"sections": ["cifar10"], "left_out": {"imagenet": "no <data>"}}
     return {scale: report.render(scale=scale, claims=folder / "claims.csv", **nothing) for scale in ("demo", "paper")}
 
 
@@ -389,6 +390,13 @@ def test_a_report_without_any_section_is_a_page(empty_report):
     for heading in ("Tables", "Figures", "Provenance"):
         assert f"<h2>{heading}</h2>" not in empty_report["demo"]
     assert "None" not in empty_report["demo"]
+
+
+def test_a_report_says_what_it_shows_and_what_is_left_out(empty_report):
+    page = empty_report["demo"]
+    assert '<p class="soft">CIFAR-10 (section 4.2) of He' in page
+    assert "Without ImageNet (section 4.1): no &lt;data&gt;." in page
+    assert "COCO (section 4.3)" not in page
 
 
 def test_a_report_at_paper_scale_says_that_runs_are_not_the_papers(empty_report):

@@ -96,6 +96,21 @@ def test_nothing_is_done_twice(built):
     assert "Nothing to be done" in output
 
 
+def test_a_section_by_itself_has_a_report_of_what_it_shows(built):
+    code, output = snakemake(built, "--configfile", "config.yaml", "changes.yaml", "--", "cifar10")
+    assert code == 0, output
+    assert f"The report: {built.resolve()}/results/report-cifar10.html" in output
+    assert (executed(output, "train_cifar10"), executed(output, "render_report")) == (0, 1)
+    page = (built / "results/report-cifar10.html").read_text()
+    parser = Images()
+    parser.feed(page)
+    assert len(parser.sources) == 3
+    for text, there in (("Table 6", True), ("plain-110, seed 0", True), ("Table 3", False), ("resnet-50", False)):
+        assert (text in page) == there, text
+    claims = pd.read_csv(built / "results/claims-cifar10.csv")
+    assert claims.verdict.tolist() == pd.read_csv(built / "results/claims.csv").verdict[:16].tolist()
+
+
 def test_snakemakes_own_report(built):
     code, output = snakemake(built, "--configfile", "config.yaml", "changes.yaml", "--report", "report.html")
     assert code == 0, output

@@ -13,13 +13,37 @@ pytestmark = pytest.mark.slow
 
 
 def test_paper_scale_plans_the_papers_runs(project):
-    code, output = snakemake(project, "-n", "--config", "scale=paper")
+    code, output = snakemake(project, "-n", "--config", "scale=paper", "data={imagenet: {folder: /imagenet}}")
     assert code == 0, output
     assert executed(output, "train_cifar10") == 15
     assert executed(output, "train_imagenet") == 11
     assert executed(output, "measure_statistics") == 1
     assert executed(output, "train_detector") == 6, "without the pictures of VOC 2012 test, nothing for its server"
     assert executed(output, "download_archive") == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "targets", "trained"),
+    [
+        ({"scale": "paper"}, ["cifar10"], {"cifar10": 15}),
+        ({"scale": "paper", "detector": {"weights": "torchvision"}}, [], {"cifar10": 15, "detector": 6}),
+        ({"sections": ["imagenet"]}, ["detection"], {"imagenet": 2, "detector": 8}),
+    ],
+)
+def test_a_section_needs_no_data_of_the_others_and_ends_with_a_report(project, changes, targets, trained):
+    code, output = snakemake(project, "-n", *configure(project, changes), "--", *targets)
+    assert code == 0, output
+    assert dict.fromkeys(("cifar10", "imagenet", "detector"), 0) | trained == {
+        name: executed(output, f"train_{name}") for name in ("cifar10", "imagenet", "detector")
+    }
+    suffix = "".join(f"-{section}" for section in targets)
+    assert re.search(rf"output: results/report{suffix}\.html$", output, re.MULTILINE)
+    assert re.search(rf"output: results/claims{suffix}\.csv$", output, re.MULTILINE)
+    of_classifiers = {"cifar10": "prepare_cifar10", "imagenet": "prepare_imagenet"}
+    real = changes.get("scale") == "paper"
+    assert [executed(output, rule) for rule in of_classifiers.values()] == [int(real), 0]
+    assert executed(output, "prepare_coco") == int(real and "detector" in trained)
+    assert output.count("config.yaml: section imagenet is left out: ILSVRC2012 needs a registration") == int(real)
 
 
 def test_detectors_of_published_weights_need_no_imagenet(project):
@@ -54,7 +78,7 @@ def test_a_cluster_is_asked_for_what_the_rules_compute(project):
     """Whatever this machine has; on the cluster a job that asks for a GPU fails where there is none."""
     with (project / "workflow/Snakefile").open("a") as file:
         file.write('\nprint("local:", *sorted(workflow._localrules))\n')
-    changes = {"scale": "paper", "hardware": {"processes": 8}}
+    changes = {"scale": "paper", "hardware": {"processes": 8}, "data": {"imagenet": {"folder": "/imagenet"}}}
     arguments = ("-n", "-p", "--workflow-profile", "workflow/profiles/slurm", *configure(project, changes))
     code, output = snakemake(project, *arguments)
     assert code == 0, output

@@ -13,6 +13,15 @@ from conftest import ROOT
 pytestmark = pytest.mark.slow
 
 
+def test_every_rule_says_in_one_line_what_it_does():
+    """Which is what snakemake --list shows."""
+    text = "".join(path.read_text() for path in [*ROOT.glob("workflow/rules/*.smk"), ROOT / "workflow/Snakefile"])
+    rules = re.findall(r"^(?:use rule \w+ as|rule) (\w+).*:\n(.*)", text, re.MULTILINE)
+    assert len(rules) > 30
+    for rule, line in rules:
+        assert re.fullmatch(r'    """[A-Z].*\."""', line), rule
+
+
 def test_every_value_in_a_command_is_quoted():
     """But how the command of a training begins, which is made of several words."""
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))

@@ -2,6 +2,7 @@
 
 
 rule train_cifar10:
+    """Train a network of section 4.2."""
     input:
         data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
     output:
@@ -32,6 +33,7 @@ rule train_cifar10:
 
 
 rule measure_responses:
+    """Measure the layer responses of a network on CIFAR-10 (Fig. 7)."""
     input:
         data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
         config=f"{RUN}/config.yaml",
@@ -58,24 +60,20 @@ rule measure_responses:
 
 
 rule train_imagenet:
+    """Train a network of section 4.1."""
     input:
         data=IMAGENET_DATA,
         pixels=lambda wildcards: pixels_of(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
     output:
-        **{
-            name: f"{IMAGENET_RUN}/{file}".replace("{run}", "seed{seed}")
-            for name, file in {
-                "config": "config.yaml",
-                "metrics": "metrics.csv",
-                "result": "result.json",
-                "environment": "environment.json",
-                "weights": "weights.pt",
-            }.items()
-        },
+        config=f"{TRAINED_RUN}/config.yaml",
+        metrics=f"{TRAINED_RUN}/metrics.csv",
+        result=f"{TRAINED_RUN}/result.json",
+        environment=f"{TRAINED_RUN}/environment.json",
+        weights=f"{TRAINED_RUN}/weights.pt",
     log:
         f"logs/train_imagenet/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
     benchmark:
-        f"{IMAGENET_RUN}/benchmarks/train_imagenet.tsv".replace("{run}", "seed{seed}")
+        f"{TRAINED_RUN}/benchmarks/train_imagenet.tsv"
     conda:
         ENVIRONMENT
     threads: cores(CONFIG.processes)
@@ -95,12 +93,13 @@ rule train_imagenet:
 
 
 rule import_weights:
+    """Make a run folder of weights that torchvision publishes."""
     input:
         weights=[] if CONFIG.data["imagenet"]["weights"] else "data/downloads/torchvision-{net}.pth",
     output:
-        config=f"{IMAGENET_RUN}/config.yaml".replace("{run}", "torchvision"),
-        pixels=f"{IMAGENET_RUN}/pixels.npz".replace("{run}", "torchvision"),
-        weights=f"{IMAGENET_RUN}/weights.pt".replace("{run}", "torchvision"),
+        config=f"{PUBLISHED_RUN}/config.yaml",
+        pixels=f"{PUBLISHED_RUN}/pixels.npz",
+        weights=f"{PUBLISHED_RUN}/weights.pt",
     log:
         f"logs/import_weights/{CONFIG.scale}-{{net}}.log",
     benchmark:
@@ -119,6 +118,7 @@ rule import_weights:
 
 
 rule evaluate_imagenet:
+    """Test a network on ImageNet by the centre crop, by 10 crops or at multiple scales."""
     input:
         data=IMAGENET_DATA,
         config=f"{IMAGENET_RUN}/config.yaml",
@@ -153,6 +153,7 @@ rule evaluate_imagenet:
 
 
 rule evaluate_ensemble:
+    """Test the ensemble of Table 5."""
     input:
         data=IMAGENET_DATA,
         predictions=ensemble_predictions(),

@@ -6,6 +6,8 @@ ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml").replace("{"
 RUN = f"results/runs/{CONFIG.scale}/{CONFIG.cifar10.dataset}/{{model}}/seed{{seed}}"
 # {run} is seed<k> of a trained network, or torchvision for published weights.
 IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{net}}/{{run}}"
+TRAINED_RUN = IMAGENET_RUN.replace("{run}", "seed{seed}")
+PUBLISHED_RUN = IMAGENET_RUN.replace("{run}", "torchvision")
 ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
 
@@ -16,6 +18,13 @@ MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metri
 DETECTION_TABLES = {"table7": ["voc07", "voc12"], "table8": ["coco"]}
 
 TABLE6_MODELS = [f"resnet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
+# What is shown of a section; detectors have figures of their own.
+TABLES = {
+    "cifar10": ["table6", "cifar_architectures"],
+    "imagenet": [f"table{number}" for number in range(1, 6)],
+    "detection": [*DETECTION_TABLES, "detection_classes"],
+}
+FIGURES = {"cifar10": ["fig1", "fig6", "fig7"], "imagenet": ["fig4"], "detection": []}
 FIGURE_MODELS = {
     "fig1": ["plain-20", "plain-56"],
     "fig4": ["plain-18", "plain-34", "resnet-18-A", "resnet-34-A"],
@@ -47,6 +56,8 @@ wildcard_constraints:
     figure=any_of(FIGURE_MODELS),
     table=any_of([*ERROR_TABLES, *DETECTION_TABLES]),
     protocol="center|10crop|multiscale",
+    # Claims and reports of one section have its name in theirs; without, they are about all of config.yaml.
+    section=rf"(?:-(?:{any_of(TABLES)}))?",
 
 
 def all_runs(name, models=tuple(CONFIG.cifar10.seeds)):
@@ -100,16 +111,47 @@ def ensemble_evaluation():
     return [f"{ENSEMBLE}/multiscale.json"] if CONFIG.imagenet.settings["ensemble"] else []
 
 
-def figures(form):
-    """Return the figures of classifiers that show a run."""
-    shown = [figure for figure, models in FIGURE_MODELS.items() if first_runs("metrics.csv", models)]
-    return [f"results/{figure}.{form}" for figure in shown]
+def figures(form, sections):
+    """Return the figures of classifiers in some sections that show a run."""
+    names = {name for section in sections for name in FIGURES[section]}
+    shown = [name for name, models in FIGURE_MODELS.items() if name in names and first_runs("metrics.csv", models)]
+    return [f"results/{name}.{form}" for name in shown]
 
 
 def detection_figures(form):
     """Return the figures of detectors, where there are any."""
     names = ["detection_curves", *(f"detections-{experiment}" for experiment in MEASURED)]
     return [f"results/{name}.{form}" for name in names] if CONFIG.detector.seeds else []
+
+
+def artefacts(section):
+    """Return the tables and figures of a section, and its files for PASCAL's server."""
+    tables = [f"results/{table}.csv" for table in TABLES[section]]
+    of_detectors = [*detection_figures("pdf"), *submissions()] if section == "detection" else []
+    return [*tables, *figures("pdf", [section]), *of_detectors]
+
+
+def made(wildcards):
+    """Return the sections that claims or a report are about: the one in their name, or all that can be made."""
+    return [wildcards.section.removeprefix("-")] if wildcards.section else CONFIG.made
+
+
+def left_out(wildcards):
+    """Return the sections that claims or a report on all have to go without, each with the reason."""
+    return [] if wildcards.section else [f"{section}={reason}" for section, reason in CONFIG.left_out.items()]
+
+
+def of(section, paths):
+    """Return a function of some inputs of claims or a report: none where they are not about a section."""
+    return lambda wildcards: paths if section in made(wildcards) else []
+
+
+def classifiers(wildcards):
+    """Return ``result.json`` of the runs on ImageNet that a report shows: all, or those that its detectors start with."""
+    if "imagenet" in made(wildcards):
+        return imagenet_runs("result.json")
+    needed = "detection" in made(wildcards) and CONFIG.detector.weights == "trained"
+    return first_runs("result.json", CONFIG.detector.seeds) if needed else []
 
 
 def detectors(name, experiments=tuple(MEASURED)):

@@ -2,6 +2,7 @@
 
 
 rule prepare_digits:
+    """Write the demo's CIFAR-10: scikit-learn's handwritten digits."""
     output:
         "data/digits/dataset.json",
     log:
@@ -18,6 +19,7 @@ rule prepare_digits:
 
 
 rule download_archive:
+    """Download an archive of a data set; resumed, and its md5 checked."""
     output:
         "data/downloads/{archive}",
     log:
@@ -39,6 +41,7 @@ rule download_archive:
 
 
 rule prepare_cifar10:
+    """Check and describe CIFAR-10."""
     input:
         archive=downloads("cifar10"),
     output:
@@ -58,6 +61,7 @@ rule prepare_cifar10:
 
 
 rule prepare_handwriting:
+    """Write the demo's ImageNet: handwritten digits on photographs."""
     output:
         "data/handwriting/dataset.json",
     log:
@@ -74,6 +78,7 @@ rule prepare_handwriting:
 
 
 rule prepare_imagenet:
+    """Check and describe ILSVRC2012."""
     output:
         "data/imagenet/dataset.json",
     log:
@@ -95,6 +100,7 @@ rule prepare_imagenet:
 
 
 rule measure_pixels:
+    """Measure the mean and the colours of ImageNet's training images."""
     input:
         IMAGENET_DATA,
     output:
@@ -119,6 +125,7 @@ rule measure_pixels:
 
 
 rule download_weights:
+    """Download the weights that torchvision publishes of a network."""
     output:
         "data/downloads/torchvision-{net}.pth",
     log:
@@ -133,6 +140,7 @@ rule download_weights:
 
 
 rule prepare_scenes:
+    """Write the demo's PASCAL VOC and MS COCO: scenes of handwritten digits."""
     output:
         voc="data/scenes-voc/dataset.json",
         coco="data/scenes-coco/dataset.json",
@@ -150,6 +158,7 @@ rule prepare_scenes:
 
 
 rule prepare_voc:
+    """Check and describe PASCAL VOC."""
     input:
         archives=downloads("voc"),
     output:
@@ -173,6 +182,7 @@ rule prepare_voc:
 
 
 rule prepare_coco:
+    """Check and describe MS COCO."""
     input:
         archives=downloads("coco"),
     output:

@@ -2,17 +2,18 @@
 
 
 rule measure_statistics:
+    """Measure the batch normalisation statistics that a detector keeps (appendix A)."""
     input:
         data=IMAGENET_DATA,
         pixels=lambda wildcards: pixels_of(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
-        config=f"{IMAGENET_RUN}/config.yaml".replace("{run}", "seed{seed}"),
-        weights=f"{IMAGENET_RUN}/weights.pt".replace("{run}", "seed{seed}"),
+        config=f"{TRAINED_RUN}/config.yaml",
+        weights=f"{TRAINED_RUN}/weights.pt",
     output:
-        f"{IMAGENET_RUN}/statistics.pt".replace("{run}", "seed{seed}"),
+        f"{TRAINED_RUN}/statistics.pt",
     log:
         f"logs/measure_statistics/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
     benchmark:
-        f"{IMAGENET_RUN}/benchmarks/measure_statistics.tsv".replace("{run}", "seed{seed}")
+        f"{TRAINED_RUN}/benchmarks/measure_statistics.tsv"
     conda:
         ENVIRONMENT
     threads: cores()
@@ -32,6 +33,7 @@ rule measure_statistics:
 
 
 rule train_detector:
+    """Train a detector of section 4.3."""
     input:
         unpack(lambda wildcards: classifier_files(wildcards.net)),
         data=lambda wildcards: detection_data(wildcards.experiment),
@@ -69,6 +71,7 @@ rule train_detector:
 
 
 rule detect_objects:
+    """Detect the objects in a test set."""
     input:
         data=lambda wildcards: detection_data(wildcards.experiment),
         config=f"{DETECTOR_RUN}/config.yaml",
@@ -96,6 +99,7 @@ rule detect_objects:
 
 
 rule evaluate_detections:
+    """Compute the average precision of a detector."""
     input:
         data=lambda wildcards: detection_data(wildcards.experiment),
         result=f"{DETECTOR_RUN}/result.json",
@@ -118,6 +122,7 @@ rule evaluate_detections:
 
 
 rule write_submission:
+    """Write a detector's files for PASCAL's server."""
     input:
         program="scripts/write_submission.py",
         library=library("scripts/write_submission.py"),

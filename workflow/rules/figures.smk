@@ -3,6 +3,7 @@
 
 
 rule plot_errors:
+    """Draw error against iterations (Figs. 1, 4 and 6)."""
     input:
         program="scripts/plot_errors.py",
         library=library("scripts/plot_errors.py"),
@@ -35,6 +36,7 @@ rule plot_errors:
 
 
 rule plot_responses:
+    """Draw the layer responses (Fig. 7)."""
     input:
         program="scripts/plot_responses.py",
         library=library("scripts/plot_responses.py"),
@@ -63,6 +65,7 @@ rule plot_responses:
 
 
 rule plot_detection_curves:
+    """Draw loss and average precision of the detectors against iterations."""
     input:
         program="scripts/plot_detection_curves.py",
         library=library("scripts/plot_detection_curves.py"),
@@ -90,6 +93,7 @@ rule plot_detection_curves:
 
 
 rule plot_detections:
+    """Draw test images with their objects and what was detected."""
     input:
         program="scripts/plot_detections.py",
         library=library("scripts/plot_detections.py"),

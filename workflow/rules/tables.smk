@@ -2,6 +2,7 @@
 
 
 rule tabulate_table6:
+    """Tabulate test errors on CIFAR-10 (Table 6)."""
     input:
         program="scripts/tabulate_table6.py",
         library=library("scripts/tabulate_table6.py"),
@@ -30,6 +31,7 @@ rule tabulate_table6:
 
 
 rule tabulate_cifar_architectures:
+    """Count the layers and parameters of the networks of section 4.2."""
     input:
         program="scripts/tabulate_cifar_architectures.py",
         library=library("scripts/tabulate_cifar_architectures.py"),
@@ -58,6 +60,7 @@ rule tabulate_cifar_architectures:
 
 
 rule tabulate_table1:
+    """Count the FLOPs of the networks for ImageNet (Table 1)."""
     input:
         program="scripts/tabulate_table1.py",
         library=library("scripts/tabulate_table1.py"),
@@ -82,6 +85,7 @@ rule tabulate_table1:
 
 
 rule tabulate_measures:
+    """Tabulate errors on ImageNet (Tables 2, 3 and 4)."""
     input:
         program="scripts/tabulate_measures.py",
         library=library("scripts/tabulate_measures.py"),
@@ -113,6 +117,7 @@ rule tabulate_measures:
 
 
 use rule tabulate_measures as tabulate_detections with:
+    """Tabulate the average precision of detectors (Tables 7 and 8)."""
     output:
         csv=report(
             "results/{table}.csv",
@@ -130,6 +135,7 @@ use rule tabulate_measures as tabulate_detections with:
 
 
 rule tabulate_classes:
+    """Tabulate the average precision of each class."""
     input:
         program="scripts/tabulate_classes.py",
         library=library("scripts/tabulate_classes.py"),
@@ -157,6 +163,7 @@ rule tabulate_classes:
 
 
 use rule tabulate_measures as tabulate_table5 with:
+    """Tabulate the error of the ensemble (Table 5)."""
     input:
         program="scripts/tabulate_measures.py",
         library=library("scripts/tabulate_measures.py"),
@@ -178,39 +185,42 @@ use rule tabulate_measures as tabulate_table5 with:
 
 
 rule check_claims:
+    """Judge the paper's claims, all or those of one section."""
     input:
         program="scripts/check_claims.py",
         library=library("scripts/check_claims.py"),
         claims="workflow/paper/claims.yaml",
         paper="workflow/scales/paper.yaml",
-        results=all_runs("result.json"),
-        responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
-        architectures=rules.tabulate_cifar_architectures.output.csv,
-        imagenet=imagenet_runs("result.json"),
-        evaluations=trained_evaluations() + ensemble_evaluation(),
-        metrics=first_runs("metrics.csv", FIGURE_MODELS["fig4"]),
-        table1=rules.tabulate_table1.output.csv,
-        detections=detectors("evaluation/average_precision.json"),
-        detectors=detectors("config.yaml"),
+        results=of("cifar10", all_runs("result.json")),
+        responses=of("cifar10", first_runs("responses.csv", FIGURE_MODELS["fig7"])),
+        architectures=of("cifar10", "results/cifar_architectures.csv"),
+        imagenet=classifiers,
+        evaluations=of("imagenet", trained_evaluations() + ensemble_evaluation()),
+        metrics=of("imagenet", first_runs("metrics.csv", FIGURE_MODELS["fig4"])),
+        table1=of("imagenet", "results/table1.csv"),
+        detections=of("detection", detectors("evaluation/average_precision.json")),
+        detectors=of("detection", detectors("config.yaml")),
     output:
         report(
-            "results/claims.csv",
+            "results/claims{section}.csv",
             caption="../report/claims.rst",
             category="Claims",
             labels={"artefact": "Claims", "shows": "what reproduced and what did not"},
         ),
     log:
-        "logs/check_claims.log",
+        "logs/check_claims{section}.log",
     benchmark:
-        "logs/benchmarks/check_claims.tsv"
+        "logs/benchmarks/check_claims{section}.tsv"
     localrule: True
     conda:
         ENVIRONMENT
     params:
         scale=CONFIG.scale,
+        sections=made,
+        left_out=left_out,
     shell:
         "python {input.program:q} --claims {input.claims:q} --paper {input.paper:q} --results {input.results:q} "
         "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
         "--evaluations {input.evaluations:q} --metrics {input.metrics:q} --table1 {input.table1:q} "
-        "--detections {input.detections:q} --detectors {input.detectors:q} --scale {params.scale:q} --output {output:q} "
-        "> {log:q} 2>&1"
+        "--detections {input.detections:q} --detectors {input.detectors:q} --scale {params.scale:q} "
+        "--sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"

@@ -7,7 +7,8 @@ counts and settings. ``comparisons`` says when a comparison holds, fails, or is 
 
 import dataclasses
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from resnet.errors import UserError
@@ -70,7 +71,13 @@ KINDS: dict[str, Callable[[list[Measured], Parameters], list[Comparison]]] = {
 }
 
 
-def judge(claims: list[dict[str, Any]], thresholds: dict[str, float], facts: Facts, scale: str) -> list[dict[str, Any]]:
+def judge(
+    claims: list[dict[str, Any]],
+    thresholds: dict[str, float],
+    facts: Facts,
+    scale: str,
+    left_out: Mapping[str, str] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
     """Return one row of ``COLUMNS`` per claim.
 
     Args:
@@ -78,21 +85,24 @@ def judge(claims: list[dict[str, Any]], thresholds: dict[str, float], facts: Fac
         thresholds: what its words such as "considerably" stand for.
         facts: what was measured.
         scale: name of the scale.
+        left_out: sections that were not made, each with the reason; it is that of the claims that need them.
 
     Raises:
         UserError: a claim's test is not understood.
     """
-    return [{"scale": scale, **_judge(claim, thresholds, facts)} for claim in claims]
+    return [{"scale": scale, **_judge(claim, thresholds, facts, left_out)} for claim in claims]
 
 
-def _judge(claim: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> dict[str, Any]:
+def _judge(
+    claim: dict[str, Any], thresholds: dict[str, float], facts: Facts, left_out: Mapping[str, str]
+) -> dict[str, Any]:
     row = {key: claim[key] for key in ("section", "statement")} | {"claim": claim["id"]}
     if "untested" in claim:
         return row | {"verdict": Verdict.NOT_TESTED, "reason": claim["untested"]}
     try:
         findings = [_test(test, thresholds, facts) for test in claim["tests"]]
     except MissingError as missing:
-        return row | {"verdict": Verdict.NOT_TESTED, "reason": str(missing)}
+        return row | {"verdict": Verdict.NOT_TESTED, "reason": left_out.get(claim["about"], str(missing))}
     except UserError as error:
         raise UserError(f"claims.yaml, {claim['id']}: {error}") from None
     comparisons = [one for finding in findings for one in finding.comparisons]

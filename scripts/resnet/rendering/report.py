@@ -33,6 +33,7 @@ from resnet.rendering.tables import (
     scale_note,
     table6_cells,
 )
+from resnet.sections import SECTIONS
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 FIGURE_CAPTIONS = {
@@ -73,8 +74,10 @@ DETECTION_FIGURES = {
 def render(
     *,
     scale: str,
+    sections: list[str],
+    left_out: dict[str, str],
     errors: dict[Path, Path],
-    table1: tuple[Path, Path] | None,
+    table1: list[Path],
     table6: Path | None,
     architectures: Path | None,
     claims: Path,
@@ -89,11 +92,13 @@ def render(
 
     Args:
         scale: name of the scale.
+        sections: what the report shows, of ``SECTIONS``.
+        left_out: the sections that could not be made, each with the reason.
         errors: results/table2.csv to table5.csv, each with its published table (``workflow/paper/table<n>.yaml``).
-        table1: results/table1.csv and its published table.
+        table1: results/table1.csv and its published table, or neither.
         table6: results/table6.csv.
         architectures: results/cifar_architectures.csv.
-        claims: results/claims.csv.
+        claims: results/claims.csv, or that of one section.
         figures: the PNG of each figure.
         drawings: what the paper shows in each figure (``workflow/paper/fig*.yaml``).
         runs: the run folders.
@@ -112,6 +117,9 @@ def render(
     return environment.get_template(TEMPLATE.name).render(
         scale=scale,
         scale_note=scale_note(scale),
+        sections=[SECTIONS[section] for section in sections],
+        left_out={SECTIONS[section]: reason for section, reason in left_out.items()},
+        claims_file=claims.name,
         claims=[row | {"comparison": comparison_cell(row)} for row in read_table(claims, CLAIMS)],
         verdicts=VERDICTS,
         figures=[
