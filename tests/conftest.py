@@ -337,7 +337,7 @@ def inactive_path() -> str:
     return os.pathsep.join(folder for folder in folders if folder != str(Path(sys.executable).parent))
 
 
-def snakemake(folder: Path, *arguments: str, timeout: int = 600) -> tuple[int, str]:
+def snakemake(folder: Path, *arguments: str, timeout: int = 1800) -> tuple[int, str]:
     """Run Snakemake in a copy of the project; return exit code and output."""
     environment = {**os.environ, "PATH": inactive_path()}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
