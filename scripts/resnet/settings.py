@@ -126,7 +126,20 @@ class Recipe:
 
 
 @dataclasses.dataclass(frozen=True)
-class CifarRecipe(Recipe):
+class ClassifierRecipe(Recipe):
+    """The settings that decide a classifier's numbers on both data sets."""
+
+    branch_scale: float = setting(
+        1.0,
+        "scale at which the last batch normalisation of each residual branch begins; below 1, deep nets train in fewer "
+        "iterations",
+        minimum=0,
+        added=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CifarRecipe(ClassifierRecipe):
     """The settings that decide a run's numbers (section 4.2)."""
 
     model: str = setting("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2")
@@ -137,13 +150,6 @@ class CifarRecipe(Recipe):
     )
     image_size: int = setting(
         32, "side to which the 32-pixel pictures are shrunk", unit="pixels", choices=(4, 8, 16, 32)
-    )
-    branch_scale: float = setting(
-        1.0,
-        "scale at which the last batch normalisation of each residual branch begins; below 1, deep nets train in fewer "
-        "iterations",
-        minimum=0,
-        added=True,
     )
     padding: int = setting(4, "zero padding of the augmentation, on each side", unit="pixels", minimum=0)
     validation_fraction: float = setting(
@@ -172,17 +178,10 @@ class CifarRecipe(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageNetRecipe(Recipe):
+class ImageNetRecipe(ClassifierRecipe):
     """The settings that decide a run's numbers (sections 3.4 and 4.1)."""
 
     model: str = setting("resnet-50", "plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19")
-    branch_scale: float = setting(
-        1.0,
-        "scale at which the last batch normalisation of each residual branch begins; below 1, deep nets train in fewer "
-        "iterations",
-        minimum=0,
-        added=True,
-    )
     stride_in_3x3: bool = setting(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
     width: float = setting(1.0, "multiplies the number of filters of every layer", above=0)
     dropout: float = setting(0.0, "dropout between the fc layers of a VGG net", minimum=0, below=1)
