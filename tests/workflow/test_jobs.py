@@ -15,7 +15,7 @@ import pytest
 import torch
 import torchvision
 import yaml
-from conftest import PACKS, snakemake
+from conftest import PACKS, same_weights, snakemake
 
 from workflow.conftest import TINY, configure, executed, runs, start, wait_for
 
@@ -163,7 +163,7 @@ def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project
     assert code == 0, output
     assert log.read_text().count("resumed") == 3
     again = torch.load(run / "weights.pt", weights_only=True)
-    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    same_weights(whole, again)
     assert (run / "metrics.csv").read_bytes() == metrics
 
 
