@@ -21,8 +21,8 @@ export PYTHON DETECTRON2
 all: $(READY)
 	snakemake --cores $(CORES) $(TARGET)
 
-# On all cores; tests of a file or folder, which share what is slow to make, stay together (tests/conftest.py).
-PYTEST := pytest --numprocesses auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+# On all cores; one process has the tests of a file, which share what is slow to make (tests/conftest.py: their order).
+PYTEST := pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test: $(READY)
 	$(PYTEST)

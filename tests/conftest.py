@@ -42,26 +42,11 @@ CLASSES = tuple(f"class{number}" for number in range(10))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes (pytest-xdist), give one process the tests that share what is slow to make.
+    """With several processes (pytest-xdist, by files), begin with the whole paper, which takes longest.
 
-    Those are the tests of a file, or of a folder whose own ``conftest.py`` makes it. Those of the DAG share one project
-    at most. The whole paper takes longest and starts first; what has a project of its own comes last, to whichever
-    process is free.
+    The other tests of the DAG, which have a project of their own, come last, to whichever process is free.
     """
-
-    def group(item: pytest.Item) -> tuple[int, str | None]:
-        folder = item.path.parent
-        if "built" in item.fixturenames:
-            return 0, "built"
-        if folder.name == "workflow":
-            return 2, None
-        shared = folder != Path(__file__).parent and (folder / "conftest.py").exists()
-        return 1, str(folder if shared else item.path)
-
-    items.sort(key=lambda item: group(item)[0])
-    for item in items:
-        if name := group(item)[1]:
-            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: "built" not in item.fixturenames and 1 + (item.path.parent.name == "workflow"))
 
 
 def random_images(count: int, seed: int = 0) -> cifar10.Images:
