@@ -19,6 +19,14 @@ from resnet.training.loop import Agreement, train
 from training.conftest import same_run, signal_at
 
 
+@pytest.fixture(autouse=True)
+def hangups_are_not_ignored():
+    """The tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", STOP)
 def test_a_signal_saves_and_leaves(dataset, tmp_path, monkeypatch, number):
     recipe, hardware = tiny_recipe(), Hardware(device="cpu", checkpoint_seconds=1000)
