@@ -1,7 +1,7 @@
 """Images per second of this project's training loop against one written the usual way, in one run.
 
 The usual way: torchvision transforms on PIL images in a DataLoader, NCHW tensors, torch.nn layers, torch.optim.SGD.
-Same network, same batch, same threads, 32x32 pictures. The two loops take turns, so a machine whose speed drifts is
+Same network, same batch, same threads, 32x32 images. The two loops take turns, so a machine whose speed drifts is
 fair to both. Also printed: the share of the machine's own matrix-product rate that our loop reaches (2 floating-point
 operations per multiply-add, forward and backward counted as three forwards).
 
@@ -34,8 +34,8 @@ BATCH = 128
 IMAGES = 5000
 
 
-class PictureFolder(Dataset):
-    """Pictures as a torchvision data set gives them: PIL images, transformed one by one."""
+class ImageFolder(Dataset):
+    """Images as a torchvision data set gives them: PIL images, transformed one by one."""
 
     def __init__(self, images: cifar10.Images) -> None:
         self.pixels, self.labels = images.pixels.transpose(0, 2, 3, 1), images.labels
@@ -83,7 +83,7 @@ def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Call
     """Return a function that makes one update the usual way."""
     net = usual_net(depth).to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    loader = DataLoader(PictureFolder(images), BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(ImageFolder(images), BATCH, shuffle=True, drop_last=True)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         while True:
@@ -92,8 +92,8 @@ def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Call
     stream = batches()
 
     def update() -> None:
-        pictures, labels = next(stream)
-        loss = F.cross_entropy(net(pictures.to(device)), labels.to(device))
+        images, labels = next(stream)
+        loss = F.cross_entropy(net(images.to(device)), labels.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -135,7 +135,7 @@ def matrix_product_rate(device: torch.device) -> float:
 
 
 def random_dataset(folder: Path) -> tuple[cifar10.Description, cifar10.Images]:
-    """Write noise in CIFAR-10's layout: the speed does not depend on what pictures show."""
+    """Write noise in CIFAR-10's layout: the speed does not depend on what images show."""
     generator = np.random.RandomState(0)
     shape = (IMAGES, 3, 32, 32)
     images = cifar10.Images(generator.randint(0, 256, shape).astype(np.uint8), np.arange(IMAGES) % 10)

@@ -1,6 +1,6 @@
 """Seconds to evaluate detections: this project's COCO metrics against pycocotools used directly, in one run.
 
-The detections are synthetic: 80 classes, about 7 objects and 75 detections per picture, of which some surround an
+The detections are synthetic: 80 classes, about 7 objects and 75 detections per image, of which some surround an
 object and the others lie anywhere. Both take turns in one process, each on its own copy. Also printed: the largest
 difference of any of COCO's twelve numbers and of any class's AP and AP50, and the seconds of VOC's average precision.
 
@@ -52,9 +52,9 @@ def synthetic(images: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         detect(image, labels[around], shaken, random.beta(3, 2, len(around)))
         others = random.randint(30, 80)
         detect(image, random.randint(1, CLASSES + 1, others), boxes_anywhere(others, random), random.beta(1, 4, others))
-    pictures = [{"id": n, "file_name": f"{n}.jpg", "width": SIDE, "height": SIDE} for n in range(1, images + 1)]
+    entries = [{"id": n, "file_name": f"{n}.jpg", "width": SIDE, "height": SIDE} for n in range(1, images + 1)]
     categories = [{"id": n, "name": f"class {n}"} for n in range(1, CLASSES + 1)]
-    return {"images": pictures, "annotations": annotations, "categories": categories}, detections
+    return {"images": entries, "annotations": annotations, "categories": categories}, detections
 
 
 def by_pycocotools(ground_truth: dict[str, Any], detections: list[dict[str, Any]]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def timed(function: Callable, *arguments: Any) -> tuple[float, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=5000, help="pictures (default: 5000, as COCO's val2017)")
+    parser.add_argument("--images", type=int, default=5000, help="images (default: 5000, as COCO's val2017)")
     parser.add_argument("--turns", type=int, default=3, help="turns of each (default: 3)")
     arguments = parser.parse_args()
     try:
@@ -107,7 +107,7 @@ def main() -> None:
     except ImportError:
         sys.exit("this benchmark compares with pycocotools: pip install pycocotools==2.0.11")
     ground_truth, detections = synthetic(arguments.images)
-    print(f"{arguments.images} pictures, {len(ground_truth['annotations'])} objects, {len(detections)} detections")
+    print(f"{arguments.images} images, {len(ground_truth['annotations'])} objects, {len(detections)} detections")
     seconds: dict[str, list[float]] = {"ours": [], "pycocotools": [], "VOC": []}
     difference = 0.0
     for _ in range(arguments.turns):

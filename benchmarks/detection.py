@@ -1,6 +1,6 @@
 """Seconds of this project's Faster R-CNN against torchvision's stock one, in training and in the test, in one run.
 
-Three loops, with the same weights, pictures, anchors, numbers of proposals and regions, thresholds and frozen stages:
+Three loops, with the same weights, images, anchors, numbers of proposals and regions, thresholds and frozen stages:
 
 torchvision       engine torchvision: scripts/resnet/detection/detector.py
 detectron2        engine detectron2; left out where it is not installed (make detectron2 installs it)
@@ -8,13 +8,13 @@ stock             torchvision.models.detection.FasterRCNN as it is usually put t
                   layer3 with FrozenBatchNorm2d and layer4 as the head of the regions, or torchvision's VGG layers with
                   fc6 and fc7; MultiScaleRoIAlign, AnchorGenerator and GeneralizedRCNNTransform
 
-An iteration is forward, backward and a step of SGD; a test picture is forward with NMS. Decoding is not in it: pictures
+An iteration is forward, backward and a step of SGD; a test image is forward with NMS. Decoding is not in it: images
 come as tensors at their size (benchmarks/imagenet_input.py measures JPEG files). The loops take turns, each on the same
-picture, so a machine whose speed drifts is fair to all; ratios are of one turn. The weights are random, with measured
+image, so a machine whose speed drifts is fair to all; ratios are of one turn. The weights are random, with measured
 statistics of batch normalisation; all ResNets stride in the 3x3 layers, as torchvision's do. Also printed, so that the
-comparison is seen to be of the same work: proposals, regions and detections per picture, the pixels of a batch (stock
-pads to multiples of 32), and what is kept for the backward pass. The defaults, narrow nets and small pictures, are for
-a CPU; the paper's are --width 1 --side 600 --max-side 1000 --pooling pool. Anchors shrink with the pictures.
+comparison is seen to be of the same work: proposals, regions and detections per image, the pixels of a batch (stock
+pads to multiples of 32), and what is kept for the backward pass. The defaults, narrow nets and small images, are for
+a CPU; the paper's are --width 1 --side 600 --max-side 1000 --pooling pool. Anchors shrink with the images.
 
 How average precision compares with pycocotools, in speed and value: benchmarks/coco_average_precision.py.
 
@@ -56,7 +56,7 @@ from resnet.errors import UserError
 from resnet.provenance import processor_name
 from resnet.settings import DetectorRecipe, parse_imagenet_model
 
-# VOC's classes and the size of most of its pictures.
+# VOC's classes and the size of most of its images.
 CLASSES, SIZES, OBJECTS = 20, ((500, 375), (375, 500)), 3
 MEAN = 0.5
 
@@ -204,9 +204,9 @@ class Loop:
     def _count(self, what: str, count: int) -> None:
         self.counts.setdefault(f"{'training' if self.net.training else 'test'} {what}", []).append(count)
 
-    def mean(self, what: str, pictures: int = 1) -> float:
-        """Return the mean of a count per picture."""
-        return statistics.mean(self.counts[what]) / pictures
+    def mean(self, what: str, images: int = 1) -> float:
+        """Return the mean of a count per image."""
+        return statistics.mean(self.counts[what]) / images
 
     def update(self, images: list[Tensor], targets: list[Target]) -> None:
         """Make one update."""
@@ -221,7 +221,7 @@ class Loop:
 
     @torch.inference_mode()
     def test(self, images: list[Tensor], _targets: list[Target]) -> None:
-        """Detect objects in the first picture."""
+        """Detect objects in the first image."""
         self.net.eval()
         (found,) = self.net(images[:1])
         self._count("detections", len(found["scores"].tolist()))
@@ -257,7 +257,7 @@ def build_loops(model: str, recipes: dict[str, DetectorRecipe], width: float, de
 def noise_batch(
     turn: int, size: int, recipe: DetectorRecipe, device: torch.device
 ) -> tuple[list[Tensor], list[Target]]:
-    """Return pictures of noise, upright in every second turn, with objects anywhere: speed depends little on them."""
+    """Return images of noise, upright in every second turn, with objects anywhere: speed depends little on them."""
     generator = torch.Generator().manual_seed(turn)
     width, height = resized(SIZES[turn % len(SIZES)], recipe.side, recipe.max_side)
     images, targets = [], []
@@ -299,7 +299,7 @@ def kept_bytes(loop: Loop, batch: tuple[list[Tensor], list[Target]]) -> int:
 
 
 def padded_pixels(recipe: DetectorRecipe) -> float:
-    """Return the pixels of a picture that stock pads to multiples of 32, in pictures as they are."""
+    """Return the pixels of an image that stock pads to multiples of 32, in images as they are."""
     width, height = resized(SIZES[0], recipe.side, recipe.max_side)
     return (-(-width // 32) * 32) * (-(-height // 32) * 32) / (width * height)
 
@@ -326,7 +326,7 @@ def measure(model: str, arguments: argparse.Namespace, device: torch.device) -> 
     kept = {name: kept_bytes(loop, batches[0]) for name, loop in loops.items()}
     works = {"training": Loop.update, "test": Loop.test}
     turns: dict[tuple[str, str], list[float]] = {(name, phase): [] for name in loops for phase in works}
-    # Each shape of picture once to warm up.
+    # Each shape of image once to warm up.
     for turn, batch in [*enumerate(batches[: len(SIZES)], -len(SIZES)), *enumerate(batches)]:
         for phase, work in works.items():
             for name, loop in loops.items():
@@ -340,7 +340,7 @@ def measure(model: str, arguments: argparse.Namespace, device: torch.device) -> 
         f"{width}x{height} and {height}x{width} pixels, {recipe.batch_size} per iteration, anchors of "
         f"{', '.join(map(str, recipe.anchor_sizes))} pixels, RoI {recipe.pooling} (stock: align)"
     )
-    columns = ("s per iteration", "times stock's s", "s per test picture", "times stock's s")
+    columns = ("s per iteration", "times stock's s", "s per test image", "times stock's s")
     print(f"{'loop':12}" + "".join(f"{column:>24}" for column in columns))
     for name in loops:
         cells = []
@@ -367,12 +367,12 @@ def main() -> None:
     models = ("vgg-16", "resnet-50", "resnet-101")
     parser.add_argument("--model", choices=models, nargs="+", default=["vgg-16", "resnet-101"])
     parser.add_argument("--width", type=float, default=0.25, help="of the paper's filters (default: 0.25)")
-    parser.add_argument("--side", type=int, default=288, help="shorter side of a picture (default: 288)")
+    parser.add_argument("--side", type=int, default=288, help="shorter side of an image (default: 288)")
     parser.add_argument("--max-side", type=int, default=480, help="longest side (default: 480)")
     parser.add_argument(
         "--pooling", choices=("align", "pool"), default="align", help="of our engines; stock has align (default: align)"
     )
-    parser.add_argument("--batch-size", type=int, default=1, help="pictures per iteration (default: 1)")
+    parser.add_argument("--batch-size", type=int, default=1, help="images per iteration (default: 1)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
     parser.add_argument("--turns", type=int, default=7, help="turns of each loop (default: 7)")
     arguments = parser.parse_args()

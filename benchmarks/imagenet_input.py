@@ -4,7 +4,7 @@ Three recipes of 224-pixel training crops, from JPEG files of about 500 pixels (
 photographs that scikit-learn ships), each ending with a float32 batch of 128, mirrored, colour-shifted and normalised:
 
 ours              section 3.4 as this project does it: only the crop's region is resampled, the rest is done per batch
-same recipe       section 3.4 with torchvision transforms: resize all of the picture, crop, flip, tensor, PCA, mean
+same recipe       section 3.4 with torchvision transforms: resize all of the image, crop, flip, tensor, PCA, mean
 RandomResizedCrop what torchvision's references do, without PCA: another augmentation, and less work
 
 They take turns on one core, so a machine whose speed drifts is fair to all. Also printed: how far the pixels of our
@@ -30,7 +30,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from resnet.data.imagenet import ImageNetDescription, Index
-from resnet.data.pictures import crop_of_resized
+from resnet.data.images import crop_of_resized
 from resnet.data.pixels import Pixels
 from resnet.data.views import TrainingViews
 from resnet.provenance import processor_name
@@ -40,7 +40,7 @@ BATCH, CROP, MIN_SIDE, MAX_SIDE, COLOUR = 128, 224, 256, 480, 0.1
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
-def write_pictures(folder: Path, count: int) -> list[Path]:
+def write_images(folder: Path, count: int) -> list[Path]:
     """Write JPEG files of about 500 pixels."""
     photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
     random, paths = np.random.RandomState(0), []
@@ -48,11 +48,11 @@ def write_pictures(folder: Path, count: int) -> list[Path]:
         photograph, size = photographs[number % 2], SIZES[number % len(SIZES)]
         piece = random.uniform(0.6, 1) * min(photograph.size)
         left, top = random.uniform(0, photograph.width - piece), random.uniform(0, photograph.height - piece)
-        picture = photograph.resize(size, Image.Resampling.BICUBIC, (left, top, left + piece, top + piece))
+        image = photograph.resize(size, Image.Resampling.BICUBIC, (left, top, left + piece, top + piece))
         grain = random.normal(0, 4, (size[1], size[0], 3))
-        picture = Image.fromarray((np.asarray(picture) + grain).clip(0, 255).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))
         paths.append(folder / f"{number}.JPEG")
-        picture.save(paths[-1], quality=90)
+        image.save(paths[-1], quality=90)
     return paths
 
 
@@ -79,7 +79,7 @@ def our_input(paths: list[Path], pixels: Pixels) -> Callable[[int], Tensor]:
 
 
 class Lighting:
-    """PCA colour as it is usually written: one picture at a time, on a float tensor."""
+    """PCA colour as it is usually written: one image at a time, on a float tensor."""
 
     def __init__(self, pixels: Pixels) -> None:
         self.values, self.vectors = torch.from_numpy(pixels.values), torch.from_numpy(pixels.vectors)
@@ -97,8 +97,8 @@ def usual_input(paths: list[Path], transform: Callable) -> Callable[[int], Tenso
     def batch(_iteration: int) -> Tensor:
         images = []
         for number in random.randint(len(paths), size=BATCH):
-            with Image.open(paths[number]) as picture:
-                images.append(transform(picture.convert("RGB")))
+            with Image.open(paths[number]) as image:
+                images.append(transform(image.convert("RGB")))
         return torch.stack(images)
 
     return batch
@@ -117,7 +117,7 @@ def same_recipe(pixels: Pixels) -> Callable:
             lambda image: image - mean,
         ]
     )
-    return lambda picture: rest(TF.resize(picture, int(torch.randint(MIN_SIDE, MAX_SIDE + 1, ()))))
+    return lambda image: rest(TF.resize(image, int(torch.randint(MIN_SIDE, MAX_SIDE + 1, ()))))
 
 
 def references_recipe() -> Callable:
@@ -134,13 +134,13 @@ def references_recipe() -> Callable:
 
 
 def pixel_difference(paths: list[Path]) -> tuple[float, float]:
-    """Return mean and 99th percentile of the difference (0 to 255) to crops of wholly resized pictures."""
+    """Return mean and 99th percentile of the difference (0 to 255) to crops of wholly resized images."""
     random, differences = np.random.RandomState(1), []
     for path in paths[:50]:
         side, across, down = random.randint(MIN_SIDE, MAX_SIDE + 1), *random.rand(2)
         ours = crop_of_resized(path, side, CROP, (across, down))
-        with Image.open(path) as picture:
-            whole = TF.resize(picture.convert("RGB"), side)
+        with Image.open(path) as image:
+            whole = TF.resize(image.convert("RGB"), side)
         left, top = int(across * (whole.width - CROP + 1)), int(down * (whole.height - CROP + 1))
         theirs = np.asarray(whole.crop((left, top, left + CROP, top + CROP)), float)
         differences.append(np.abs(ours - theirs))
@@ -156,7 +156,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{processor_name()}, one core, torch {torch.__version__}, batch {BATCH}, {CROP}x{CROP} crops")
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_pictures(Path(folder), arguments.images)
+        paths = write_images(Path(folder), arguments.images)
         pixels = Pixels(
             np.full((3, CROP, CROP), 0.45, np.float32),
             np.array([0.02, 0.1, 0.2], np.float32),

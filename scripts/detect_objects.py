@@ -1,6 +1,6 @@
 """Detect objects in the test set of a detector's experiment, and write them as COCO's results.
 
-Boxes are left, top, width and height in pixels of the picture, from 0 at its edge.
+Boxes are left, top, width and height in pixels of the image, from 0 at its edge.
 """
 
 import argparse

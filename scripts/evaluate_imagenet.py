@@ -1,11 +1,11 @@
-"""Test a trained network on ImageNet by one of section 3.4's protocols, and keep what it says of every picture.
+"""Test a trained network on ImageNet by one of section 3.4's protocols, and keep what it says of every image.
 
-center: the centre crop of a picture resized to the recipe's test_side. 10crop: its corners and centre and their mirror
-images, softmax averaged. multiscale: whole pictures at several sizes and their mirror images through the network in its
+center: the centre crop of an image resized to the recipe's test_side. 10crop: its corners and centre and their mirror
+images, softmax averaged. multiscale: whole images at several sizes and their mirror images through the network in its
 fully convolutional form, softmax averaged; with it, the test images are predicted too where there are any. Mirror
-images are left out where a mirrored picture is of another class, as with the demo's digits.
+images are left out where a mirrored image is of another class, as with the demo's digits.
 
-torchrun --nproc-per-node N scripts/evaluate_imagenet.py … (or srun) shares the pictures out among N processes.
+torchrun --nproc-per-node N scripts/evaluate_imagenet.py … (or srun) shares the images out among N processes.
 """
 
 import argparse

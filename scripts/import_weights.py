@@ -1,6 +1,6 @@
 """Make a run folder of weights that torchvision publishes, so that they are tested like a trained network's.
 
-torchvision's networks see pictures minus the channels' means, divided by their deviations; the division is folded into
+torchvision's networks see images minus the channels' means, divided by their deviations; the division is folded into
 the first convolution. A bottleneck's stride is in the 3x3 layer there, which the weights' file says.
 """
 

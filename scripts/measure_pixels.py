@@ -1,6 +1,6 @@
-"""Read every picture once: the training images' per-pixel mean and colour components (section 3.4).
+"""Read every image once: the training images' per-pixel mean and colour components (section 3.4).
 
-A picture that cannot be read stops it, before anything is trained.
+An image that cannot be read stops it, before anything is trained.
 """
 
 import argparse
@@ -31,11 +31,11 @@ def main() -> None:
     splits = [split for split in SPLITS if split in description.images]
     training, *others = (read_index(arguments.data, description, split) for split in splits)
     count = sum(description.images.values())
-    progress = Progress(count, title=description.name, unit="pictures", speed_unit="pictures")
+    progress = Progress(count, title=description.name, unit="images", speed_unit="images")
     pixels = measure(description.path, training, others, side, size, workers, progress)
     progress.close()
     write_arrays(arguments.output, pixels)
-    print(f"read {count} pictures; mean of red, green and blue: {pixels.mean.mean((1, 2)).round(4).tolist()}")
+    print(f"read {count} images; mean of red, green and blue: {pixels.mean.mean((1, 2)).round(4).tolist()}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure a residual network's batch-normalisation statistics on the training images, for detectors (appendix A).
 
-The pictures' middle squares are resized to about the size that detectors see: a small network's maps grow or fade where
-the statistics are those of pictures of another size.
+The images' middle squares are resized to about the size that detectors see: a small network's maps grow or fade where
+the statistics are those of images of another size.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from resnet.classification.bn_statistics import drawn_pictures, measure_statistics
+from resnet.classification.bn_statistics import drawn_images, measure_statistics
 from resnet.classification.evaluate import load_network
 from resnet.data.imagenet import read_description, read_index
 from resnet.data.pixels import Pixels
@@ -48,11 +48,11 @@ def main() -> None:
         Normalise(mean),
         side=arguments.side,
         size=arguments.side,
-        chosen=drawn_pictures(len(index), arguments.images),
+        chosen=drawn_images(len(index), arguments.images),
         device=processes.device,
         workers=processes.workers,
     )
-    progress = Progress(len(views), title="batch normalisation", unit="pictures", speed_unit="pictures")
+    progress = Progress(len(views), title="batch normalisation", unit="images", speed_unit="images")
     statistics = measure_statistics(net, views, progress.step)
     progress.close()
     save_tensors(arguments.output, {"images": len(views), "statistics": statistics})

@@ -1,4 +1,4 @@
-"""Draw test pictures with their objects, and beside them with as many of each detector's surest detections."""
+"""Draw test images with their objects, and beside them with as many of each detector's surest detections."""
 
 from pathlib import Path
 
@@ -13,22 +13,22 @@ from resnet.settings import EXPERIMENTS, ArgumentParser
 
 
 def main() -> None:
-    """Read pictures and detections and draw."""
+    """Read images and detections and draw."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     parser.add_argument("--experiment", choices=EXPERIMENTS, required=True, help="what was tested on")
     parser.add_argument(
         "--detections", type=Path, nargs="+", required=True, help="…/<model>/seed<k>/evaluation/detections.json"
     )
-    pictures = reader({"type": "integer", "minimum": 1, "maximum": 100})
-    parser.add_argument("--pictures", type=pictures, default=6, help="number of pictures (default: 6)")
+    images = reader({"type": "integer", "minimum": 1, "maximum": 100})
+    parser.add_argument("--images", type=images, default=6, help="number of images (default: 6)")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     arguments = parser.parse_args()
     description = read_description(arguments.data)
     scenes = read_scenes(arguments.data, description, EXPERIMENTS[arguments.experiment].test)
     names = dict(zip(description.ids, description.classes, strict=True))
-    chosen = choose_scenes(scenes, arguments.pictures)
+    chosen = choose_scenes(scenes, arguments.images)
     found = {
         model: found_in(read_json(path, list[Detection]), chosen, names, colour_of(model))
         for model, path in ((path.parents[2].name, path) for path in arguments.detections)

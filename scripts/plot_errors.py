@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     parser.add_argument(
-        "--digitised", action="store_true", help="mark the paper's end values, read off its picture, at the right edge"
+        "--digitised", action="store_true", help="mark the paper's end values, read off its figure, at the right edge"
     )
     arguments = parser.parse_args()
     runs = read_runs(arguments.metrics, CURVE)

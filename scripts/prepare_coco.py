@@ -17,7 +17,7 @@ def main() -> None:
     source.add_argument("--folder", type=Path, help="a folder that holds annotations/, train<year>/ and val<year>/")
     source.add_argument("--archives", type=Path, nargs="+", help="official zip archives: train, val and annotations")
     parser.add_argument("--year", choices=WHOLE, default="2014", help="of the files' names; 2014 is the paper's")
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode every picture (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode every image (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
     with file_lock(arguments.output, "preparing"):

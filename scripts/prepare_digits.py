@@ -4,19 +4,19 @@ import argparse
 from pathlib import Path
 
 from resnet.data.cifar10 import FOLDER, describe, write_dataset, write_description
-from resnet.data.digits import CLASSES, load_pictures
+from resnet.data.digits import CLASSES, load_images
 from resnet.errors import run_program
 from resnet.locks import file_lock
 
 
 def main() -> None:
-    """Write the pictures, read them back and describe them."""
+    """Write the images, read them back and describe them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the pictures go beside it")
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the images go beside it")
     arguments = parser.parse_args()
     with file_lock(arguments.output, "preparing"):
         folder = arguments.output.parent / FOLDER
-        training, test = load_pictures()
+        training, test = load_images()
         write_dataset(folder, training, test, CLASSES)
         # A mirrored 2 is no digit, so the augmentation must not flip.
         write_description(arguments.output, describe("digits", folder, horizontal_flip=False))

@@ -10,9 +10,9 @@ from resnet.locks import file_lock
 
 
 def main() -> None:
-    """Write the pictures and describe them."""
+    """Write the images and describe them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the pictures go beside it")
+    parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the images go beside it")
     arguments = parser.parse_args()
     with file_lock(arguments.output, "preparing"):
         folder = arguments.output.parent / "ILSVRC2012"

@@ -20,7 +20,7 @@ def main() -> None:
     source.add_argument("--folder", type=Path, help="a VOCdevkit that holds VOC2007/ or VOC2012/")
     source.add_argument("--archives", type=Path, nargs="+", help="official tar archives; all go to one folder")
     parser.add_argument("--experiments", choices=VOC, nargs="*", default=(), help="what the data must have the sets of")
-    parser.add_argument("--workers", type=int, default=1, help="processes that decode every picture (default: 1)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that decode every image (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
     with file_lock(arguments.output, "preparing"):

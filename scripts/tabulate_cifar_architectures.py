@@ -45,7 +45,7 @@ def main() -> None:
         ]
         for row in rows
     ]
-    note = f"Counted from the modules, for {SIDE}×{SIDE} pictures; n and the layers per map size as in the first row."
+    note = f"Counted from the modules, for {SIDE}×{SIDE} images; n and the layers per map size as in the first row."
     write_markdown(arguments.md, paper["title"], note, headings, [published, *cells])
 
 

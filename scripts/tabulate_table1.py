@@ -1,6 +1,6 @@
 """Write Table 1, the architectures for ImageNet, counted from the networks themselves.
 
-FLOPs are multiply-adds of the convolutions and fc layers for a 224x224 picture, projection shortcuts included.
+FLOPs are multiply-adds of the convolutions and fc layers for a 224x224 image, projection shortcuts included.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     headings, cells = architecture_grid(paper, rows)
     others = [row for row in rows if not row["conv1"]]
     note = (
-        "Counted from the modules for 224×224 pictures. FLOPs are multiply-adds of convolutions and fc layers. "
+        "Counted from the modules for 224×224 images. FLOPs are multiply-adds of convolutions and fc layers. "
         + " ".join(
             f"{row['method']}: {row['flops_1e9']:.2f} ({row['conv_flops_1e9']:.2f} without the fc layers); "
             f"the paper: {row['paper_flops_1e9']}."
@@ -91,7 +91,7 @@ def shape(conv: nn.Conv2d) -> str:
 
 
 def output_sides(net: nn.Module) -> dict[str, int]:
-    """Return the side of the output of every module for a 224x224 picture."""
+    """Return the side of the output of every module for a 224x224 image."""
     sides: dict[str, int] = {}
     shapes_only = without_storage(net)
     for name, module in shapes_only.named_modules():

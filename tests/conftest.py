@@ -269,7 +269,7 @@ def photograph(seed, size=(60, 50)):
 
 @pytest.fixture(scope="session")
 def ilsvrc(tmp_path_factory):
-    """``dataset.json`` of 6 classes: 48 training, 18 validation (flat, the devkit's numbering) and 4 test pictures."""
+    """``dataset.json`` of 6 classes: 48 training, 18 validation (flat, the devkit's numbering) and 4 test images."""
     root = tmp_path_factory.mktemp("ilsvrc")
     folder = root / "ILSVRC2012"
     wnids = [f"n0000000{number}" for number in range(6)]

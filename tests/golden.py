@@ -4,7 +4,7 @@
 been raised; those of the others stay, so that nothing changes in silence.
 
 Networks compute in float64 where they train, so that numbers hang on the recipe, not on a processor's way of rounding.
-The pictures of all kinds but ``decode`` need no resampling: an edit of decoding leaves their numbers.
+The images of all kinds but ``decode`` need no resampling: an edit of decoding leaves their numbers.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ from resnet.classification.imagenet import imagenet_task
 from resnet.classification.predictions import Predictions, average
 from resnet.data import cifar10, digits, handwriting, imagenet, objects, scenes, views
 from resnet.data.coco import read_coco
-from resnet.data.pictures import centre_crop, crop_of_resized, whole
+from resnet.data.images import centre_crop, crop_of_resized, whole
 from resnet.data.pixels import Pixels
 from resnet.data.voc import read_voc
 from resnet.detection.detector import Detector
 from resnet.detection.evaluation import average_precision
 from resnet.detection.initial import Classifier
-from resnet.detection.inputs import ScenePictures
+from resnet.detection.inputs import SceneImages
 from resnet.detection.task import detection_task
 from resnet.files import read_arrays, read_json, write_arrays, write_json, write_yaml
 from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe
@@ -90,8 +90,8 @@ def run(name: str, *options: object) -> None:
         runpy.run_path(command[0], run_name="__main__")
 
 
-def picture(seed: int, width: int, height: int) -> Image.Image:
-    """Return a colourful picture with details of several pixels."""
+def painted(seed: int, width: int, height: int) -> Image.Image:
+    """Return a colourful image with details of several pixels."""
     coarse = np.random.RandomState(seed).randint(0, 256, (height // 5 + 1, width // 5 + 1, 3)).astype(np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -150,7 +150,7 @@ def write_cifar(folder: Path) -> cifar10.Description:
     names = [f"class{number}" for number in range(10)]
     parts = []
     for seed, count in ((0, 60), (1, 20)):
-        pixels = np.stack([np.asarray(picture(100 * seed + number, 32, 32)) for number in range(count)])
+        pixels = np.stack([np.asarray(painted(100 * seed + number, 32, 32)) for number in range(count)])
         parts.append(cifar10.Images(pixels.transpose(0, 3, 1, 2), np.arange(count) % 10))
     cifar10.write_dataset(folder / "cifar", *parts, names)
     description = cifar10.describe("golden", folder / "cifar", horizontal_flip=True)
@@ -165,7 +165,7 @@ def write_ilsvrc(folder: Path) -> Path:
             for place in range(count):
                 path = folder / f"ILSVRC2012/{split}/n0000000{label}/{place}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                picture(1000 * count + 10 * label + place, *sizes[place % len(sizes)]).save(path)
+                painted(1000 * count + 10 * label + place, *sizes[place % len(sizes)]).save(path)
     imagenet.describe("golden", folder / "ILSVRC2012", horizontal_flip=True, output=folder / "dataset.json")
     return folder / "dataset.json"
 
@@ -190,7 +190,7 @@ def write_objects(folder: Path) -> Path:
         random, images, annotations = np.random.RandomState(seed), [], []
         for number in range(1, count + 1):
             file = f"{name}-{number}.png"
-            picture(10 * seed + number, 80, 64).save(folder / file)
+            painted(10 * seed + number, 80, 64).save(folder / file)
             images.append({"id": number, "file_name": file, "width": 80, "height": 64})
             for place in range(3):
                 box = [*random.uniform(0, 30, 2), *random.uniform(15, 34, 2)]
@@ -204,9 +204,9 @@ def write_objects(folder: Path) -> Path:
     return output
 
 
-def few(pictures: dict[str, int], counts: dict[str, int]) -> contextlib.AbstractContextManager:
+def few(images: dict[str, int], counts: dict[str, int]) -> contextlib.AbstractContextManager:
     """Let a writer of demo data write few of them."""
-    return mock.patch.dict(pictures, counts)
+    return mock.patch.dict(images, counts)
 
 
 DETECTOR = {
@@ -223,14 +223,14 @@ TINY = {"width": 1 / 16, "image_size": 32}
 @golden
 def prepare_cifar10(_folder: Path) -> Numbers:
     """The digits."""
-    training, test = digits.load_pictures()
+    training, test = digits.load_images()
     return {"training": training.pixels, "test": test.pixels, "labels": [*training.labels, *test.labels]}
 
 
 @golden
 def prepare_imagenet(folder: Path) -> Numbers:
     """Few digits on photographs, as they are described."""
-    with few(handwriting.PICTURES, {"train": 40, "val": 20, "test": 2}):
+    with few(handwriting.IMAGES, {"train": 40, "val": 20, "test": 2}):
         handwriting.write_handwriting(folder / "ILSVRC2012")
     description = imagenet.describe("golden", folder / "ILSVRC2012", True, folder / "dataset.json")
     numbers: Numbers = {"ids": list(description.ids)}
@@ -242,7 +242,7 @@ def prepare_imagenet(folder: Path) -> Numbers:
 
 
 def colours(path: Path) -> np.ndarray:
-    """Return the mean colour of the quarters of a picture."""
+    """Return the mean colour of the quarters of an image."""
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"), np.float64)
     (height, width), halves = pixels.shape[:2], (slice(None, 2), slice(2, None))
@@ -253,7 +253,7 @@ def colours(path: Path) -> np.ndarray:
 @golden
 def prepare_detection(folder: Path) -> Numbers:
     """Few scenes in VOC's and COCO's layouts, as they are read."""
-    with few(scenes.PICTURES, dict.fromkeys(scenes.PICTURES, 13)):
+    with few(scenes.IMAGES, dict.fromkeys(scenes.IMAGES, 13)):
         scenes.write_scenes(folder / "VOCdevkit", folder / "coco")
     numbers: Numbers = {}
     for name, below, sets in (
@@ -277,7 +277,7 @@ def prepare_detection(folder: Path) -> Numbers:
 @golden
 def decode(folder: Path) -> Numbers:
     """A JPEG of odd sides, decoded whole and at a part of its size; grey, palette, transparency and 16 bits."""
-    image = picture(1, 301, 223)
+    image = painted(1, 301, 223)
     image.save(folder / "odd.jpeg", quality=95)
     image.convert("L").save(folder / "grey.jpeg", quality=95)
     image.convert("CMYK").save(folder / "cmyk.jpeg", quality=95)
@@ -290,7 +290,7 @@ def decode(folder: Path) -> Numbers:
         "crop": crop_of_resized(folder / "odd.jpeg", 60, 48, (0.3, 0.7)),
         "large crop": crop_of_resized(folder / "odd.jpeg", 200, 64, (0.9, 0.1)),
         "centre": centre_crop(folder / "odd.jpeg", 40, 33),
-        "scene": ScenePictures(folder, [scene], 90, 110)[0],
+        "scene": SceneImages(folder, [scene], 90, 110)[0],
     }
 
 

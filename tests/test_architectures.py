@@ -259,7 +259,7 @@ def test_the_fully_convolutional_form_is_the_mean_over_windows(name):
         torch.testing.assert_close(net.dense(larger), torch.stack(scores).mean(0), rtol=1e-9, atol=1e-9)
 
 
-def test_vgg_s_dense_form_takes_pictures_of_any_size():
+def test_vgg_s_dense_form_takes_images_of_any_size():
     """Below the training crop, a map lies amid zeros: the scores are those of the fc layers on the padded map."""
     net = imagenet_net("vgg-16", 7, width=0.1, image_size=96).eval()
     generator = torch.Generator().manual_seed(0)

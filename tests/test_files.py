@@ -229,25 +229,25 @@ def test_output_that_nobody_reads_or_that_the_terminal_cannot_show_is_no_traceba
 
 
 def test_described_data_are_found_from_any_folder_and_after_a_move(tmp_path, monkeypatch):
-    (tmp_path / "project/data/x/pictures").mkdir(parents=True)
+    (tmp_path / "project/data/x/images").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     path = tmp_path / "project/data/x/dataset.json"
     facts = {"name": "x", "classes": ("a",), "images": {}}
-    for folder in ("data/x/pictures", str(path.parent / "pictures")):
+    for folder in ("data/x/images", str(path.parent / "images")):
         descriptions.write(path, Described(folder=folder, **facts))
-        assert json.loads(path.read_text())["folder"] == "pictures"
+        assert json.loads(path.read_text())["folder"] == "images"
     descriptions.write(tmp_path / "other.json", Described(folder="../elsewhere", **facts))
     monkeypatch.chdir(tmp_path)
-    assert descriptions.read(path, Described) == Described(folder=str(path.parent / "pictures"), **facts)
+    assert descriptions.read(path, Described) == Described(folder=str(path.parent / "images"), **facts)
     assert (tmp_path / "elsewhere").samefile(descriptions.read(tmp_path / "other.json", Described).folder)
     (tmp_path / "project").rename(tmp_path / "moved")
     moved = tmp_path / "moved/data/x"
-    assert descriptions.read(moved / "dataset.json", Described).folder == str(moved / "pictures")
+    assert descriptions.read(moved / "dataset.json", Described).folder == str(moved / "images")
     # As earlier versions wrote it.
     monkeypatch.chdir(tmp_path / "moved")
-    (moved / "dataset.json").write_text(json.dumps({**facts, "folder": "data/x/pictures"}))
-    assert descriptions.read(moved / "dataset.json", Described).folder == "data/x/pictures"
+    (moved / "dataset.json").write_text(json.dumps({**facts, "folder": "data/x/images"}))
+    assert descriptions.read(moved / "dataset.json", Described).folder == "data/x/images"
 
 
 def test_a_damaged_description_is_named(tmp_path):

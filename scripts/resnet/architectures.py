@@ -342,7 +342,7 @@ class Vgg(nn.Module):
         """Map images (N, 3, H, W) of at least 32 pixels to class scores (N, classes).
 
         The fc layers are convolutions ([41]); the scores are averaged over the positions. A map smaller than that of
-        the training crop lies in the middle of zeros, as the maps of a picture amid its padding do.
+        the training crop lies in the middle of zeros, as the maps of an image amid its padding do.
         """
         x = self.features(images)
         lacking = [max(0, self.window - length) for length in (x.shape[3], x.shape[2])]

@@ -18,7 +18,7 @@ class UserError(Exception):
 
 
 class InputError(UserError):
-    """A picture cannot be read, or a process that reads pictures has died; what has been computed so far is sound."""
+    """An image cannot be read, or a process that reads images has died; what has been computed so far is sound."""
 
 
 class StoppedError(Exception):

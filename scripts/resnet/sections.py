@@ -47,7 +47,7 @@ class DetectorPart:
         engine: whose detector: torchvision or detectron2.
         weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
         data: the data set that stands for voc and for coco.
-        statistics: on how many training pictures of which side batch normalisation is measured.
+        statistics: on how many training images of which side batch normalisation is measured.
         models: every model that the configuration names.
         seeds: the seeds of those that are run.
     """

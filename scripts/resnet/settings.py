@@ -148,9 +148,7 @@ class CifarRecipe(ClassifierRecipe):
         "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3",
         choices=("A", "B", "C"),
     )
-    image_size: int = setting(
-        32, "side to which the 32-pixel pictures are shrunk", unit="pixels", choices=(4, 8, 16, 32)
-    )
+    image_size: int = setting(32, "side to which the 32-pixel images are shrunk", unit="pixels", choices=(4, 8, 16, 32))
     padding: int = setting(4, "zero padding of the augmentation, on each side", unit="pixels", minimum=0)
     validation_fraction: float = setting(
         0.1, "part of the training images held out: 0.1 is the paper's 45k/5k", minimum=0, below=1
@@ -263,9 +261,9 @@ class DetectorRecipe(Recipe):
     model: str = setting("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
     experiment: str = setting("voc07", "what it is trained and tested on", choices=tuple(EXPERIMENTS))
     engine: str = setting("torchvision", "whose detector", choices=("torchvision", "detectron2"))
-    side: int = setting(600, "shorter side of a picture after the resize", unit="pixels", minimum=1)
+    side: int = setting(600, "shorter side of an image after the resize", unit="pixels", minimum=1)
     max_side: int = setting(
-        1000, "longest side after the resize; longer pictures get a smaller shorter side", unit="pixels", minimum=1
+        1000, "longest side after the resize; longer images get a smaller shorter side", unit="pixels", minimum=1
     )
     anchor_sizes: tuple[int, ...] = setting(
         (128, 256, 512), "square roots of the anchors' areas", unit="pixels", minimum=1, empty=False
@@ -275,15 +273,15 @@ class DetectorRecipe(Recipe):
         "pool: the RoI max pooling of the paper; align: RoIAlign, without rounding",
         choices=("pool", "align"),
     )
-    rois: int = setting(128, "regions per picture that the head is trained on, a quarter of them objects", minimum=1)
-    before_nms: int = setting(12000, "proposals per picture before NMS in training; half of it in the test", minimum=1)
-    training_proposals: int = setting(2000, "proposals per picture after NMS in training", minimum=1)
-    proposals: int = setting(300, "proposals per picture after NMS in the test", minimum=1)
+    rois: int = setting(128, "regions per image that the head is trained on, a quarter of them objects", minimum=1)
+    before_nms: int = setting(12000, "proposals per image before NMS in training; half of it in the test", minimum=1)
+    training_proposals: int = setting(2000, "proposals per image after NMS in training", minimum=1)
+    proposals: int = setting(300, "proposals per image after NMS in the test", minimum=1)
     frozen_stages: int = setting(
         2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x", minimum=0, maximum=4
     )
     dropout: float = setting(0.5, "dropout after fc6 and fc7 of a VGG net", minimum=0, below=1)
-    batch_size: int = setting(1, "pictures per update, over all processes", minimum=1)
+    batch_size: int = setting(1, "images per update, over all processes", minimum=1)
     ghost_batch_size: None = setting(None, "always none: batch normalisation is fixed")
     iterations: int = setting(80000, "number of updates", minimum=1, maximum=10**9)
     lr: float = setting(0.001, "learning rate at the start", above=0)
@@ -296,7 +294,7 @@ class DetectorRecipe(Recipe):
     )
     evaluation_interval: int = setting(5000, "iterations between evaluations", minimum=1)
     evaluation_images: int = setting(
-        500, "pictures of the test set that an evaluation during the training looks at", minimum=1
+        500, "images of the test set that an evaluation during the training looks at", minimum=1
     )
 
     def __post_init__(self) -> None:
@@ -316,8 +314,8 @@ class DetectorRecipe(Recipe):
 class Statistics:
     """How batch normalisation is measured on ImageNet for a detector (appendix A)."""
 
-    side: int = setting(224, "side of the training pictures' squares", unit="pixels", minimum=32)
-    images: int | None = setting(None, "so many pictures, drawn at random; none is all of them", minimum=1)
+    side: int = setting(224, "side of the training images' squares", unit="pixels", minimum=32)
+    images: int | None = setting(None, "so many images, drawn at random; none is all of them", minimum=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,7 +323,7 @@ class Multiscale:
     """The multi-scale test (section 3.4)."""
 
     sides: tuple[int, ...] = setting(
-        (224, 256, 384, 480, 640), "shorter sides of the whole pictures", unit="pixels", minimum=32, empty=False
+        (224, 256, 384, 480, 640), "shorter sides of the whole images", unit="pixels", minimum=32, empty=False
     )
 
 

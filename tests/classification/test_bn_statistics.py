@@ -12,7 +12,7 @@ from conftest import CPU, noise, pixels, same_weights, small_net
 
 from classification.conftest import task, tiny
 from resnet.architectures import BatchNorm2d, imagenet_net, initialise
-from resnet.classification.bn_statistics import drawn_pictures, measure_statistics
+from resnet.classification.bn_statistics import drawn_images, measure_statistics
 from resnet.files import write_yaml
 from resnet.settings import Hardware
 from resnet.training.checkpoint import save_weights
@@ -75,9 +75,9 @@ def test_batch_normalisation_is_measured_on_batches_of_all_classes():
         batches = Given((views[part], None) for part in torch.tensor(order).split(size))
         return measure_statistics(net, batches, lambda _: None)["stages.1.1.bn2.running_var"].log()
 
-    drawn = drawn_pictures(96, None)
+    drawn = drawn_images(96, None)
     assert sorted(drawn) == list(range(96))
-    assert drawn_pictures(96, 10) == drawn[:10]
+    assert drawn_images(96, 10) == drawn[:10]
     whole, by_class, mixed = measured(range(96), 96), measured(range(96), 24), measured(drawn, 24)
     # With seeds 0 to 3 of each, 0.03 to 0.1 of it.
     assert (mixed - whole).abs().mean() < 0.25 * (by_class - whole).abs().mean()

@@ -16,7 +16,8 @@ from classification.conftest import arguments, task, tiny
 from resnet import __version__
 from resnet.classification.evaluate import evaluate_run
 from resnet.classification.predictions import Predictions
-from resnet.data import imagenet, pictures
+from resnet.data import imagenet
+from resnet.data.images import centre_crop
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_yaml
 from resnet.settings import Hardware, ImageNetRecipe
@@ -42,7 +43,7 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     )  # fmt: skip
     assert code == 0, output
     found = read_arrays(run / "center.npz", Predictions)
-    crops = np.stack([pictures.centre_crop(ilsvrc.parent / "ILSVRC2012" / path, 40, 32) for path in found.paths])
+    crops = np.stack([centre_crop(ilsvrc.parent / "ILSVRC2012" / path, 40, 32) for path in found.paths])
     images = torch.from_numpy(crops).permute(0, 3, 1, 2)
     normalise = v2.Compose(
         [v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
@@ -124,12 +125,12 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
         assert code == 0, output
         files.append(read_arrays(tmp_path / f"{name}.npz", Predictions))
     assert np.array_equal(files[0].paths, files[1].paths)
-    assert len(files[0].paths) == 22, "validation and test pictures"
+    assert len(files[0].paths) == 22, "validation and test images"
     np.testing.assert_allclose(files[0].probabilities, files[1].probabilities, atol=1e-6)
 
 
-@pytest.mark.skipif(not PACKS.is_dir(), reason="the pack of real ImageNet pictures is not here")
-def test_real_imagenet_pictures(tmp_path):
+@pytest.mark.skipif(not PACKS.is_dir(), reason="the pack of real ImageNet images is not here")
+def test_real_imagenet_images(tmp_path):
     with tarfile.open(PACKS / "imagenet-pocket.tar.xz") as tar:
         tar.extractall(tmp_path, filter="data")
     data = tmp_path / "data/dataset.json"

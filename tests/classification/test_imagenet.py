@@ -138,14 +138,14 @@ def test_a_training_reads_the_copies(ilsvrc, tmp_path):
     recipe = tiny()
     where_they_are, copied_first = Hardware(device="cpu"), Hardware(device="cpu", scratch=str(tmp_path / "disk"))
     runs = [Training(recipe, hardware, task(recipe, ilsvrc)) for hardware in (where_they_are, copied_first)]
-    assert runs[1].task.training.pictures.folder.parent == tmp_path / "disk"
+    assert runs[1].task.training.images.folder.parent == tmp_path / "disk"
     for one in runs:
         one.update()
         one.log_evaluation()
     assert runs[0].rows == runs[1].rows
 
 
-def test_a_picture_that_changed_stops_a_training_with_workers(ilsvrc, tmp_path):
+def test_an_image_that_changed_stops_a_training_with_workers(ilsvrc, tmp_path):
     folder = copied(ilsvrc, tmp_path)
     imagenet.describe("x", folder, True, tmp_path / "dataset.json")
     victim = folder / "train/n00000002/n00000002_1.JPEG"

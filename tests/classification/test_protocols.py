@@ -9,7 +9,8 @@ from torchvision.transforms import v2
 
 from resnet.architectures import imagenet_net, initialise
 from resnet.classification.protocols import Evaluator
-from resnet.data import imagenet, pictures
+from resnet.data import imagenet
+from resnet.data.images import whole
 from resnet.data.pixels import Pixels
 from resnet.data.views import Normalise
 from resnet.files import read_arrays
@@ -45,11 +46,11 @@ def test_ten_crop_against_a_slow_version(evaluator, ilsvrc):
     found = evaluator.ten_crop(index, range(len(index)), 40, 32, Silent())
     mean = evaluator.normalise.mean
     for place, path in enumerate(index.paths):
-        whole = Image.fromarray(pictures.whole(evaluator.folder / path, 40))
-        middle = ((whole.height - 32) // 2, (whole.width - 32) // 2)
+        resized = Image.fromarray(whole(evaluator.folder / path, 40))
+        middle = ((resized.height - 32) // 2, (resized.width - 32) // 2)
         five = [
-            *torchvision.transforms.functional.five_crop(whole, 32)[:4],
-            torchvision.transforms.functional.crop(whole, *middle, 32, 32),
+            *torchvision.transforms.functional.five_crop(resized, 32)[:4],
+            torchvision.transforms.functional.crop(resized, *middle, 32, 32),
         ]
         crops = [*five, *(torchvision.transforms.functional.hflip(crop) for crop in five)]
         images = [
@@ -66,7 +67,7 @@ def test_multiscale_against_a_slow_version(evaluator, ilsvrc):
     for place, path in enumerate(index.paths):
         rows = []
         for side in sides:
-            image = evaluator.normalise(torch.from_numpy(pictures.whole(evaluator.folder / path, side).copy())[None])
+            image = evaluator.normalise(torch.from_numpy(whole(evaluator.folder / path, side).copy())[None])
             with torch.no_grad():
                 rows += [evaluator.net.dense(view)[0].softmax(0).float() for view in (image, image.flip(3))]
         torch.testing.assert_close(found[place], torch.stack(rows).mean(0), atol=1e-5, rtol=1e-4)
@@ -74,7 +75,7 @@ def test_multiscale_against_a_slow_version(evaluator, ilsvrc):
 
 @pytest.mark.parametrize("protocol", ["centre", "ten_crop", "multiscale"])
 @pytest.mark.processor
-def test_every_picture_is_tested_once_by_any_number_of_processes(evaluator, ilsvrc, protocol):
+def test_every_image_is_tested_once_by_any_number_of_processes(evaluator, ilsvrc, protocol):
     index = validation(ilsvrc)
     method = getattr(evaluator, protocol)
     sizes = ([32, 40],) if protocol == "multiscale" else (40, 32)

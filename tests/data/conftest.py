@@ -34,7 +34,7 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture
 def devkit(scenes, tmp_path):
-    """VOC 2007's first pictures, to be damaged."""
+    """VOC 2007's first images, to be damaged."""
     source, year = scenes / "VOCdevkit/VOC2007", tmp_path / "VOCdevkit/VOC2007"
     lists = year / "ImageSets/Main"
     lists.mkdir(parents=True)
@@ -51,7 +51,7 @@ def devkit(scenes, tmp_path):
 
 @pytest.fixture
 def coco(scenes, tmp_path):
-    """COCO's first pictures, to be damaged."""
+    """COCO's first images, to be damaged."""
     source, target = scenes / "coco", tmp_path / "coco"
     (target / "annotations").mkdir(parents=True)
     for part in ("train", "val"):

@@ -8,8 +8,8 @@ from conftest import run_program
 
 from data.conftest import refused
 from resnet.data.coco import read_coco
+from resnet.data.images import read_size
 from resnet.data.objects import read_scenes, summary, write_description
-from resnet.data.pictures import picture_size
 from resnet.data.scenes import COCO_IDS
 from resnet.data.voc import read_voc
 
@@ -91,11 +91,11 @@ def twice(kind):
         ),
         (
             first("annotations", bbox=[1, 1, 500, 5]),
-            r"annotation 9: the box \[1, 1, 500, 5\] leaves the picture, of \d+x",
+            r"annotation 9: the box \[1, 1, 500, 5\] leaves the image, of \d+x",
         ),
         (
             first("annotations", bbox=[-10.1, 1, 19, 5]),
-            r"annotation 9: the box \[-10\.1, 1, 19, 5\] leaves the picture",
+            r"annotation 9: the box \[-10\.1, 1, 19, 5\] leaves the image",
         ),
         (first("annotations", bbox=[1, 2]), r"Expected `array` of length 4, got 2 - at `\$\.annotations\[0\]\.bbox`"),
         (first("images", file_name="../a.jpg"), r"train2014\.json: '\.\./a\.jpg' leads out of .*train2014"),
@@ -115,11 +115,11 @@ def twice(kind):
         (first("images", file_name="/etc/a.jpg"), r"'/etc/a\.jpg' leads out of .*train2014"),
         (first("images", width=0), r"image 9 has 0x\d+ pixels"),
         (first("images", width=333), r"0009\.jpg has \d+x\d+ pixels, but .*instances_train2014\.json says 333x"),
-        (same("images", "file_name"), r"has picture train2014/COCO_train2014_0+9\.jpg twice"),
+        (same("images", "file_name"), r"has image train2014/COCO_train2014_0+9\.jpg twice"),
         (same("categories", "name"), r"train2014\.json has two classes of one name, 'zero'; rename one of them"),
         (first("categories", name="ze\nro"), r"train2014\.json: 'ze\\nro' is not the name of a class"),
-        (lambda content: content["images"].clear(), r"train2014\.json describes no picture"),
-        (lambda content: content["annotations"].clear(), r"train2014\.json: its pictures have no object that counts"),
+        (lambda content: content["images"].clear(), r"train2014\.json describes no image"),
+        (lambda content: content["annotations"].clear(), r"train2014\.json: its images have no object that counts"),
         (first("categories", name="null"), r"train2014\.json and .*val2014\.json do not have the same categories"),
     ],
 )
@@ -128,7 +128,7 @@ def test_wrong_instances_are_named(coco, change_content, message):
     refused(message, read_coco, coco, "2014")
 
 
-def test_numbers_as_text_pictures_in_folders_and_objects_without_iscrowd_are_read(coco):
+def test_numbers_as_text_images_in_folders_and_objects_without_iscrowd_are_read(coco):
     expected = read_coco(coco, "2014")["train"]
 
     def as_text(content):
@@ -150,11 +150,11 @@ def test_numbers_as_text_pictures_in_folders_and_objects_without_iscrowd_are_rea
     assert found == expected
 
 
-def test_damaged_pictures_are_found_when_data_are_prepared(coco, devkit, tmp_path):
-    for picture in (coco / "val2014/COCO_val2014_000000000052.jpg", devkit / "VOC2007/JPEGImages/000003.jpg"):
-        picture.write_bytes(picture.read_bytes()[:-500])
-    refused(r"000000000052\.jpg is truncated or not a picture \(image file is truncated", read_coco, coco, "2014")
-    refused(r"000003\.jpg is truncated or not a picture \(image file is truncated", read_voc, devkit, 2)
+def test_damaged_images_are_found_when_data_are_prepared(coco, devkit, tmp_path):
+    for image in (coco / "val2014/COCO_val2014_000000000052.jpg", devkit / "VOC2007/JPEGImages/000003.jpg"):
+        image.write_bytes(image.read_bytes()[:-500])
+    refused(r"000000000052\.jpg is truncated or not an image \(image file is truncated", read_coco, coco, "2014")
+    refused(r"000003\.jpg is truncated or not an image \(image file is truncated", read_voc, devkit, 2)
     output = tmp_path / "x/dataset.json"
     for program, folder in (("prepare_coco", coco), ("prepare_voc", devkit)):
         code, text = run_program(program, "--folder", folder, "--workers", 2, "--output", output)
@@ -167,8 +167,8 @@ def test_damaged_pictures_are_found_when_data_are_prepared(coco, devkit, tmp_pat
 
 
 def test_missing_files_of_coco_are_named(coco):
-    picture = coco / "val2014/COCO_val2014_000000000052.jpg"
-    picture.unlink()
+    image = coco / "val2014/COCO_val2014_000000000052.jpg"
+    image.unlink()
     refused(
         r"000000000052\.jpg is missing, but .*instances_val2014\.json describes it; put it there$",
         read_coco,
@@ -176,9 +176,7 @@ def test_missing_files_of_coco_are_named(coco):
         "2014",
     )
     shutil.rmtree(coco / "train2014")
-    refused(
-        r"train2014 is not a folder, but .*instances_train2014\.json describes its pictures", read_coco, coco, "2014"
-    )
+    refused(r"train2014 is not a folder, but .*instances_train2014\.json describes its images", read_coco, coco, "2014")
     path = coco / "annotations/instances_train2014.json"
     path.write_text(path.read_text()[:-100])
     refused(r"instances_train2014\.json is not valid JSON", read_coco, coco, "2014")
@@ -195,7 +193,7 @@ def test_real_coco(packs, tmp_path):
     assert sum(one["iscrowd"] for value in sets.values() for one in value["annotations"]) == 10
     description = write_description(tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=True, sets=sets)
     assert (len(description.ids), description.ids[-1]) == (80, 90)
-    assert summary(description).endswith("val 24 pictures with 232 objects")
+    assert summary(description).endswith("val 24 images with 232 objects")
     for name in sets:
         for scene in read_scenes(tmp_path / "dataset.json", description, name):
-            assert picture_size(folder / scene.file) == scene.size
+            assert read_size(folder / scene.file) == scene.size

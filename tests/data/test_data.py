@@ -26,25 +26,23 @@ def test_embedded_digits_are_read_back_by_an_independent_reader(tmp_path):
     code, output = run_program("prepare_digits", "--output", tmp_path / "dataset.json")
     assert code == 0, output
     folder = tmp_path / "cifar-10-batches-bin"
-    pictures = []
+    images = []
     for name in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
         content = (folder / name).read_bytes()
         for start in range(0, len(content), 3073):
             label, *values = struct.unpack("3073B", content[start : start + 3073])
-            pictures.append((label, np.array(values).reshape(3, 32, 32)))
-    assert len(pictures) == 1797
+            images.append((label, np.array(values).reshape(3, 32, 32)))
+    assert len(images) == 1797
     assert (folder / "batches.meta.txt").read_text().split()[3] == "three"
     # Shrunk again, they are the digits of scikit-learn, whose grey values go to 16.
     source = load_digits()
-    shrunk = {
-        tuple((p[0].reshape(8, 4, 8, 4).mean((1, 3)) / 255 * 16).round().astype(int).ravel()) for _, p in pictures
-    }
+    shrunk = {tuple((p[0].reshape(8, 4, 8, 4).mean((1, 3)) / 255 * 16).round().astype(int).ravel()) for _, p in images}
     assert len(shrunk) > 1700
     for label in range(10):
-        assert sum(found == label for found, _ in pictures) == (source.target == label).sum()
+        assert sum(found == label for found, _ in images) == (source.target == label).sum()
     correlation = [
         np.corrcoef(p[0].reshape(8, 4, 8, 4).mean((1, 3)).ravel(), d.ravel())[0, 1]
-        for (_, p), d in zip(pictures, _shuffled(source.images), strict=True)
+        for (_, p), d in zip(images, _shuffled(source.images), strict=True)
     ]
     assert min(correlation) > 0.97
 
@@ -55,7 +53,7 @@ def _shuffled(images):
 
 def test_embedded_digits_are_the_same_bytes_every_time(tmp_path):
     for name in ("a", "b"):
-        training, test = digits.load_pictures()
+        training, test = digits.load_images()
         cifar10.write_dataset(tmp_path / name, training, test, digits.CLASSES)
     for file in cifar10.ALL_FILES:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
@@ -150,10 +148,10 @@ def make_batches(images, **changes):
 
 
 def slow_crop(images, mean, index, y, x, flip, padding):
-    """Do what section 4.2 says, one picture at a time."""
-    picture = images.pixels[index].astype(np.float32) / 255 - mean
-    padded = np.pad(picture, ((0, 0), (padding, padding), (padding, padding)))
-    crop = padded[:, y : y + picture.shape[1], x : x + picture.shape[2]]
+    """Do what section 4.2 says, one image at a time."""
+    image = images.pixels[index].astype(np.float32) / 255 - mean
+    padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding)))
+    crop = padded[:, y : y + image.shape[1], x : x + image.shape[2]]
     return crop[:, :, ::-1] if flip else crop
 
 

@@ -61,11 +61,11 @@ def break_layout(folder, what):
     [
         ("no train", "train is not a folder"),
         ("no truth", "val has no folder per class, so ILSVRC2012_validation_ground_truth.txt is needed"),
-        ("short truth", "has 2 lines, but .*val has 18 pictures"),
+        ("short truth", "has 2 lines, but .*val has 18 images"),
         ("wrong label", r"line 18: 7 is not the number of a class \(1 to 6\)"),
         ("no numbering", "neither the devkit's meta.mat nor synsets.txt"),
         ("unknown class", r"class n00000006 is in .*synsets.txt, but not in .*train"),
-        ("empty class", "train/n00000003 holds no picture"),
+        ("empty class", "train/n00000003 holds no image"),
         ("empty file", "n00000003_0.JPEG is empty"),
     ],
 )
@@ -89,7 +89,7 @@ def test_what_systems_and_editors_leave_is_no_data_and_said(ilsvrc, tmp_path, ca
     assert found.sha256 == imagenet.read_description(ilsvrc).sha256
     output = capsys.readouterr().out
     assert re.search(r"left out: 8 files and folders that are hidden, .*train/\.DS_Store for one", output)
-    assert re.search(r"left out: 1 files and folders that are no pictures, .*notes\.txt for one", output)
+    assert re.search(r"left out: 1 files and folders that are no images, .*notes\.txt for one", output)
 
 
 def test_folders_in_a_class_and_names_that_are_not_utf_8_are_read(ilsvrc, tmp_path):
@@ -130,16 +130,16 @@ def test_folders_in_a_class_and_names_that_are_not_utf_8_are_read(ilsvrc, tmp_pa
         ),
         (
             lambda folder: (folder / "val/n00000001").mkdir(),
-            r"val has 18 pictures beside the folders of the classes, .*val_00000001\.JPEG for one; move them",
+            r"val has 18 images beside the folders of the classes, .*val_00000001\.JPEG for one; move them",
         ),
-        (lambda folder: (folder / "train/a.png").touch(), r"train has 1 pictures beside the folders of the classes"),
+        (lambda folder: (folder / "train/a.png").touch(), r"train has 1 images beside the folders of the classes"),
         (
             lambda folder: (folder / "synsets.txt").write_text("\n".join(f"n0000000{n % 6}" for n in range(7))),
             r"synsets\.txt names a class twice",
         ),
     ],
 )
-def test_links_and_pictures_out_of_place_are_named(ilsvrc, tmp_path, make, message):
+def test_links_and_images_out_of_place_are_named(ilsvrc, tmp_path, make, message):
     folder = copied(ilsvrc, tmp_path)
     make(folder)
     with pytest.raises(UserError, match=message):
@@ -161,7 +161,7 @@ def test_names_of_classes_are_read_whatever_system_wrote_them(ilsvrc, tmp_path, 
     assert found.sha256 == imagenet.read_description(ilsvrc).sha256
 
 
-def test_a_broken_picture_is_found_before_training(ilsvrc, tmp_path):
+def test_a_broken_image_is_found_before_training(ilsvrc, tmp_path):
     folder = copied(ilsvrc, tmp_path)
     victim = folder / "val/ILSVRC2012_val_00000007.JPEG"
     victim.write_bytes(victim.read_bytes()[:300])
@@ -171,6 +171,6 @@ def test_a_broken_picture_is_found_before_training(ilsvrc, tmp_path):
         "--output", tmp_path / "pixels.npz",
     )  # fmt: skip
     assert code == 1
-    assert "ILSVRC2012_val_00000007.JPEG is truncated or not a picture" in output
+    assert "ILSVRC2012_val_00000007.JPEG is truncated or not an image" in output
     assert "Traceback" not in output
     assert not (tmp_path / "pixels.npz").exists()

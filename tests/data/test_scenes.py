@@ -12,7 +12,7 @@ from data.conftest import tree
 from resnet.data.coco import read_coco
 from resnet.data.digits import CLASSES
 from resnet.data.objects import read_description, read_scenes, write_description
-from resnet.data.scenes import COCO_IDS, PICTURES
+from resnet.data.scenes import COCO_IDS, IMAGES
 from resnet.data.voc import read_list, read_voc
 
 
@@ -24,15 +24,15 @@ def test_the_scenes_have_the_same_bytes_every_time_and_are_described(scenes, tmp
     assert tree(tmp_path / "voc/VOCdevkit") == tree(scenes / "VOCdevkit")
     assert tree(tmp_path / "coco/coco") == tree(scenes / "coco")
     voc, coco = map(read_description, outputs)
-    expected = {name: count for name, count in PICTURES.items() if name.startswith("voc")}
-    assert voc.images == {**expected, "voc2012_trainval": PICTURES["voc2012_train"] + PICTURES["voc2012_val"]}
-    assert coco.images == {"train": PICTURES["coco_train"], "val": PICTURES["coco_val"]}
+    expected = {name: count for name, count in IMAGES.items() if name.startswith("voc")}
+    assert voc.images == {**expected, "voc2012_trainval": IMAGES["voc2012_train"] + IMAGES["voc2012_val"]}
+    assert coco.images == {"train": IMAGES["coco_train"], "val": IMAGES["coco_val"]}
     assert voc.classes == tuple(sorted(CLASSES))
     assert (coco.classes, coco.ids) == (CLASSES, COCO_IDS)
     assert (voc.unlabelled, coco.unlabelled) == (("voc2012_test",), ())
     assert not voc.horizontal_flip
-    assert "voc2012_test 20 pictures without objects" in output
-    assert "train 240 pictures with" in output
+    assert "voc2012_test 20 images without objects" in output
+    assert "train 240 images with" in output
     assert "official" not in output
 
 
@@ -88,7 +88,7 @@ def test_the_lists_of_classes_are_voc_s(scenes):
     assert not (scenes / "VOCdevkit/VOC2012/Annotations" / f"2008_{161:06d}.xml").exists()
 
 
-def test_coco_s_scenes_have_crowds_empty_pictures_and_segmentations(scenes):
+def test_coco_s_scenes_have_crowds_empty_images_and_segmentations(scenes):
     for part in ("train", "val"):
         content = json.loads((scenes / f"coco/annotations/instances_{part}2014.json").read_text())
         sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}

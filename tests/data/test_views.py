@@ -6,16 +6,17 @@ from conftest import CPU, photograph, pixels
 from PIL import Image
 from torchvision.transforms import v2
 
-from resnet.data import imagenet, pictures
+from resnet.data import imagenet
+from resnet.data.images import centre_crop, crop_of_resized
 from resnet.data.pixels import Pixels
 from resnet.data.views import TrainingViews, ten_crops
 from resnet.files import read_arrays
 
 
 def test_ten_crops_are_torchvision_s():
-    picture = np.asarray(photograph(2, (60, 48)))
-    expected = v2.functional.ten_crop(Image.fromarray(picture), [32, 32])
-    ours = {crop.tobytes() for crop in ten_crops(picture, 32)}
+    image = np.asarray(photograph(2, (60, 48)))
+    expected = v2.functional.ten_crop(Image.fromarray(image), [32, 32])
+    ours = {crop.tobytes() for crop in ten_crops(image, 32)}
     assert ours == {np.asarray(crop).tobytes() for crop in expected}
 
 
@@ -49,8 +50,8 @@ def test_views_against_a_slow_version(ilsvrc):
     images, labels = source.batch(5)
     draws = source.draws(5)
     for place in range(8):
-        path = source.pictures.folder / str(source.pictures.paths[draws["image"][place]])
-        crop = pictures.crop_of_resized(path, int(draws["side"][place]), 32, tuple(draws["place"][place].tolist()))
+        path = source.images.folder / str(source.images.paths[draws["image"][place]])
+        crop = crop_of_resized(path, int(draws["side"][place]), 32, tuple(draws["place"][place].tolist()))
         image = crop.astype(np.float64).transpose(2, 0, 1) / 255
         if draws["flip"][place]:
             image = image[:, :, ::-1]
@@ -64,7 +65,7 @@ def test_views_against_a_slow_version(ilsvrc):
 
 def test_pixels_against_numpy(ilsvrc):
     folder, found = ilsvrc.parent / "ILSVRC2012", read_arrays(pixels(ilsvrc), Pixels)
-    crops = np.stack([pictures.centre_crop(path, 40, 32) for path in folder.glob("train/*/*")]) / 255
+    crops = np.stack([centre_crop(path, 40, 32) for path in folder.glob("train/*/*")]) / 255
     np.testing.assert_allclose(found.mean, crops.mean(0).transpose(2, 0, 1), atol=1e-6)
     covariance = np.cov(crops.reshape(-1, 3).T, bias=True)
     np.testing.assert_allclose(found.vectors * found.values @ found.vectors.T, covariance, atol=1e-6)

@@ -11,8 +11,8 @@ from conftest import PACKS, run_program
 from data.conftest import SMALL, refused
 from resnet.data.archive import unpack_matching
 from resnet.data.digits import CLASSES
+from resnet.data.images import read_size
 from resnet.data.objects import read_description, read_scenes, write_description
-from resnet.data.pictures import picture_size
 from resnet.data.voc import MEMBERS, read_classes, read_list, read_voc
 
 
@@ -40,7 +40,7 @@ def test_voc_s_coordinates_become_continuous(devkit):
     assert value["images"][0] == {
         "id": 1,
         "file_name": "VOC2007/JPEGImages/000001.jpg",
-        **dict(zip(("width", "height"), picture_size(devkit / "VOC2007/JPEGImages/000001.jpg"), strict=True)),
+        **dict(zip(("width", "height"), read_size(devkit / "VOC2007/JPEGImages/000001.jpg"), strict=True)),
     }
     first = value["annotations"][0]
     assert first["bbox"] == [0, 1, 10, 19]
@@ -52,7 +52,7 @@ def test_voc_s_coordinates_become_continuous(devkit):
 
 
 def test_fractions_borders_and_missing_tags_are_read(devkit):
-    width, height = picture_size(devkit / "VOC2007/JPEGImages/000001.jpg")
+    width, height = read_size(devkit / "VOC2007/JPEGImages/000001.jpg")
     change(xml(devkit), *box(0.5, "2.25", width, height + 0.75), (r"\s*<difficult>\d</difficult>", ""))
     change(xml(devkit, 2), *box(5, 5, 5, 5), (r"<difficult>\d", "<difficult>1"))
     value = read_voc(devkit)["voc2007_trainval"]
@@ -102,7 +102,7 @@ def test_persons_of_other_tasks_are_no_objects_of_2012_s_test(devkit):
     assert sets["voc2012_trainval"]["annotations"]
 
 
-def test_training_pictures_without_any_xml_are_no_unlabelled_set(devkit):
+def test_training_images_without_any_xml_are_no_unlabelled_set(devkit):
     shutil.rmtree(devkit / "VOC2007/Annotations")
     refused(r"000001\.xml is missing, but .*trainval\.txt names it; put it there", read_voc, devkit)
 
@@ -113,15 +113,15 @@ def test_training_pictures_without_any_xml_are_no_unlabelled_set(devkit):
         ([("<object>", "<object")], r"000001\.xml is not an annotation of VOC \(.*\); put the official file there"),
         ([("<annotation>", "<!DOCTYPE a [<!ENTITY e 'x'>]><annotation>")], r"\(a document type is declared\)"),
         ([(r"<name>\w+", "<name>unicorn")], r"000001\.xml: 'unicorn' is none of the classes \(eight, five, .*zero\)"),
-        (box(-1, 5, 20, 20), r"000001\.xml: the box \(-1, 5, 20, 20\) of a \w+ leaves the picture, of \d+x\d+ pixels"),
-        (box(5, 5, 20, 999), r"the box \(5, 5, 20, 999\) of a \w+ leaves the picture"),
+        (box(-1, 5, 20, 20), r"000001\.xml: the box \(-1, 5, 20, 20\) of a \w+ leaves the image, of \d+x\d+ pixels"),
+        (box(5, 5, 20, 999), r"the box \(5, 5, 20, 999\) of a \w+ leaves the image"),
         (box(20, 5, 10, 20), r"000001\.xml: the box \(20, 5, 10, 20\) of a \w+ has no area"),
         (box(5, 11, 20, 10), r"the box \(5, 11, 20, 10\) of a \w+ has no area"),
         (box("five", 5, 20, 20), r"000001\.xml: bndbox/xmin of <object> is 'five', not a number"),
         (box("nan", 5, 20, 20), r"bndbox/xmin of <object> is 'nan', not a number"),
         (
             [(r"<width>\d+", "<width>333")],
-            r"000001\.xml is about a picture of 333x\d+ pixels, but the JPEG has \d+x\d+",
+            r"000001\.xml is about an image of 333x\d+ pixels, but the JPEG has \d+x\d+",
         ),
         ([(r"<width>\d+</width>", "")], r"000001\.xml: size/width of <annotation> is '', not a number"),
         ([(r"<difficult>\d", "<difficult>yes")], r"000001\.xml: difficult is 'yes', not 0 or 1"),
@@ -136,10 +136,10 @@ def test_missing_files_of_voc_are_named(devkit, tmp_path):
     xml(devkit, 2).rename(tmp_path / "kept.xml")
     refused(r"Annotations/000002\.xml is missing, but .*trainval\.txt names it", read_voc, devkit)
     (tmp_path / "kept.xml").rename(xml(devkit, 2))
-    picture = devkit / "VOC2007/JPEGImages/000003.jpg"
-    picture.write_bytes(b"no picture")
-    refused(r"000003\.jpg is truncated or not a picture", read_voc, devkit)
-    picture.unlink()
+    image = devkit / "VOC2007/JPEGImages/000003.jpg"
+    image.write_bytes(b"no image")
+    refused(r"000003\.jpg is truncated or not an image", read_voc, devkit)
+    image.unlink()
     refused(r"JPEGImages/000003\.jpg is missing, but .*trainval\.txt names it; put it there$", read_voc, devkit)
     for path in (devkit / "VOC2007/ImageSets/Main").glob("*_trainval.txt"):
         path.unlink()
@@ -151,11 +151,11 @@ def test_missing_files_of_voc_are_named(devkit, tmp_path):
     ("text", "message"),
     [
         ("000001\n000002\n000001\n", r"trainval\.txt, line 3: 000001 is there a second time"),
-        ("000001\n../000002\n", r"trainval\.txt, line 2: '\.\./000002' is not the name of a picture"),
-        ("", r"trainval\.txt names no picture"),
-        ("000001\n\n000002\n", r"trainval\.txt, line 2: '' is not the name of a picture"),
-        ("000001\n..\n", r"trainval\.txt, line 2: '\.\.' is not the name of a picture"),
-        ("000001\n\0\n", r"trainval\.txt, line 2: '\\x00' is not the name of a picture"),
+        ("000001\n../000002\n", r"trainval\.txt, line 2: '\.\./000002' is not the name of an image"),
+        ("", r"trainval\.txt names no image"),
+        ("000001\n\n000002\n", r"trainval\.txt, line 2: '' is not the name of an image"),
+        ("000001\n..\n", r"trainval\.txt, line 2: '\.\.' is not the name of an image"),
+        ("000001\n\0\n", r"trainval\.txt, line 2: '\\x00' is not the name of an image"),
         ("000001\n\udc81\n", r"trainval\.txt is not text in UTF-8 or Latin-1"),
     ],
 )
@@ -203,7 +203,7 @@ def test_sets_that_are_needed_must_be_there(devkit, tmp_path):
 def test_a_set_whose_objects_do_not_count_is_refused(devkit):
     for path in (devkit / "VOC2007/Annotations").iterdir():
         path.write_text(path.read_text().replace("<difficult>0", "<difficult>1"))
-    refused(r"trainval\.txt: its pictures have no object that counts", read_voc, devkit)
+    refused(r"trainval\.txt: its images have no object that counts", read_voc, devkit)
 
 
 def test_real_voc(packs, tmp_path):

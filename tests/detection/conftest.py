@@ -15,7 +15,7 @@ from resnet.classification.bn_statistics import measure_statistics
 from resnet.data.coco import read_coco
 from resnet.data.objects import write_description
 from resnet.data.pixels import Pixels
-from resnet.data.scenes import PICTURES, write_scenes
+from resnet.data.scenes import IMAGES, write_scenes
 from resnet.data.voc import read_voc
 from resnet.detection.detector import Detector
 from resnet.detection.initial import read_classifier
@@ -27,7 +27,7 @@ from resnet.training.loop import Training, train
 CPU = Hardware(device="cpu")
 HAS_DETECTRON2 = importlib.util.find_spec("detectron2") is not None
 needs_detectron2 = pytest.mark.skipif(not HAS_DETECTRON2, reason="detectron2 is not installed: make detectron2")
-# Few pictures of each set, but a COCO set with crowds (every twelfth) and a picture without objects (the 18th).
+# Few images of each set, but a COCO set with crowds (every twelfth) and an image without objects (the 18th).
 FEW = {
     "voc2007_trainval": 6,
     "voc2007_test": 5,
@@ -45,7 +45,7 @@ def packs(tmp_path_factory):
     root = tmp_path_factory.mktemp("packs")
     with pytest.MonkeyPatch.context() as patch:
         for name, count in FEW.items():
-            patch.setitem(PICTURES, name, count)
+            patch.setitem(IMAGES, name, count)
         write_scenes(root / "voc/VOCdevkit", root / "coco/coco")
     for name, folder, sets in (
         ("voc", root / "voc/VOCdevkit", read_voc(root / "voc/VOCdevkit")),

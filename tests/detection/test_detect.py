@@ -46,27 +46,27 @@ def test_a_run_folder_that_does_not_fit_is_named(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the_picture(detections, sharpened, packs):
+def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the_image(detections, sharpened, packs):
     path = packs / "coco/dataset.json"
     description = read_description(path)
     net, _ = load_detector(sharpened)
-    by_picture = {}
+    by_image = {}
     for one in detections:
         assert list(one) == ["image_id", "category_id", "bbox", "score"]
-        by_picture.setdefault(one["image_id"], []).append(one)
+        by_image.setdefault(one["image_id"], []).append(one)
     scenes = read_scenes(path, description, "val")
-    assert set(by_picture) == {one.id for one in scenes}
+    assert set(by_image) == {one.id for one in scenes}
     numbers = {one["category_id"] for one in detections}
     assert numbers <= set(description.ids)
     assert max(numbers) > len(description.ids), "numbers, not labels"
     for one in scenes[:4]:
-        with Image.open(description.path / one.file) as picture:
-            width, height = resized(picture.size, 64, 90)
-            pixels = np.asarray(picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+        with Image.open(description.path / one.file) as image:
+            width, height = resized(image.size, 64, 90)
+            pixels = np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
         image = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)
         with torch.no_grad():
             (found,) = net([image])
-        ours = by_picture[one.id]
+        ours = by_image[one.id]
         assert [detection["score"] for detection in ours] == pytest.approx(found["scores"].tolist(), abs=1e-4)
         assert [description.ids.index(d["category_id"]) for d in ours] == found["labels"].tolist()
         scale_x, scale_y = one.size[0] / width, one.size[1] / height

@@ -28,8 +28,8 @@ CATEGORIES = ("cat", "dog", "cow")
 METHODS = ("11-point", "area")
 
 
-def pictures(objects, count=3):
-    """Return a set of pictures 1, 2, ... with objects (picture, class, box) and (picture, class, box, difficult)."""
+def images(objects, count=3):
+    """Return a set of images 1, 2, ... with objects (image, class, box) and (image, class, box, difficult)."""
     annotations = [
         {
             "id": number,
@@ -53,12 +53,12 @@ def pictures(objects, count=3):
 
 
 def found(*rows):
-    """Return detections of rows (picture, class, box, score)."""
+    """Return detections of rows (image, class, box, score)."""
     return [{"image_id": i, "category_id": c, "bbox": list(box), "score": score} for i, c, box, score in rows]
 
 
 def one_class(objects, detections):
-    """Return arrays of objects (picture, xmin, ymin, xmax, ymax, difficult) and detections (picture, box, score)."""
+    """Return arrays of objects (image, xmin, ymin, xmax, ymax, difficult) and detections (image, box, score)."""
     objects, detections = np.array(objects, float).reshape(-1, 6), np.array(detections, float).reshape(-1, 6)
     return (
         ClassObjects(objects[:, 0].astype(int), objects[:, 1:5], objects[:, 5].astype(bool)),
@@ -84,7 +84,7 @@ def pack(tmp_path_factory):
 
 
 def padilla_rows(folder):
-    """Return rows of (picture, numbers): the numbers of every line of every file."""
+    """Return rows of (image, numbers): the numbers of every line of every file."""
     return [
         (int(path.stem), [float(word) for word in line.split()[1:]])
         for path in sorted(folder.glob("*.txt"))
@@ -125,7 +125,7 @@ def test_cocos_own_example_gives_its_published_metrics(pack):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_perfect_detections_give_100_and_a_class_without_objects_none(method):
-    ground_truth = pictures([(1, 1, A), (1, 2, B), (2, 1, B), (3, 1, C)])
+    ground_truth = images([(1, 1, A), (1, 2, B), (2, 1, B), (3, 1, C)])
     detections = found((1, 1, A, 0.9), (1, 2, B, 0.2), (2, 1, B, 0.8), (3, 1, C, 0.1), (3, 3, C, 0.9))
     precisions = voc_average_precision(ground_truth, detections, method)
     assert precisions == {"cat": 100, "dog": 100, "cow": None}
@@ -134,8 +134,8 @@ def test_perfect_detections_give_100_and_a_class_without_objects_none(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_detections_it_is_0_and_without_objects_none(method):
-    assert voc_average_precision(pictures([(1, 1, A)]), [], method) == {"cat": 0, "dog": None, "cow": None}
-    nothing = voc_average_precision(pictures([]), found((1, 1, A, 0.5)), method)
+    assert voc_average_precision(images([(1, 1, A)]), [], method) == {"cat": 0, "dog": None, "cow": None}
+    nothing = voc_average_precision(images([]), found((1, 1, A, 0.5)), method)
     assert nothing == dict.fromkeys(CATEGORIES)
     assert mean_over_classes(nothing) is None
 
@@ -146,7 +146,7 @@ def test_the_mean_is_over_the_classes_that_have_objects():
 
 def test_eleven_points_and_the_area_differ_as_by_hand():
     # Right, wrong, right, of 3 objects: precisions 1, 1/2, 2/3 at recalls 1/3, 1/3, 2/3.
-    ground_truth = pictures([(1, 1, A), (1, 1, B), (2, 1, C)])
+    ground_truth = images([(1, 1, A), (1, 1, B), (2, 1, C)])
     detections = found((1, 1, A, 0.9), (3, 1, C, 0.8), (2, 1, C, 0.7))
     by_points = voc_average_precision(ground_truth, detections, "11-point")["cat"]
     assert by_points == pytest.approx(100 * (4 * 1 + 3 * 2 / 3) / 11)
@@ -162,7 +162,7 @@ def test_recalls_of_exactly_3_6_and_7_tenths_fall_short_as_in_other_evaluations(
 
 
 def test_a_second_detection_of_an_object_is_wrong():
-    ground_truth = pictures([(1, 1, A), (2, 1, B)])
+    ground_truth = images([(1, 1, A), (2, 1, B)])
     detections = found((1, 1, A, 0.9), (1, 1, A, 0.8), (2, 1, B, 0.7))
     assert voc_average_precision(ground_truth, detections, "area")["cat"] == pytest.approx(100 * (1 + 2 / 3) / 2)
 
@@ -176,7 +176,7 @@ def test_a_detection_of_a_taken_object_does_not_move_on_to_its_neighbour():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_difficult_objects_and_detections_of_them_do_not_count(method):
-    ground_truth = pictures([(1, 1, A, True), (2, 1, B), (3, 2, C, True)])
+    ground_truth = images([(1, 1, A, True), (2, 1, B), (3, 2, C, True)])
     detections = found((1, 1, A, 0.9), (1, 1, A, 0.8), (2, 1, B, 0.7), (3, 2, C, 0.7))
     assert voc_average_precision(ground_truth, detections, method) == {"cat": 100, "dog": None, "cow": None}
     ground_truth["annotations"][0]["difficult"] = 0
@@ -201,7 +201,7 @@ def test_equal_scores_keep_the_order_of_the_detections():
 
 
 def test_continuous_boxes_become_vocs(tmp_path):
-    ground_truth = pictures([])
+    ground_truth = images([])
     detections = found((2, 2, (0, 10.25, 20, 30), 0.123456789), (1, 2, (3, 4, 5, 6), 1), (3, 1, C, 0.5))
     files = write_voc_submission(tmp_path / "results", ground_truth, detections)
     assert [file.name for file in files] == [f"comp4_det_test_{name}.txt" for name in CATEGORIES]
@@ -212,7 +212,7 @@ def test_continuous_boxes_become_vocs(tmp_path):
 
 
 def test_a_class_cannot_lead_out_of_the_folder(tmp_path):
-    ground_truth = pictures([])
+    ground_truth = images([])
     ground_truth["categories"][1]["name"] = "/../../escaped"
     with pytest.raises(UserError, match=r"'/\.\./\.\./escaped' cannot be part of a file's name"):
         write_voc_submission(tmp_path / "a/b", ground_truth, [])
@@ -224,8 +224,8 @@ def test_a_class_cannot_lead_out_of_the_folder(tmp_path):
     ("detection", "message"),
     [((77, 1, A, 0.5), "1 image_id .* images of the set, 77 "), ((1, 55, A, 0.5), "category_id .* categories .* 55 ")],
 )
-def test_a_detection_of_an_unknown_picture_or_class_is_named(tmp_path, function, detection, message):
-    ground_truth, detections = pictures([(1, 1, A)]), found((1, 1, A, 0.9), detection)
+def test_a_detection_of_an_unknown_image_or_class_is_named(tmp_path, function, detection, message):
+    ground_truth, detections = images([(1, 1, A)]), found((1, 1, A, 0.9), detection)
     with pytest.raises(UserError, match=message):
         {
             "voc": lambda: voc_average_precision(ground_truth, detections, "area"),
@@ -239,7 +239,7 @@ def test_a_detection_of_an_unknown_picture_or_class_is_named(tmp_path, function,
 
 def test_cocos_metrics_by_hand_leave_their_input_alone_and_print_nothing(capfd):
     # A crowd and a difficult object neither count nor make detections inside them wrong.
-    ground_truth = pictures([(1, 1, A), (2, 1, B), (1, 2, C), (2, 2, A, True), (3, 1, (0, 0, 90, 90))])
+    ground_truth = images([(1, 1, A), (2, 1, B), (1, 2, C), (2, 2, A, True), (3, 1, (0, 0, 90, 90))])
     ground_truth["annotations"][4]["iscrowd"] = 1
     detections = found((1, 1, A, 0.9), (3, 1, C, 0.8), (2, 2, A, 0.8), (1, 2, (10, 60, 25, 17.5), 0.7))
     before = copy.deepcopy((ground_truth, detections))
@@ -258,13 +258,13 @@ def test_cocos_metrics_by_hand_leave_their_input_alone_and_print_nothing(capfd):
 
 
 def test_coco_without_detections_is_0_and_without_objects_none():
-    metrics = coco_average_precision(pictures([(1, 1, A)]), [])
+    metrics = coco_average_precision(images([(1, 1, A)]), [])
     assert (metrics["AP"], metrics["AP50"], metrics["AR100"], metrics["APm"]) == (0, 0, 0, None)
     assert metrics["classes"] == {"cat": {"AP": 0, "AP50": 0}} | {
         name: {"AP": None, "AP50": None} for name in CATEGORIES[1:]
     }
     for detections in ([], found((1, 1, A, 0.5))):
-        metrics = coco_average_precision(pictures([]), detections)
+        metrics = coco_average_precision(images([]), detections)
         assert metrics.pop("classes") == {name: {"AP": None, "AP50": None} for name in CATEGORIES}
         assert metrics == dict.fromkeys(COCO_METRICS)
 
@@ -280,10 +280,10 @@ def brute_force(objects, detections, method, threshold):
     taken, right, wrong, points = set(), 0, 0, []
     for image, *box, _ in sorted(detections, key=lambda row: -row[-1]):
         best, most = None, Fraction(-1)
-        for number, (picture, *other, _) in enumerate(objects):
+        for number, (place, *other, _) in enumerate(objects):
             width = min(box[2], other[2]) - max(box[0], other[0]) + 1
             height = min(box[3], other[3]) - max(box[1], other[1]) + 1
-            if picture == image and width > 0 and height > 0:
+            if place == image and width > 0 and height > 0:
                 areas = sum((x2 - x1 + 1) * (y2 - y1 + 1) for x1, y1, x2, y2 in (box, other))
                 overlap = Fraction(width * height, areas - width * height)
                 if overlap > most:

@@ -212,13 +212,13 @@ def test_the_loss_of_the_proposals_is_the_published_one():
     detector, _ = small_detector()
     random_ = np.random.RandomState(0)
     scores, offsets, targets = random_.randn(60, 1), random_.randn(60, 4) / 4, random_.randn(60, 4) / 4
-    # Two pictures with 30 anchors each, of which a few are neither objects nor background.
+    # Two images with 30 anchors each, of which a few are neither objects nor background.
     labels = random_.choice([-1, 0, 1], 60, p=[0.2, 0.5, 0.3])
     tensors = [torch.from_numpy(values).float() for values in (scores, offsets, labels, targets)]
     found = detector.rpn.compute_loss(*tensors[:2], list(tensors[2].split(30)), list(tensors[3].split(30)))
     chosen, positive = labels >= 0, labels == 1
     signed = np.where(labels == 1, 1, -1)[chosen] * scores[chosen, 0]
-    # -log σ(s) of every object and -log σ(-s) of the background; [32]: over the 256 anchors of each picture.
+    # -log σ(s) of every object and -log σ(-s) of the background; [32]: over the 256 anchors of each image.
     expected = np.log1p(np.exp(-signed)).sum() / 512, smooth_l1((offsets - targets)[positive], 1 / 9) / 512
     np.testing.assert_allclose([value.item() for value in found], expected, rtol=1e-5)
 
@@ -286,7 +286,7 @@ def test_the_last_step_equals_brute_force(regions):
 
 
 @pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
-def test_detections_lie_in_their_picture_with_labels_from_0(model):
+def test_detections_lie_in_their_image_with_labels_from_0(model):
     detector, _ = small_detector(model, proposals=60, anchor_sizes=(16, 32, 90))
     sharp(detector).eval()
     sizes = ((64, 90), (100, 70), (64, 64))
@@ -306,8 +306,8 @@ def test_detections_lie_in_their_picture_with_labels_from_0(model):
 
 
 @pytest.mark.processor
-def test_a_picture_s_detections_do_not_depend_on_those_beside_it_but_by_its_border():
-    """Zeros to the right and below are what a convolution pads with, so pictures of whole strides are alike."""
+def test_an_image_s_detections_do_not_depend_on_those_beside_it_but_by_its_border():
+    """Zeros to the right and below are what a convolution pads with, so images of whole strides are alike."""
     detector, _ = small_detector("vgg-16")
     sharp(detector).eval()
     small, large = random_images((64, 64), (64, 96))

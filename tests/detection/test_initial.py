@@ -10,9 +10,9 @@ from conftest import small_net
 from PIL import Image
 
 from detection.conftest import arguments, random_images, run_here, tiny
-from resnet.classification.bn_statistics import drawn_pictures
+from resnet.classification.bn_statistics import drawn_images
 from resnet.data import imagenet
-from resnet.data.pictures import centre_crop
+from resnet.data.images import centre_crop
 from resnet.detection.detector import Detector
 from resnet.detection.initial import read_classifier
 from resnet.errors import UserError
@@ -32,14 +32,14 @@ def test_measured_statistics_keep_a_deep_detector_finite_and_small(classifiers):
     assert outputs["measured"].abs().max() < 30 < outputs["own"].abs().max()
 
 
-def test_the_program_measures_drawn_pictures_on_one_mean_per_colour(classifiers, tmp_path):
+def test_the_program_measures_drawn_images_on_one_mean_per_colour(classifiers, tmp_path):
     folder = tmp_path / "ILSVRC2012"
     random_ = np.random.RandomState(2)
     for split in ("train", "val"):
         for wnid in [f"n0000000{label}" for label in range(6)]:
             (folder / split / wnid).mkdir(parents=True)
-            picture = Image.fromarray(random_.randint(0, 255, (9, 12, 3)).astype(np.uint8)).resize((80, 60))
-            picture.save(folder / split / wnid / "1.JPEG", quality=95)
+            image = Image.fromarray(random_.randint(0, 255, (9, 12, 3)).astype(np.uint8)).resize((80, 60))
+            image.save(folder / split / wnid / "1.JPEG", quality=95)
     imagenet.describe("tiny", folder, horizontal_flip=True, output=tmp_path / "dataset.json")
     run = classifiers / "resnet-50"
     assert (
@@ -52,7 +52,7 @@ def test_the_program_measures_drawn_pictures_on_one_mean_per_colour(classifiers,
     content = torch.load(tmp_path / "s.pt", weights_only=True)
     assert content["images"] == 3
     classifier = read_classifier(run, run / "pixels.npz", tmp_path / "s.pt")
-    paths = [folder / f"train/n0000000{label}/1.JPEG" for label in drawn_pictures(6, 3)]
+    paths = [folder / f"train/n0000000{label}/1.JPEG" for label in drawn_images(6, 3)]
     crops = torch.from_numpy(np.stack([centre_crop(path, 64, 64) for path in paths]))
     images = crops.permute(0, 3, 1, 2).double() / 255 - classifier.mean.double()
     maps = F.conv2d(images, classifier.net.conv1.weight.double(), None, 2, 3)

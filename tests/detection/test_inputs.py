@@ -32,7 +32,7 @@ def test_the_shorter_side_becomes_600_unless_the_longer_would_exceed_1000(size, 
 
 
 @given(st.tuples(st.integers(20, 4000), st.integers(20, 4000)))
-def test_a_resized_picture_reaches_one_limit_and_exceeds_none(size):
+def test_a_resized_image_reaches_one_limit_and_exceeds_none(size):
     found = resized(size, 600, 1000)
     assert min(found) == 600 or max(found) == 1000
     assert min(found) <= 600
@@ -64,7 +64,7 @@ def first_is_mirrored(seed):
     return bool(source("", [scene(1, "", (9, 9), [[0, 0, 9, 9]])], seed=seed)._draws(0)[0][1])
 
 
-# Of a source with one picture: one seed that leaves the first picture as it is, and one that mirrors it.
+# Of a source with one image: one seed that leaves the first image as it is, and one that mirrors it.
 SEEDS = [next(seed for seed in range(100) if first_is_mirrored(seed) == wanted) for wanted in (False, True)]
 
 
@@ -112,18 +112,18 @@ def test_mirroring_twice_is_the_identity_and_stays_inside(size, corners):
 
 
 @pytest.mark.parametrize(("data", "name"), [("voc", "voc2007_trainval"), ("coco", "train")])
-def test_ignored_objects_and_pictures_without_others_are_left_out(packs, data, name):
+def test_ignored_objects_and_images_without_others_are_left_out(packs, data, name):
     path = packs / data / "dataset.json"
     description = read_description(path)
     scenes = read_scenes(path, description, name)
-    # One picture more, whose only object does not count.
+    # One image more, whose only object does not count.
     scenes.append(dataclasses.replace(scenes[0], id=10**6, ignored=np.ones_like(scenes[0].ignored)))
     trained = source(description.path, scenes, horizontal_flip=False)
     kept = {one.id for one in trained.scenes}
     assert kept == {one.id for one in scenes if (~one.ignored).sum() > 0}
     assert len(trained) == len(kept) < len(scenes)
     if data == "coco":
-        assert any(not len(one.boxes) for one in scenes), "a picture without objects"
+        assert any(not len(one.boxes) for one in scenes), "an image without objects"
         assert any(one.ignored.any() and one.id in kept for one in scenes), "a crowd beside objects"
     seen = []
     for iteration in range(len(trained)):
@@ -134,11 +134,11 @@ def test_ignored_objects_and_pictures_without_others_are_left_out(packs, data, n
             label for label, ignored in zip(chosen.labels.tolist(), chosen.ignored, strict=True) if not ignored
         ]
         seen.append(chosen.id)
-    assert sorted(seen) == sorted(kept), "an epoch has every picture once"
+    assert sorted(seen) == sorted(kept), "an epoch has every image once"
 
 
 def test_a_set_in_which_nothing_counts_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no picture of the training sets has an object"):
+    with pytest.raises(UserError, match="no image of the training sets has an object"):
         source(tmp_path, [scene(1, "x", (9, 9), []), scene(2, "y", (9, 9), [[0, 0, 5, 5]], [True])])
 
 
@@ -171,7 +171,7 @@ def test_batches_do_not_depend_on_workers_restarts_or_processes(packs):
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("what", ["missing", "truncated", "another size"])
-def test_a_bad_picture_is_one_error_that_names_it(packs, tmp_path, workers, what):
+def test_a_bad_image_is_one_error_that_names_it(packs, tmp_path, workers, what):
     path = packs / "voc/dataset.json"
     description = read_description(path)
     one = read_scenes(path, description, "voc2007_trainval")[0]
@@ -183,7 +183,7 @@ def test_a_bad_picture_is_one_error_that_names_it(packs, tmp_path, workers, what
         Image.new("RGB", (33, 44)).save(file, "JPEG")
     message = {
         "missing": r"bad\.jpg is missing",
-        "truncated": r"bad\.jpg is truncated or not a picture",
+        "truncated": r"bad\.jpg is truncated or not an image",
         "another size": rf"bad\.jpg has \(33, 44\) pixels, but was described with \({one.size[0]}, {one.size[1]}\)",
     }[what]
     scenes = [dataclasses.replace(one, file="bad.jpg")]

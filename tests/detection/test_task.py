@@ -163,7 +163,7 @@ def test_a_state_restored_anywhere_goes_on_with_the_same_bits(packs, classifiers
 @pytest.mark.processor
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(finished_by_two, packs, classifiers):
-    """One that takes a picture at a time; every anchor of these pictures and every region is taken, nothing drawn."""
+    """One that takes an image at a time; every anchor of these images and every region is taken, nothing drawn."""
     recipe = recipe_of_two()
     run = training(recipe, packs, classifiers, Hardware(device="cpu", accumulate=2))
     before = copy.deepcopy(run.net.state_dict())
@@ -246,7 +246,7 @@ def test_a_set_that_is_not_there_and_one_that_has_changed_are_named(packs, class
     assert "train.json is missing or has changed" in run_here(*command)
 
 
-def test_a_missing_picture_stops_a_training_without_traceback(packs, classifiers, tmp_path):
+def test_a_missing_image_stops_a_training_without_traceback(packs, classifiers, tmp_path):
     sets = read_voc(packs / "voc/VOCdevkit")
     (tmp_path / "empty").mkdir()
     write_description(tmp_path / "dataset.json", name="x", folder=tmp_path / "empty", horizontal_flip=False, sets=sets)

@@ -61,7 +61,7 @@ def test_a_signal_during_an_evaluation_does_not_wait_for_its_end(dataset, tmp_pa
     evaluate_, seen, signalled = ClassificationTask.evaluate, [], False
 
     class Watched:
-        """The pictures of a split in small batches, the second of which a signal comes with."""
+        """The images of a split in small batches, the second of which a signal comes with."""
 
         def __init__(self, batches, run):
             batches.batch_size = 2

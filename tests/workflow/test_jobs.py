@@ -214,9 +214,9 @@ def test_real_cifar10_at_short_scale(project, tmp_path):
     assert result["train"]["top1_error"] < 83, "75 % with seeds 0 and 1, chance is 90 %"
 
 
-@pytest.mark.skipif(not PACKS.is_dir(), reason="the packs of real VOC and COCO pictures are not here")
+@pytest.mark.skipif(not PACKS.is_dir(), reason="the packs of real VOC and COCO images are not here")
 def test_real_voc_and_coco_at_a_tiny_schedule(project, tmp_path):
-    """Real pictures and objects from reading to average precision; 2007 stands in for 2012, which no pack has."""
+    """Real images and objects from reading to average precision; 2007 stands in for 2012, which no pack has."""
     for name in ("voc2007-pocket", "coco-pocket"):
         with tarfile.open(PACKS / f"{name}.tar.xz") as tar:
             tar.extractall(tmp_path, filter="data")

@@ -18,7 +18,7 @@ def test_paper_scale_plans_the_papers_runs(project):
     assert executed(output, "train_cifar10") == 15
     assert executed(output, "train_imagenet") == 11
     assert executed(output, "measure_statistics") == 1
-    assert executed(output, "train_detector") == 6, "without the pictures of VOC 2012 test, nothing for its server"
+    assert executed(output, "train_detector") == 6, "without the images of VOC 2012 test, nothing for its server"
     assert executed(output, "download_archive") == 7
 
 

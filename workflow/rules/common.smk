@@ -165,7 +165,7 @@ def detectors(name, experiments=tuple(MEASURED)):
 
 
 def submissions():
-    """Return the files for PASCAL's server, where the pictures of VOC 2012 test are at hand."""
+    """Return the files for PASCAL's server, where the images of VOC 2012 test are at hand."""
     folder = CONFIG.data["voc"]["folder"]
     real = CONFIG.detector.data["voc"] == "voc"
     listed = folder and (Path(folder) / "VOC2012/ImageSets/Main/test.txt").exists()
@@ -260,7 +260,7 @@ def gpus(processes=1):
 
 
 def cores(processes=1):
-    """Return how many cores some processes ask for: to compute, and to decode pictures for a GPU."""
+    """Return how many cores some processes ask for: to compute, and to decode images for a GPU."""
     workers = CONFIG.hardware.workers
     if workers is None:
         # On a cluster a job sees no cores but its own; elsewhere it finds those of the machine.

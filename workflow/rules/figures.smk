@@ -105,7 +105,7 @@ rule plot_detections:
             "results/detections-{experiment}.png",
             caption="../report/detections.rst",
             category="Figures",
-            labels={"artefact": "detections {experiment}", "shows": "test pictures with what was found"},
+            labels={"artefact": "detections {experiment}", "shows": "test images with what was found"},
         ),
     log:
         "logs/plot_detections-{experiment}.log",

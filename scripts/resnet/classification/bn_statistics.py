@@ -32,8 +32,8 @@ class _Sums:
         return mean.float().cpu(), (square - mean.square()).clamp(min=0).float().cpu()
 
 
-def drawn_pictures(count: int, wanted: int | None) -> list[int]:
-    """Return the numbers of the pictures to measure on, of ``count``; always the same.
+def drawn_images(count: int, wanted: int | None) -> list[int]:
+    """Return the numbers of the images to measure on, of ``count``; always the same.
 
     They are in random order: an index goes class by class, and a batch of one class is normalised as no other is.
     """

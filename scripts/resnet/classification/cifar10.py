@@ -14,7 +14,7 @@ EVALUATION_BATCH = 500
 
 
 def cifar_task(recipe: CifarRecipe, description: Description, processes: Processes) -> ClassificationTask:
-    """Load the pictures onto the device of a process and build the network.
+    """Load the images onto the device of a process and build the network.
 
     Raises:
         UserError: a file is missing, damaged, or not the one that was described.

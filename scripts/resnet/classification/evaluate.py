@@ -58,7 +58,7 @@ def evaluate_run(
         data: the data set's ``dataset.json``.
         pixels: the statistics that the network was trained with.
         protocol: center, 10crop or multiscale.
-        sides: shorter sides of the pictures by multiscale.
+        sides: shorter sides of the images by multiscale.
         output: JSON of the errors.
         predictions: npz of the probabilities.
         hardware: where to compute.
@@ -110,13 +110,13 @@ def predict(
     recipe: dict[str, Any],
     processes: Processes,
 ) -> Tensor:
-    """Return the probabilities of this process's pictures by a protocol."""
+    """Return the probabilities of this process's images by a protocol."""
     views = len(own) * (len(sides) if protocol == "multiscale" else 1)
     progress = Progress(
         views,
         title=f"{recipe['model']} {protocol}",
-        unit="pictures",
-        speed_unit="pictures",
+        unit="images",
+        speed_unit="images",
         silent=not processes.is_main,
     )
     crop = {"side": recipe["test_side"], "size": recipe["image_size"], "progress": progress}
@@ -129,7 +129,7 @@ def predict(
 
 
 def in_order(processes: Processes, own: Tensor, count: int) -> np.ndarray:
-    """Return every picture's row, of which process r has computed number r, r + processes, and so on."""
+    """Return every image's row, of which process r has computed number r, r + processes, and so on."""
     parts = processes.gather_objects(own)  # none but in process 0
     rows = np.empty((count, own.shape[1]), np.float32)
     for rank, part in enumerate(parts):

@@ -1,4 +1,4 @@
-"""How section 3.4 tests a network: centre crop, ten crops, or whole pictures at several scales."""
+"""How section 3.4 tests a network: centre crop, ten crops, or whole images at several scales."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from resnet.architectures import ImageNetNet, Vgg
 from resnet.data.imagenet import Index
-from resnet.data.loader import Pictures, load
-from resnet.data.pictures import centre_crop, picture_size, resized, whole
+from resnet.data.images import centre_crop, read_size, resized, whole
+from resnet.data.loader import ImageFiles, load
 from resnet.data.views import Normalise, ten_crops
 from resnet.progress import Progress
 
@@ -22,7 +22,7 @@ View = Callable[[Path], np.ndarray]
 
 
 class Evaluator:
-    """Computes the class probabilities that a network gives to pictures.
+    """Computes the class probabilities that a network gives to images.
 
     Args:
         net: in evaluation mode, on its device, with ``dense`` for the fully convolutional form.
@@ -49,7 +49,7 @@ class Evaluator:
         self.device, self.autocast, self.workers = device, autocast, workers
 
     def centre(self, index: Index, part: range, side: int, size: int, progress: Progress) -> Tensor:
-        """Return probabilities (N, classes) from the centre crop of pictures resized to ``side``."""
+        """Return probabilities (N, classes) from the centre crop of images resized to ``side``."""
         batches = in_batches(part, size * size)
         return self._predict(index, part, batches, partial(centre_crop, side=side, crop=size), self._plain, progress)
 
@@ -60,11 +60,11 @@ class Evaluator:
         return self._predict(index, part, batches, view, self._crops, progress)
 
     def multiscale(self, index: Index, part: range, sides: list[int], progress: Progress) -> Tensor:
-        """Return the softmax (N, classes) averaged over whole pictures at several sizes, and their mirror images.
+        """Return the softmax (N, classes) averaged over whole images at several sizes, and their mirror images.
 
         The network is applied in its fully convolutional form; each size has the shorter side of ``sides``.
         """
-        shapes = picture_shapes(self.folder, index, part)
+        shapes = image_shapes(self.folder, index, part)
         scales = []
         for side in sides:
             batches = same_shapes(part, [resized(shape, side) for shape in shapes])
@@ -80,15 +80,15 @@ class Evaluator:
         probabilities: Callable[[Tensor], Tensor],
         progress: Progress,
     ) -> Tensor:
-        """Return probabilities of the pictures ``part`` in their order, computed in the order of ``batches``."""
-        pictures = Pictures(self.folder, index, view)
-        keys = [[(picture,) for picture in batch] for batch in batches]
+        """Return probabilities of the images ``part`` in their order, computed in the order of ``batches``."""
+        files = ImageFiles(self.folder, index, view)
+        keys = [[(image,) for image in batch] for batch in batches]
         rows = []
-        for views in load(pictures, keys, self.workers, self.device.type == "cuda"):
+        for views in load(files, keys, self.workers, self.device.type == "cuda"):
             with torch.inference_mode(), self.autocast:
                 rows.append(probabilities(views.to(self.device, non_blocking=True)).float().cpu())
             progress.step(len(views))
-        order = torch.tensor([picture for batch in batches for picture in batch])
+        order = torch.tensor([image for batch in batches for image in batch])
         return torch.cat(rows)[order.argsort()]
 
     def _plain(self, views: Tensor) -> Tensor:
@@ -114,20 +114,20 @@ def _ten_crops(path: Path, side: int, size: int, mirrors: bool) -> np.ndarray:
     return crops if mirrors else crops[:5]
 
 
-def in_batches(pictures: Sequence[int], pixels: int) -> list[list[int]]:
-    """Split pictures into batches; each has views with that many pixels."""
+def in_batches(images: Sequence[int], pixels: int) -> list[list[int]]:
+    """Split images into batches; each has views with that many pixels."""
     size = max(1, BATCH_PIXELS // pixels)
-    return [list(pictures[start : start + size]) for start in range(0, len(pictures), size)]
+    return [list(images[start : start + size]) for start in range(0, len(images), size)]
 
 
 def same_shapes(part: range, shapes: list[tuple[int, int]]) -> list[list[int]]:
-    """Group pictures by their shapes, so that a batch has one; each picture is in exactly one batch."""
+    """Group images by their shapes, so that a batch has one; each image is in exactly one batch."""
     groups: dict[tuple[int, int], list[int]] = {}
-    for picture, shape in zip(part, shapes, strict=True):
-        groups.setdefault(shape, []).append(picture)
+    for image, shape in zip(part, shapes, strict=True):
+        groups.setdefault(shape, []).append(image)
     return [batch for (width, height), group in groups.items() for batch in in_batches(group, width * height)]
 
 
-def picture_shapes(folder: Path, index: Index, part: range) -> list[tuple[int, int]]:
-    """Return width and height of pictures, from the heads of their files."""
-    return [picture_size(folder / index.paths[picture]) for picture in part]
+def image_shapes(folder: Path, index: Index, part: range) -> list[tuple[int, int]]:
+    """Return width and height of images, from the heads of their files."""
+    return [read_size(folder / index.paths[image]) for image in part]

@@ -14,7 +14,7 @@ from resnet.data.draws import seeded_generator
 def load_parts(
     description: Description, image_size: int, validation_fraction: float, split_seed: int
 ) -> tuple[dict[str, Images], Tensor]:
-    """Return the pictures of the parts train, val and test, shrunk, and the per-pixel mean of train.
+    """Return the images of the parts train, val and test, shrunk, and the per-pixel mean of train.
 
     Raises:
         UserError: a file is missing, damaged, or not the one that was described.
@@ -27,7 +27,7 @@ def load_parts(
 
 
 def pixel_mean(images: Images) -> Tensor:
-    """Return the per-pixel mean (3, S, S) of the pictures, on the scale from 0 to 1."""
+    """Return the per-pixel mean (3, S, S) of the images, on the scale from 0 to 1."""
     return torch.from_numpy(images.pixels.mean(0, dtype=np.float64) / 255).float()
 
 
@@ -42,10 +42,10 @@ class TrainingBatches:
         images: the training part.
         mean: per-pixel mean (3, S, S).
         padding: pixels of zeros on each side; there are (2 * padding + 1)² crops.
-        horizontal_flip: mirror every second picture, at random.
+        horizontal_flip: mirror every second image, at random.
         batch_size: images per batch.
         seed: seeds order and augmentation.
-        device: where the pictures lie and the batches are made.
+        device: where the images lie and the batches are made.
         share: the part of each batch that this process takes.
     """
 
@@ -64,7 +64,7 @@ class TrainingBatches:
         self.batch_size, self.seed, self.device, self.share = batch_size, seed, device, share
         self.horizontal_flip, self.offsets = horizontal_flip, 2 * padding + 1
         self.labels = torch.from_numpy(images.labels).to(device)
-        # Views, not copies: windows[image, :, y, x] is the crop at offset (y, x) of a padded picture.
+        # Views, not copies: windows[image, :, y, x] is the crop at offset (y, x) of a padded image.
         self.windows = _windows(torch.from_numpy(images.pixels).to(device), padding)
         # The mean is padded with zeros too, so that the padding is zero after it has been subtracted.
         self.mean_windows = _windows(mean.to(device)[None], padding)[0].permute(1, 2, 0, 3, 4)
@@ -106,7 +106,7 @@ class TrainingBatches:
 
 
 class EvaluationBatches:
-    """Whole pictures, mean subtracted, in order: the single view of section 4.2."""
+    """Whole images, mean subtracted, in order: the single view of section 4.2."""
 
     def __init__(
         self, images: Images, mean: Tensor, batch_size: int, device: torch.device, part: slice = slice(None)
@@ -118,7 +118,7 @@ class EvaluationBatches:
         self.mean, self.batch_size = mean.to(device), batch_size
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -127,7 +127,7 @@ class EvaluationBatches:
             yield pixels.float().div_(255).sub_(self.mean), labels
 
 
-def _windows(pictures: Tensor, padding: int) -> Tensor:
+def _windows(images: Tensor, padding: int) -> Tensor:
     """View (N, C, S, S), zero-padded, as all its crops (N, C, 2p+1, 2p+1, S, S)."""
-    size = pictures.shape[-1]
-    return F.pad(pictures, (padding,) * 4).unfold(2, size, 1).unfold(3, size, 1)
+    size = images.shape[-1]
+    return F.pad(images, (padding,) * 4).unfold(2, size, 1).unfold(3, size, 1)

@@ -1,6 +1,6 @@
 """CIFAR-10's binary layout: reading, checking, writing, and the description that names a verified data set.
 
-A record is 3073 bytes: the label, then 1024 red, 1024 green and 1024 blue bytes of a 32x32 picture, row by row.
+A record is 3073 bytes: the label, then 1024 red, 1024 green and 1024 blue bytes of a 32x32 image, row by row.
 Nothing in the layout is executable: no pickle is read or written.
 """
 
@@ -25,17 +25,17 @@ ALL_FILES = (*TRAINING_FILES, TEST_FILE, CLASSES_FILE)
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Pictures of one split: ``pixels`` (N, 3, S, S) uint8, ``labels`` (N,) int64."""
+    """Images of one split: ``pixels`` (N, 3, S, S) uint8, ``labels`` (N,) int64."""
 
     pixels: np.ndarray
     labels: np.ndarray
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     def take(self, indices: np.ndarray) -> "Images":
-        """Return the pictures at ``indices``."""
+        """Return the images at ``indices``."""
         return Images(self.pixels[indices], self.labels[indices])
 
 
@@ -45,7 +45,7 @@ class Description:
 
     name: str
     folder: str
-    # False where a mirrored picture belongs to another class, as with digits: the augmentation then does not flip.
+    # False where a mirrored image belongs to another class, as with digits: the augmentation then does not flip.
     horizontal_flip: bool
     classes: tuple[str, ...]
     training_images: int
@@ -189,7 +189,7 @@ def split_training(images: Images, validation_fraction: float, seed: int) -> tup
 
 
 def shrink(images: Images, size: int) -> Images:
-    """Shrink pictures to ``size`` x ``size`` pixels by averaging squares of pixels."""
+    """Shrink images to ``size`` x ``size`` pixels by averaging squares of pixels."""
     if size == SIDE:
         return images
     count, factor = len(images), SIDE // size

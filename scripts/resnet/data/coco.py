@@ -1,7 +1,7 @@
 """MS COCO's layout: reading and checking a folder of it.
 
 Lin et al., "Microsoft COCO: Common Objects in Context", 2014. ``annotations/instances_{train,val}<year>.json`` describe
-the pictures in ``train<year>/`` and ``val<year>/``; https://cocodataset.org/#format-data says what is in them.
+the images in ``train<year>/`` and ``val<year>/``; https://cocodataset.org/#format-data says what is in them.
 """
 
 import re
@@ -14,10 +14,10 @@ from resnet.files import read_json
 from resnet.progress import Progress
 
 PARTS = ("train", "val")
-# The pictures of the official sets, by year.
+# The images of the official sets, by year.
 WHOLE = {"2014": {"train": 82783, "val": 40504}, "2017": {"train": 118287, "val": 5000}}
-# Pixels by which a box may leave its picture; it is clipped then. Some of the real ones do, by fractions of a pixel
-# where it could be checked; one that leaves it by more than this belongs to another picture, or to one of another size.
+# Pixels by which a box may leave its image; it is clipped then. Some of the real ones do, by fractions of a pixel
+# where it could be checked; one that leaves it by more than this belongs to another image, or to one of another size.
 TOLERANCE = 10.0
 
 
@@ -34,7 +34,7 @@ class Category(TypedDict):
 
 
 class ImageEntry(TypedDict):
-    """A picture."""
+    """An image."""
 
     id: Any
     file_name: str
@@ -69,8 +69,8 @@ def read_coco(folder: Path, year: str, workers: int = 1) -> dict[str, dict[str, 
     """Read both sets, ``train`` and ``val``, as ``resnet.data.objects.write_description`` takes them.
 
     The official numbers of images, objects and classes are kept, segmentations are left out. Boxes that leave their
-    picture by up to ten pixels are clipped; those without width or height, of which the real sets have a few, are left
-    out, and each set's ``dropped`` counts them. Every picture is decoded once.
+    image by up to ten pixels are clipped; those without width or height, of which the real sets have a few, are left
+    out, and each set's ``dropped`` counts them. Every image is decoded once.
 
     Args:
         folder: holds ``annotations``, ``train<year>`` and ``val<year>``.
@@ -99,22 +99,22 @@ def read_coco(folder: Path, year: str, workers: int = 1) -> dict[str, dict[str, 
     return sets
 
 
-def _read_set(path: Path, pictures: Path) -> dict[str, Any]:
+def _read_set(path: Path, folder: Path) -> dict[str, Any]:
     print(f"reading {path}", flush=True)
     content = read_json(path, Instances, OFFICIAL)
     categories = [{"id": _whole(path, "a category", one, "id"), "name": one["name"]} for one in content["categories"]]
-    images = [_image(path, pictures, one) for one in content["images"]]
+    images = [_image(path, folder, one) for one in content["images"]]
     entries = content["annotations"]
     for entry in entries:
         for key in ("id", "image_id", "category_id"):
             entry[key] = _whole(path, "an annotation", entry, key)
     if not images:
-        raise UserError(f"{path} describes no picture; {OFFICIAL}")
+        raise UserError(f"{path} describes no image; {OFFICIAL}")
     for kind, numbered in (("category", categories), ("image", images), ("annotation", entries)):
         _check_single(path, kind, [one["id"] for one in numbered])
     check_classes(path, [category["name"] for category in categories])
-    _check_single(path, "picture", [image["file_name"] for image in images])
-    _check_files(path, pictures, images)
+    _check_single(path, "image", [image["file_name"] for image in images])
+    _check_files(path, folder, images)
     annotations = _read_annotations(path, entries, images, categories)
     check_objects(path, annotations)
     dropped = len(entries) - len(annotations)
@@ -132,14 +132,14 @@ def _whole(path: Path, kind: str, entry: dict[str, Any], key: str) -> int:
     raise UserError(f"{path}: {key} of {kind} is {entry[key]!r}, not a whole number; {OFFICIAL}")
 
 
-def _image(path: Path, pictures: Path, entry: dict[str, Any]) -> dict[str, Any]:
+def _image(path: Path, folder: Path, entry: dict[str, Any]) -> dict[str, Any]:
     name = PurePosixPath(entry["file_name"])
     if name.is_absolute() or ".." in name.parts or "\0" in entry["file_name"]:
-        raise UserError(f"{path}: {entry['file_name']!r} leads out of {pictures}; {OFFICIAL}")
+        raise UserError(f"{path}: {entry['file_name']!r} leads out of {folder}; {OFFICIAL}")
     image = {key: _whole(path, "an image", entry, key) for key in ("id", "width", "height")}
     if min(image["width"], image["height"]) <= 0:
         raise UserError(f"{path}: image {image['id']} has {image['width']}x{image['height']} pixels; {OFFICIAL}")
-    return {"id": image.pop("id"), "file_name": f"{pictures.name}/{name}", **image}
+    return {"id": image.pop("id"), "file_name": f"{folder.name}/{name}", **image}
 
 
 def _check_single(path: Path, kind: str, names: list[Any]) -> None:
@@ -150,13 +150,13 @@ def _check_single(path: Path, kind: str, names: list[Any]) -> None:
         seen.add(name)
 
 
-def _check_files(path: Path, pictures: Path, images: list[dict[str, Any]]) -> None:
+def _check_files(path: Path, folder: Path, images: list[dict[str, Any]]) -> None:
     """Compare the images with the folder's listing, which is faster than asking for each of a hundred thousand."""
-    if not pictures.is_dir():
-        raise UserError(f"{pictures} is not a folder, but {path} describes its pictures")
-    found = {f"{pictures.name}/{file.name}" for file in pictures.iterdir()}
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder, but {path} describes its images")
+    found = {f"{folder.name}/{file.name}" for file in folder.iterdir()}
     for image in images:
-        file = pictures.parent / image["file_name"]
+        file = folder.parent / image["file_name"]
         if image["file_name"] not in found and not file.is_file():
             raise UserError(f"{file} is missing, but {path} describes it; put it there")
 
@@ -190,13 +190,13 @@ def _read_annotations(
 
 
 def _box(name: str, box: list[float], size: tuple[int, int]) -> list[float] | None:
-    """Return a box (left, top, width, height) inside its picture; None if it has no area."""
+    """Return a box (left, top, width, height) inside its image; None if it has no area."""
     left, top, width, height = map(float, box)
     if min(width, height) < 0:
         raise UserError(f"{name}: {box} is not a box (left, top, width, height)")
     outside = max(-left, -top, left + width - size[0], top + height - size[1])
     if outside > TOLERANCE:
-        raise UserError(f"{name}: the box {box} leaves the picture, of {size[0]}x{size[1]} pixels")
+        raise UserError(f"{name}: the box {box} leaves the image, of {size[0]}x{size[1]} pixels")
     # A box inside keeps every digit of its own.
     if outside > 0:
         right, bottom = min(left + width, size[0]), min(top + height, size[1])

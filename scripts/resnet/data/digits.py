@@ -1,4 +1,4 @@
-"""The embedded data set of the demo scale: scikit-learn's handwritten digits as 32x32 colour pictures."""
+"""The embedded data set of the demo scale: scikit-learn's handwritten digits as 32x32 colour images."""
 
 import numpy as np
 from PIL import Image
@@ -22,17 +22,17 @@ def load_greys() -> tuple[np.ndarray, np.ndarray]:
     return greys, digits.target.astype(np.int64)[order]
 
 
-def load_pictures() -> tuple[Images, Images]:
-    """Return 1500 training and 297 test pictures: real handwriting, offline, the same bytes every time.
+def load_images() -> tuple[Images, Images]:
+    """Return 1500 training and 297 test images: real handwriting, offline, the same bytes every time.
 
     scikit-learn lists the digits writer by writer; a fixed shuffle mixes the writers over both parts.
     """
     greys, labels = load_greys()
-    images = Images(np.stack([_picture(grey) for grey in greys]), labels)
+    images = Images(np.stack([_image(grey) for grey in greys]), labels)
     return images.take(np.arange(TRAINING_IMAGES)), images.take(np.arange(TRAINING_IMAGES, len(images)))
 
 
-def _picture(grey: np.ndarray) -> np.ndarray:
+def _image(grey: np.ndarray) -> np.ndarray:
     """Enlarge an 8x8 digit to (3, 32, 32) uint8, the same in red, green and blue."""
     large = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     return np.broadcast_to(large, (3, SIDE, SIDE))

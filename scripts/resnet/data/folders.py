@@ -1,4 +1,4 @@
-"""Listing folders of pictures as the field's tools do, without what systems and editors leave in them."""
+"""Listing folders of images as the field's tools do, without what systems and editors leave in them."""
 
 import os
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class Listing:
         """Return the names of the folders in a folder, which are classes.
 
         Raises:
-            UserError: pictures lie beside them, or a link leads nowhere.
+            UserError: images lie beside them, or a link leads nowhere.
         """
         entries = self.entries(folder)
         classes = [entry.name for entry in entries if entry.is_dir()]
@@ -56,32 +56,32 @@ class Listing:
         beside = [path for path in files if path.lower().endswith(SUFFIXES)]
         if classes and beside:
             raise UserError(
-                f"{folder} has {len(beside)} pictures beside the folders of the classes, {beside[0]} for one; move "
+                f"{folder} has {len(beside)} images beside the folders of the classes, {beside[0]} for one; move "
                 "them to their classes, or away"
             )
         for path in files:
             if path not in beside:
-                self._leave_out("that are no pictures", path)
+                self._leave_out("that are no images", path)
         return classes
 
-    def pictures(self, folder: Path, nested: bool = True) -> Iterator[tuple[str, int]]:
-        """Yield path and size in bytes of each file that is named as a picture, also of those in folders inside.
+    def images(self, folder: Path, nested: bool = True) -> Iterator[tuple[str, int]]:
+        """Yield path and size in bytes of each file that is named as an image, also of those in folders inside.
 
         Raises:
             UserError: a link leads nowhere, or in a circle.
         """
-        yield from self._pictures(folder, nested, (os.path.realpath(folder),))
+        yield from self._images(folder, nested, (os.path.realpath(folder),))
 
-    def _pictures(self, folder: Path, nested: bool, above: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    def _images(self, folder: Path, nested: bool, above: tuple[str, ...]) -> Iterator[tuple[str, int]]:
         for entry in self.entries(folder):
             if entry.name.lower().endswith(SUFFIXES) and not entry.is_dir():
                 yield entry.path, entry.stat().st_size
             elif not (nested and entry.is_dir()):
-                self._leave_out("that are no pictures", entry.path)
+                self._leave_out("that are no images", entry.path)
             elif (inside := os.path.realpath(entry.path)) in above:
                 raise UserError(f"{entry.path} is a link that leads back to {inside}; remove it")
             else:
-                yield from self._pictures(Path(entry.path), nested, (*above, inside))
+                yield from self._images(Path(entry.path), nested, (*above, inside))
 
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out.setdefault(kind, set()).add(path)

@@ -1,7 +1,7 @@
 """The embedded ImageNet of the demo scale: handwritten digits on photographs, as JPEG files.
 
 Real handwriting (scikit-learn's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's
-layout with its oddities: pictures of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a
+layout with its oddities: images of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a
 ground truth whose numbers are not the alphabetical order of the classes. A class is a digit on one of the photographs.
 """
 
@@ -18,8 +18,8 @@ from resnet.progress import Progress
 
 PHOTOGRAPHS = ("temple", "flower")
 CLASSES = tuple(f"{digit} on the {name}" for name in PHOTOGRAPHS for digit in range(10))
-PICTURES = {"train": 64 * len(CLASSES), "val": 10 * len(CLASSES), "test": 2 * len(CLASSES)}
-# Nearly square, so that the small networks of the demo see whole pictures at the map size that they were trained at.
+IMAGES = {"train": 64 * len(CLASSES), "val": 10 * len(CLASSES), "test": 2 * len(CLASSES)}
+# Nearly square, so that the small networks of the demo see whole images at the map size that they were trained at.
 # The last is large enough for libjpeg to decode it at half its size.
 SIZES = ((80, 70), (70, 80), (90, 90), (96, 84), (84, 96), (420, 450))
 QUALITY = 90
@@ -42,17 +42,17 @@ def write_handwriting(folder: Path) -> None:
     synsets = [wnid(label) for label in np.random.RandomState(7).permutation(len(CLASSES))]
     write_text(folder / "synsets.txt", "\n".join(synsets) + "\n")
     write_text(folder / "synset_words.txt", "".join(f"{wnid(label)} {name}\n" for label, name in enumerate(CLASSES)))
-    progress = Progress(sum(PICTURES.values()), title="handwriting", unit="pictures", speed_unit="pictures")
-    for seed, (split, count) in enumerate(PICTURES.items()):
+    progress = Progress(sum(IMAGES.values()), title="handwriting", unit="images", speed_unit="images")
+    for seed, (split, count) in enumerate(IMAGES.items()):
         random = np.random.RandomState(seed)
         handwriting = digits["train" if split == "train" else "val"]
         labels = random.permutation(np.resize(np.arange(len(CLASSES)), count))
         for place, label in enumerate(labels):
-            picture = draw(int(label), handwriting, photographs, random)
+            image = draw(int(label), handwriting, photographs, random)
             name = f"ILSVRC2012_{split}_{place + 1:08d}.JPEG"
             if split == "train":
                 name = f"{wnid(label)}/{wnid(label)}_{place}.JPEG"
-            save(picture, folder / split / name, odd=place if split == "train" else None)
+            save(image, folder / split / name, odd=place if split == "train" else None)
             progress.step()
         if split == "val":
             truth = (str(synsets.index(wnid(label)) + 1) for label in labels)
@@ -63,7 +63,7 @@ def write_handwriting(folder: Path) -> None:
 def draw(
     label: int, digits: list[np.ndarray], photographs: list[Image.Image], random: np.random.RandomState
 ) -> Image.Image:
-    """Return a picture of a class: a digit in someone's handwriting, light on a dimmed piece of a photograph."""
+    """Return an image of a class: a digit in someone's handwriting, light on a dimmed piece of a photograph."""
     photograph, digit = photographs[label // 10], label % 10
     width, height = SIZES[random.randint(len(SIZES))]
     pixels = dimmed_piece(photograph, (width, height), random)
@@ -95,9 +95,9 @@ def paint(pixels: np.ndarray, mask: np.ndarray, place: tuple[int, int], ink: np.
     region[:] = region * (1 - mask[..., None]) + ink * mask[..., None]
 
 
-def save(picture: Image.Image, path: Path, odd: int | None) -> None:
-    """Write a picture; the first three of the training set in the odd formats that ILSVRC2012 has."""
+def save(image: Image.Image, path: Path, odd: int | None) -> None:
+    """Write an image; the first three of the training set in the odd formats that ILSVRC2012 has."""
     form = "PNG" if odd == 0 else "JPEG"
-    picture = picture.convert("L" if odd == 1 else "CMYK" if odd == 2 else "RGB")
+    image = image.convert("L" if odd == 1 else "CMYK" if odd == 2 else "RGB")
     with atomic_path(path) as temporary:
-        picture.save(temporary, form, quality=QUALITY)
+        image.save(temporary, form, quality=QUALITY)

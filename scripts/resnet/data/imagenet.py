@@ -26,14 +26,14 @@ UNKNOWN = -1
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """The pictures of one split: paths below the data set's folder, labels (-1: unknown) and sizes in bytes."""
+    """The images of one split: paths below the data set's folder, labels (-1: unknown) and sizes in bytes."""
 
     paths: list[str]
     labels: list[int]
     sizes: list[int]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.paths)
 
 
@@ -43,7 +43,7 @@ class ImageNetDescription:
 
     name: str
     folder: str
-    # False where a mirrored picture belongs to another class, as with digits: the augmentation then does not flip.
+    # False where a mirrored image belongs to another class, as with digits: the augmentation then does not flip.
     horizontal_flip: bool
     wnids: tuple[str, ...]
     classes: tuple[str, ...]
@@ -56,12 +56,12 @@ class ImageNetDescription:
 
     @property
     def path(self) -> Path:
-        """The folder that holds the pictures."""
+        """The folder that holds the images."""
         return Path(self.folder)
 
 
 def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> ImageNetDescription:
-    """Find every picture of a data set, write the index of each split beside ``output``, and the description to it.
+    """Find every image of a data set, write the index of each split beside ``output``, and the description to it.
 
     Raises:
         UserError: a folder, a class or the ground truth is missing or wrong; the message names it.
@@ -101,13 +101,13 @@ def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> Im
 
 
 def index_folder(folder: Path, part: Path, label: int, listing: Listing, nested: bool = False) -> Index:
-    """Return the index of the pictures in ``part``, a folder below ``folder``, which all have one label.
+    """Return the index of the images in ``part``, a folder below ``folder``, which all have one label.
 
     Raises:
         UserError: a file is empty, or a link leads nowhere.
     """
     index = Index([], [], [])
-    for path, size in sorted(listing.pictures(part, nested)):
+    for path, size in sorted(listing.images(part, nested)):
         if size == 0:
             raise UserError(f"{path} is empty; replace it")
         index.paths.append(Path(path).relative_to(folder).as_posix())
@@ -120,7 +120,7 @@ def index_classes(folder: Path, part: str, wnids: tuple[str, ...], listing: List
     """Return the index of ``<part>/<wnid>/*``, class by class; a class may have folders inside.
 
     Raises:
-        UserError: a class has no picture, or there is a folder of a class that is not trained.
+        UserError: a class has no image, or there is a folder of a class that is not trained.
     """
     found = set(listing.class_folders(folder / part))
     if unknown := sorted(found - set(wnids)):
@@ -131,7 +131,7 @@ def index_classes(folder: Path, part: str, wnids: tuple[str, ...], listing: List
         if wnid in found:
             one = index_folder(folder, folder / part / wnid, label, listing, nested=True)
         if not len(one):
-            raise UserError(f"{folder / part / wnid} holds no picture ({', '.join(SUFFIXES)})")
+            raise UserError(f"{folder / part / wnid} holds no image ({', '.join(SUFFIXES)})")
         whole.paths.extend(one.paths)
         whole.labels.extend(one.labels)
         whole.sizes.extend(one.sizes)
@@ -154,7 +154,7 @@ def index_validation(folder: Path, wnids: tuple[str, ...], numbers: dict[int, st
         )
     lines = [line.strip() for line in read_lines(truth)]
     if len(lines) != len(index):
-        raise UserError(f"{truth} has {len(lines)} lines, but {folder / 'val'} has {len(index)} pictures")
+        raise UserError(f"{truth} has {len(lines)} lines, but {folder / 'val'} has {len(index)} images")
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     for line, text in enumerate(lines):
         if not text.isdecimal() or int(text) not in numbers:

@@ -1,4 +1,4 @@
-"""Reading pictures in worker processes, and saying what is wrong when one of them dies."""
+"""Reading images in worker processes, and saying what is wrong when one of them dies."""
 
 import re
 import shutil
@@ -26,13 +26,13 @@ SHARED_MEMORY = Path("/dev/shm")
 LOST = re.compile(r"DataLoader worker|Pin memory thread|Too many open files|received 0 items|unable to |\[Errno \d+\]")
 
 
-class Pictures(Dataset):
-    """Pictures as bytes; an error is returned, as a worker could only raise it with a traceback.
+class ImageFiles(Dataset):
+    """Images as bytes; an error is returned, as a worker could only raise it with a traceback.
 
     Args:
         folder: the data set's folder.
-        index: its pictures.
-        view: makes an array of a picture, from its path and what else the key holds.
+        index: its images.
+        view: makes an array of an image, from its path and what else the key holds.
     """
 
     def __init__(self, folder: Path, index: Index, view: Callable[..., np.ndarray]) -> None:
@@ -41,11 +41,11 @@ class Pictures(Dataset):
         self.folder, self.sizes, self.view = folder, np.array(index.sizes), view
 
     def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray | UserError:
-        """Return the view of picture ``index[0]`` with the arguments ``index[1:]``."""
-        picture, *arguments = index
-        path = self.folder / str(self.paths[picture])
+        """Return the view of image ``index[0]`` with the arguments ``index[1:]``."""
+        image, *arguments = index
+        path = self.folder / str(self.paths[image])
         try:
-            if path.is_file() and path.stat().st_size != self.sizes[picture]:
+            if path.is_file() and path.stat().st_size != self.sizes[image]:
                 raise UserError(f"{path} has changed since it was described; delete dataset.json and start again")
             return self.view(path, *arguments)
         except UserError as error:
@@ -62,15 +62,15 @@ def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
 
 
 def load(
-    pictures: Dataset, batches: Any, workers: int, pin: bool, collate: Callable[[list[Any]], Any] = stack
+    images: Dataset, batches: Any, workers: int, pin: bool, collate: Callable[[list[Any]], Any] = stack
 ) -> Iterator[Any]:
     """Yield the views of each batch of keys, in order; put together by ``collate``: (N, H, W, 3) uint8 by ``stack``.
 
     Raises:
-        InputError: a picture cannot be read, which the message names; or a process that decodes has died.
+        InputError: an image cannot be read, which the message names; or a process that decodes has died.
     """
     loader = DataLoader(
-        pictures,
+        images,
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=partial(_collate, collate),
@@ -122,6 +122,6 @@ def _collate(collate: Callable[[list[Any]], Any], views: list[Any]) -> Any:
 def _lack(reason: str) -> str:
     free = f"{shutil.disk_usage(SHARED_MEMORY).free / 2**20:.0f} MB free" if SHARED_MEMORY.is_dir() else "absent"
     return (
-        f"a process that decodes pictures has failed ({reason.splitlines()[0]}), most likely for lack of memory or of "
+        f"a process that decodes images has failed ({reason.splitlines()[0]}), most likely for lack of memory or of "
         f"{SHARED_MEMORY} ({free}): use fewer workers, or give it more"
     )

@@ -1,6 +1,6 @@
-"""Pictures with objects: PASCAL VOC and MS COCO under one form.
+"""Images with objects: PASCAL VOC and MS COCO under one form.
 
-A prepared data set is ``dataset.json``, its description, and beside it one file per set of pictures, ``<set>.json``,
+A prepared data set is ``dataset.json``, its description, and beside it one file per set of images, ``<set>.json``,
 in the form of COCO's annotation files without segmentations. Boxes are continuous: one that covers the first two pixels
 of a row goes from 0 to 2. (VOC counts pixels from 1 and names the last one: ``xmin 1, xmax 2`` there.)
 """
@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 
 from resnet.data import description as descriptions
-from resnet.data.pictures import checked_size
+from resnet.data.images import checked_size
 from resnet.data.workers import in_processes
 from resnet.errors import UserError
 from resnet.files import checksum, read_json, write_text
 from resnet.progress import Progress
 from resnet.versions import VERSIONS
 
-# Pictures that a worker reads in one go.
+# Images that a worker reads in one go.
 PIECE = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class ObjectsDescription:
-    """A data set of pictures with objects that has been checked, as written to ``dataset.json``."""
+    """A data set of images with objects that has been checked, as written to ``dataset.json``."""
 
     name: str
     folder: str
@@ -46,13 +46,13 @@ class ObjectsDescription:
 
     @property
     def path(self) -> Path:
-        """The folder that holds the pictures."""
+        """The folder that holds the images."""
         return Path(self.folder)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """A picture and its objects.
+    """An image and its objects.
 
     Attributes:
         id: its number in the set.
@@ -72,20 +72,20 @@ class Scene:
 
 
 def checked_sizes(folder: Path, files: Iterable[str], workers: int) -> dict[str, tuple[int, int]]:
-    """Decode pictures, so that a damaged one is found before anything is trained; return the size of each.
+    """Decode images, so that a damaged one is found before anything is trained; return the size of each.
 
-    (It takes a core one to two milliseconds per picture of COCO, minutes for all of them.)
+    (It takes a core one to two milliseconds per image of COCO, minutes for all of them.)
 
     Args:
         folder: the data set's folder.
-        files: the pictures, as paths below it.
+        files: the images, as paths below it.
         workers: number of processes.
 
     Raises:
-        UserError: a picture is missing or damaged; the message names it.
+        UserError: an image is missing or damaged; the message names it.
     """
     files = list(dict.fromkeys(files))
-    progress = Progress(len(files), title=f"reading every picture of {folder}", unit="pictures", speed_unit="pictures")
+    progress = Progress(len(files), title=f"reading every image of {folder}", unit="images", speed_unit="images")
     sizes: dict[str, tuple[int, int]] = {}
     pieces = [files[start : start + PIECE] for start in range(0, len(files), PIECE)]
     for piece, found in zip(pieces, in_processes(partial(_sizes, folder), pieces, workers), strict=True):
@@ -121,11 +121,11 @@ def check_objects(path: Path, annotations: list[dict[str, Any]]) -> None:
         UserError: it has no object but difficult ones and crowds.
     """
     if all(one["iscrowd"] or one["difficult"] for one in annotations):
-        raise UserError(f"{path}: its pictures have no object that counts (difficult ones and crowds do not)")
+        raise UserError(f"{path}: its images have no object that counts (difficult ones and crowds do not)")
 
 
 def write_set(folder: Path, name: str, value: dict[str, Any]) -> None:
-    """Write a set of pictures as ``<name>.json``: images, annotations and categories as in COCO's files.
+    """Write a set of images as ``<name>.json``: images, annotations and categories as in COCO's files.
 
     Each image has id, file_name (below the data set's folder), width and height; each annotation id, image_id,
     category_id, bbox (left, top, width, height), area, iscrowd and difficult (0 or 1).
@@ -169,11 +169,11 @@ def read_description(path: Path) -> ObjectsDescription:
 
 
 def summary(description: ObjectsDescription, whole: dict[str, int] | None = None) -> str:
-    """Return what a data set holds, and of the sets that are not ``whole`` how many pictures they should have."""
+    """Return what a data set holds, and of the sets that are not ``whole`` how many images they should have."""
     sets = [f"{len(description.classes)} classes"]
     for name, count in description.images.items():
         objects = "without objects" if name in description.unlabelled else f"with {description.objects[name]} objects"
-        sets.append(f"{name} {count} pictures {objects}")
+        sets.append(f"{name} {count} images {objects}")
     short = [f"{name} {whole[name]}" for name, count in description.images.items() if whole and count != whole[name]]
     return f"{description.folder}: {'; '.join(sets)}" + (
         f"\nthe official sets have: {', '.join(short)}" if short else ""
@@ -195,7 +195,7 @@ def set_file(path: Path, description: ObjectsDescription, name: str) -> Path:
 
 
 def read_scenes(path: Path, description: ObjectsDescription, name: str) -> list[Scene]:
-    """Read a set of pictures in its order.
+    """Read a set of images in its order.
 
     Raises:
         UserError: there is no such set, or its file is missing or has changed.

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from resnet.data.imagenet import Index
-from resnet.data.pictures import centre_crop
+from resnet.data.images import centre_crop
 from resnet.data.workers import in_processes
 from resnet.progress import Progress
 
-# Pictures that a worker reads in one go.
+# Images that a worker reads in one go.
 PIECE = 64
 
 
@@ -33,21 +33,21 @@ class Pixels:
 def measure(
     folder: Path, training: Index, others: list[Index], side: int, size: int, workers: int, progress: Progress
 ) -> Pixels:
-    """Read every picture once: the statistics of the training images; the others only have to be readable.
+    """Read every image once: the statistics of the training images; the others only have to be readable.
 
     The sums are integers, so the result does not depend on the number of workers.
 
     Args:
         folder: the data set's folder.
-        training: the pictures that are averaged.
-        others: pictures that are only read, so that a broken file is found before anything is trained.
+        training: the images that are averaged.
+        others: images that are only read, so that a broken file is found before anything is trained.
         side: shorter side after the resize.
         size: side of the centre crop.
         workers: processes.
-        progress: counts pictures.
+        progress: counts images.
 
     Raises:
-        UserError: a picture cannot be read, and the message names it; or a process was killed.
+        UserError: an image cannot be read, and the message names it; or a process was killed.
     """
     total = [np.zeros((size, size, 3), np.int64), np.zeros((3, 3), np.int64)]
     splits = (training.paths, *(index.paths for index in others))

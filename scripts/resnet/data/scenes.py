@@ -1,7 +1,7 @@
 """The embedded VOC and COCO of the demo scale: scenes of handwritten digits, in the official layouts.
 
 Real handwriting (scikit-learn's digits) at many sizes on pieces of the two photographs that scikit-learn ships. The VOC
-devkit has difficult objects and a test set without objects (2012); the COCO folder has crowds, pictures without
+devkit has difficult objects and a test set without objects (2012); the COCO folder has crowds, images without
 objects, and gaps in the numbers of its classes. What tests a net is written by other hands than what trains it.
 """
 
@@ -21,7 +21,7 @@ from resnet.data.handwriting import dimmed_piece, enlarged, paint
 from resnet.files import atomic_path, write_text
 from resnet.progress import Progress
 
-PICTURES = {
+IMAGES = {
     "voc2007_trainval": 160,
     "voc2007_test": 80,
     "voc2012_train": 80,
@@ -56,10 +56,10 @@ class Drawn:
 
 
 class Painter:
-    """Draws the scenes of one set of pictures.
+    """Draws the scenes of one set of images.
 
     Args:
-        name: the set, a key of ``PICTURES``.
+        name: the set, a key of ``IMAGES``.
         photographs: what the backgrounds are cut from.
         greys: digits (N, 8, 8) uint8.
         labels: their classes (N,).
@@ -69,10 +69,10 @@ class Painter:
         part = slice(TRAINING_IMAGES, None) if name in TESTS else slice(TRAINING_IMAGES)
         self.photographs = photographs
         self.digits = [greys[part][labels[part] == digit] for digit in range(len(CLASSES))]
-        self.random = np.random.RandomState(list(PICTURES).index(name))
+        self.random = np.random.RandomState(list(IMAGES).index(name))
 
     def scene(self, digits: int, difficult: bool = False, crowd: bool = False) -> tuple[Image.Image, list[Drawn]]:
-        """Return a picture of up to ``digits`` digits, perhaps a difficult one and a crowd, and what is on it."""
+        """Return an image of up to ``digits`` digits, perhaps a difficult one and a crowd, and what is on it."""
         random, drawn = self.random, []
         size = SIZES[random.randint(len(SIZES))]
         pixels = dimmed_piece(self.photographs[random.randint(len(self.photographs))], size, random)
@@ -149,8 +149,8 @@ def overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) ->
 def write_scenes(devkit: Path, coco: Path) -> None:
     """Write VOC's folder and COCO's; the same bytes every time."""
     photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
-    painters = {name: Painter(name, photographs, *load_greys()) for name in PICTURES}
-    progress = Progress(sum(PICTURES.values()), title="scenes", unit="pictures", speed_unit="pictures")
+    painters = {name: Painter(name, photographs, *load_greys()) for name in IMAGES}
+    progress = Progress(sum(IMAGES.values()), title="scenes", unit="images", speed_unit="images")
     write_year(devkit / "VOC2007", "{:06d}", ("trainval", "test"), painters, progress)
     write_year(devkit / "VOC2012", "2008_{:06d}", ("train", "val", "test"), painters, progress)
     for part, first in (("train", 9), ("val", 42)):
@@ -164,18 +164,18 @@ def write_scenes(devkit: Path, coco: Path) -> None:
 def write_year(
     folder: Path, numbering: str, parts: tuple[str, ...], painters: dict[str, Painter], progress: Progress
 ) -> None:
-    """Write a year of VOC: pictures, their objects but for 2012's test, and the lists of every set and class."""
+    """Write a year of VOC: images, their objects but for 2012's test, and the lists of every set and class."""
     sets: dict[str, dict[str, list[Drawn]]] = {}
     for part in parts:
         name = f"{folder.name.lower()}_{part}"
         first = 1 + sum(map(len, sets.values()))
-        sets[part] = {numbering.format(first + place): [] for place in range(PICTURES[name])}
+        sets[part] = {numbering.format(first + place): [] for place in range(IMAGES[name])}
         for key in sets[part]:
             random = painters[name].random
-            picture, drawn = painters[name].scene(random.randint(1, MOST_DIGITS + 1), difficult=random.uniform() < 0.2)
-            save(picture, folder / "JPEGImages" / f"{key}.jpg")
+            image, drawn = painters[name].scene(random.randint(1, MOST_DIGITS + 1), difficult=random.uniform() < 0.2)
+            save(image, folder / "JPEGImages" / f"{key}.jpg")
             if name != "voc2012_test":
-                write_text(folder / "Annotations" / f"{key}.xml", annotation(folder.name, key, picture, drawn))
+                write_text(folder / "Annotations" / f"{key}.xml", annotation(folder.name, key, image, drawn))
             sets[part][key] = drawn
             progress.step()
     if "val" in sets:
@@ -186,7 +186,7 @@ def write_year(
 
 
 def write_lists(folder: Path, part: str, scenes: dict[str, list[Drawn]], labelled: bool) -> None:
-    """Write the list of a set, and per class whether a picture has it: 1, -1, or 0 for difficult ones only."""
+    """Write the list of a set, and per class whether an image has it: 1, -1, or 0 for difficult ones only."""
     write_text(folder / f"{part}.txt", "".join(f"{key}\n" for key in scenes))
     for label, name in enumerate(CLASSES if labelled else ()):
         lines = []
@@ -197,10 +197,10 @@ def write_lists(folder: Path, part: str, scenes: dict[str, list[Drawn]], labelle
         write_text(folder / f"{name}_{part}.txt", "".join(lines))
 
 
-def annotation(year: str, key: str, picture: Image.Image, drawn: list[Drawn]) -> str:
-    """Return the XML of a picture; VOC counts pixels from 1 and names the last one of a box."""
+def annotation(year: str, key: str, image: Image.Image, drawn: list[Drawn]) -> str:
+    """Return the XML of an image; VOC counts pixels from 1 and names the last one of a box."""
     source = {"database": f"The {year} Database", "annotation": f"PASCAL {year}", "image": "scikit-learn"}
-    size = {"width": picture.width, "height": picture.height, "depth": 3}
+    size = {"width": image.width, "height": image.height, "depth": 3}
     root = element("annotation", {"folder": year, "filename": f"{key}.jpg"})
     root.append(element("source", source))
     root.append(element("size", size))
@@ -229,27 +229,27 @@ def element(tag: str, value: Any) -> ElementTree.Element:
 
 
 def write_instances(folder: Path, part: str, first: int, painter: Painter, progress: Progress) -> None:
-    """Write a set of COCO: its pictures and ``instances_<part>2014.json``; numbers go up by 10 from ``first``."""
+    """Write a set of COCO: its images and ``instances_<part>2014.json``; numbers go up by 10 from ``first``."""
     images, annotations = [], []
-    for place in range(PICTURES[f"coco_{part}"]):
-        # Few pictures have no object, and few a crowd.
+    for place in range(IMAGES[f"coco_{part}"]):
+        # Few images have no object, and few a crowd.
         digits = 0 if place % 40 == 17 else painter.random.randint(1, MOST_DIGITS + 1)
-        picture, drawn = painter.scene(digits, crowd=place % 12 == 3)
-        image = {
+        image, drawn = painter.scene(digits, crowd=place % 12 == 3)
+        entry = {
             "license": 1,
             "file_name": f"COCO_{part}{COCO_YEAR}_{first + 10 * place:012d}.jpg",
             "coco_url": "",
-            "height": picture.height,
-            "width": picture.width,
+            "height": image.height,
+            "width": image.width,
             "date_captured": "2014-01-01 00:00:00",
             "flickr_url": "",
             "id": first + 10 * place,
         }
-        save(picture, folder / f"{part}{COCO_YEAR}" / image["file_name"])
-        images.append(image)
+        save(image, folder / f"{part}{COCO_YEAR}" / entry["file_name"])
+        images.append(entry)
         for one in drawn:
             number = 10 * len(annotations) + first
-            annotations.append({**instance(one, picture.size), "image_id": image["id"], "id": number})
+            annotations.append({**instance(one, image.size), "image_id": entry["id"], "id": number})
         progress.step()
     categories = [
         {"supercategory": "even" if label % 2 == 0 else "odd", "id": number, "name": name}
@@ -282,7 +282,7 @@ def runs(box: tuple[int, int, int, int], size: tuple[int, int]) -> dict[str, Any
     """Return a box as COCO's run lengths: pixels outside and inside by turns, column by column."""
     (left, top, right, bottom), (width, height) = box, size
     inside = bottom - top
-    # From a column's last pixel to the next column's first; a box as high as the picture is one run.
+    # From a column's last pixel to the next column's first; a box as high as the image is one run.
     if inside == height:
         counts = [left * height, (right - left) * height, (width - right) * height]
     else:
@@ -291,7 +291,7 @@ def runs(box: tuple[int, int, int, int], size: tuple[int, int]) -> dict[str, Any
     return {"counts": counts if counts[-1] else counts[:-1], "size": [height, width]}
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture as JPEG."""
+def save(image: Image.Image, path: Path) -> None:
+    """Write an image as JPEG."""
     with atomic_path(path) as temporary:
-        picture.save(temporary, "JPEG", quality=QUALITY)
+        image.save(temporary, "JPEG", quality=QUALITY)

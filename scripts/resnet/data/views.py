@@ -1,4 +1,4 @@
-"""Views of ImageNet's pictures: the augmented crops of section 3.4 to train on, and those that a test averages over.
+"""Views of ImageNet's images: the augmented crops of section 3.4 to train on, and those that a test averages over.
 
 Workers decode and resample, and hand on bytes; everything per pixel (mean, colour, mirroring) is done on the device.
 """
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from resnet.data.draws import seeded_generator
 from resnet.data.imagenet import ImageNetDescription, Index
-from resnet.data.loader import Pictures, load
-from resnet.data.pictures import centre_crop, crop_of_resized
+from resnet.data.images import centre_crop, crop_of_resized
+from resnet.data.loader import ImageFiles, load
 from resnet.data.pixels import Pixels
 
 # Views that are the same at every evaluation are kept in memory up to this many bytes.
@@ -38,7 +38,7 @@ class Normalise:
     def __call__(self, views: Tensor, shift: Tensor | None = None) -> Tensor:
         """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32, in channels_last memory.
 
-        ``shift`` (N, 3) is added to the colours of each picture.
+        ``shift`` (N, 3) is added to the colours of each image.
         """
         count, height, width, _ = views.shape
         mean = self.mean
@@ -60,7 +60,7 @@ class TrainingViews:
 
     Args:
         description: the data set.
-        index: its training pictures.
+        index: its training images.
         pixels: their statistics.
         image_size, min_side, max_side, colour, batch_size, seed: as in the recipe.
         share: the part of each batch that this process takes.
@@ -84,7 +84,7 @@ class TrainingViews:
         device: torch.device,
         workers: int,
     ) -> None:
-        self.pictures = Pictures(description.path, index, partial(_crop, image_size))
+        self.images = ImageFiles(description.path, index, partial(_crop, image_size))
         self.labels = torch.tensor(index.labels)
         self.horizontal_flip, self.sides = description.horizontal_flip, (min_side, max_side + 1)
         self.batch_size, self.seed, self.share, self.workers, self.device = batch_size, seed, share, workers, device
@@ -97,7 +97,7 @@ class TrainingViews:
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) float32 and labels (B,) of this process at the update number ``iteration``."""
         if iteration != self._next:
-            self._stream = load(self.pictures, self._keys(iteration), self.workers, self.device.type == "cuda")
+            self._stream = load(self.images, self._keys(iteration), self.workers, self.device.type == "cuda")
         self._next = iteration + 1
         views = next(self._stream).to(self.device, non_blocking=True)
         draws = self.draws(iteration)
@@ -156,15 +156,15 @@ def _crop(image_size: int, path: Path, side: int, place: tuple[float, float]) ->
 
 
 class CentreViews:
-    """The centre crops of some pictures of a split, such as a process's part of it: single-crop testing (Fig. 4).
+    """The centre crops of some images of a split, such as a process's part of it: single-crop testing (Fig. 4).
 
     Args:
         folder: the data set's folder.
-        index: the split's pictures.
+        index: the split's images.
         normalise: what a network sees of them.
         side: shorter side after the resize.
         size: side of the crop.
-        chosen: the numbers of the pictures, in order.
+        chosen: the numbers of the images, in order.
         device: where the views are finished.
         workers: processes that decode.
     """
@@ -182,14 +182,14 @@ class CentreViews:
         workers: int,
     ) -> None:
         self.device, self.workers, self.normalise = device, workers, normalise
-        self.pictures = Pictures(folder, index, partial(_centre, side, size))
+        self.images = ImageFiles(folder, index, partial(_centre, side, size))
         self.chosen = chosen
         self.labels = torch.tensor(index.labels)[torch.tensor(chosen)].to(device)
         self.keeps = len(self.chosen) * size * size * 3 <= KEEP_BYTES
         self._kept: list[Tensor] = []
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.chosen)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -202,10 +202,10 @@ class CentreViews:
     def _load(self) -> Iterator[Tensor]:
         self._kept = []
         batches = [
-            [(picture,) for picture in self.chosen[start : start + EVALUATION_BATCH]]
+            [(image,) for image in self.chosen[start : start + EVALUATION_BATCH]]
             for start in range(0, len(self), EVALUATION_BATCH)
         ]
-        for views in load(self.pictures, batches, self.workers, self.device.type == "cuda"):
+        for views in load(self.images, batches, self.workers, self.device.type == "cuda"):
             if self.keeps:
                 # Not in shared memory, of which there may be little.
                 self._kept.append(views.clone() if views.is_shared() else views)
@@ -216,10 +216,10 @@ def _centre(side: int, size: int, path: Path) -> np.ndarray:
     return centre_crop(path, side, size)
 
 
-def ten_crops(picture: np.ndarray, size: int) -> np.ndarray:
-    """Return the four corners and the centre of a picture (H, W, 3), and their mirror images: (10, S, S, 3)."""
-    height, width = picture.shape[:2]
+def ten_crops(image: np.ndarray, size: int) -> np.ndarray:
+    """Return the four corners and the centre of an image (H, W, 3), and their mirror images: (10, S, S, 3)."""
+    height, width = image.shape[:2]
     bottom, right = height - size, width - size
     corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
-    crops = np.stack([picture[top : top + size, left : left + size] for top, left in corners])
+    crops = np.stack([image[top : top + size, left : left + size] for top, left in corners])
     return np.concatenate([crops, crops[:, :, ::-1]])

@@ -1,7 +1,7 @@
 """PASCAL VOC's layout: reading and checking a ``VOCdevkit`` folder.
 
 Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010. ``VOC2007/`` and ``VOC2012/`` each hold
-``ImageSets/Main/<set>.txt`` (a picture's name per line), ``JPEGImages/<name>.jpg`` and ``Annotations/<name>.xml``.
+``ImageSets/Main/<set>.txt`` (an image's name per line), ``JPEGImages/<name>.jpg`` and ``Annotations/<name>.xml``.
 """
 
 import math
@@ -17,7 +17,7 @@ from resnet.errors import UserError
 from resnet.files import read_lines
 
 YEARS = {"VOC2007": ("trainval", "test"), "VOC2012": ("train", "val", "trainval", "test")}
-# The pictures of the official sets.
+# The images of the official sets.
 WHOLE = {
     "voc2007_trainval": 5011,
     "voc2007_test": 4952,
@@ -28,7 +28,7 @@ WHOLE = {
 }
 # Its objects are kept by the organisers' server; the archive's XML files are those of other tasks, of persons only.
 SERVER = "voc2012_test"
-# Pixels by which a box may leave its picture; it is clipped then. From 2011 on, coordinates have fractions.
+# Pixels by which a box may leave its image; it is clipped then. From 2011 on, coordinates have fractions.
 TOLERANCE = 1.0
 # What archives hold of it, with the place below VOCdevkit.
 MEMBERS = re.compile(r"VOCdevkit/(VOC20(?:07|12)/(?:Annotations|ImageSets/Main|JPEGImages)/[\w-]+\.(?:xml|txt|jpg))")
@@ -39,7 +39,7 @@ def read_voc(folder: Path, workers: int = 1, needed: Collection[str] = ()) -> di
 
     A set's images are numbered from 1 in the order of its list, its objects from 1 too, and the classes from 1 in
     alphabetical order. Boxes are continuous: VOC's ``xmin`` 1 and ``xmax`` 2 become left 0 and width 2; ones that leave
-    the picture by up to a pixel are clipped. A test set without any XML file is ``unlabelled``. Every picture is
+    the image by up to a pixel are clipped. A test set without any XML file is ``unlabelled``. Every image is
     decoded once.
 
     Args:
@@ -68,16 +68,16 @@ def read_voc(folder: Path, workers: int = 1, needed: Collection[str] = ()) -> di
     check_classes(folder, classes)
     for key, listed in names.items():
         for name in listed:
-            if not (folder / _picture(lists[key], name)).is_file():
-                raise UserError(_missing(folder / _picture(lists[key], name), lists[key]))
-    files = (_picture(lists[key], name) for key, listed in names.items() for name in listed)
+            if not (folder / _image(lists[key], name)).is_file():
+                raise UserError(_missing(folder / _image(lists[key], name), lists[key]))
+    files = (_image(lists[key], name) for key, listed in names.items() for name in listed)
     sizes = checked_sizes(folder, files, workers)
     numbers = {name: number for number, name in enumerate(classes, start=1)}
     return {key: _read_set(lists[key], key, names[key], sizes, numbers) for key in names}
 
 
-def _picture(listed: Path, name: str) -> str:
-    """Return the picture's path below the VOCdevkit."""
+def _image(listed: Path, name: str) -> str:
+    """Return the image's path below the VOCdevkit."""
     return f"{listed.parents[2].name}/JPEGImages/{name}.jpg"
 
 
@@ -98,7 +98,7 @@ def read_classes(folder: Path) -> list[str]:
 
 
 def read_list(path: Path) -> list[str]:
-    """Return the names of a set's pictures.
+    """Return the names of a set's images.
 
     Raises:
         UserError: there is none, one is no name, or one is there twice.
@@ -107,12 +107,12 @@ def read_list(path: Path) -> list[str]:
     seen = set()
     for line, name in enumerate(names, start=1):
         if not name.isprintable() or name in ("", ".", "..") or "/" in name:
-            raise UserError(f"{path}, line {line}: {name!r} is not the name of a picture")
+            raise UserError(f"{path}, line {line}: {name!r} is not the name of an image")
         if name in seen:
             raise UserError(f"{path}, line {line}: {name} is there a second time; remove it")
         seen.add(name)
     if not names:
-        raise UserError(f"{path} names no picture")
+        raise UserError(f"{path} names no image")
     return names
 
 
@@ -125,7 +125,7 @@ def _read_set(
     categories = [{"id": number, "name": name} for name, number in numbers.items()]
     value = {"images": [], "annotations": [], "categories": categories, "unlabelled": unlabelled}
     for number, name in enumerate(names, start=1):
-        file = _picture(listed, name)
+        file = _image(listed, name)
         width, height = sizes[file]
         value["images"].append({"id": number, "file_name": file, "width": width, "height": height})
         if not unlabelled:
@@ -145,11 +145,11 @@ def _missing(path: Path, listed: Path) -> str:
 
 
 def read_annotation(path: Path, size: tuple[int, int], numbers: dict[str, int]) -> list[dict[str, Any]]:
-    """Read the objects of a picture: category_id, bbox, area, iscrowd and difficult of each.
+    """Read the objects of an image: category_id, bbox, area, iscrowd and difficult of each.
 
     Args:
         path: the XML file.
-        size: width and height of the picture itself.
+        size: width and height of the image itself.
         numbers: the number of each class.
 
     Raises:
@@ -159,7 +159,7 @@ def read_annotation(path: Path, size: tuple[int, int], numbers: dict[str, int]) 
     told = tuple(_number(root, f"size/{side}", path) for side in ("width", "height"))
     if told != size:
         raise UserError(
-            f"{path} is about a picture of {told[0]:g}x{told[1]:g} pixels, but the JPEG has {size[0]}x{size[1]}; one "
+            f"{path} is about an image of {told[0]:g}x{told[1]:g} pixels, but the JPEG has {size[0]}x{size[1]}; one "
             "of them is not the official file"
         )
     # Direct children only: the parts of a person have names and boxes too.
@@ -191,7 +191,7 @@ def _object(thing: ElementTree.Element, path: Path, size: tuple[int, int], numbe
     if right <= left or bottom <= top:
         raise UserError(f"{path}: the box ({corners}) of a {name} has no area")
     if min(left, top, size[0] - right, size[1] - bottom) < -TOLERANCE:
-        raise UserError(f"{path}: the box ({corners}) of a {name} leaves the picture, of {size[0]}x{size[1]} pixels")
+        raise UserError(f"{path}: the box ({corners}) of a {name} leaves the image, of {size[0]}x{size[1]} pixels")
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, float(size[0])), min(bottom, float(size[1]))
     difficult = thing.findtext("difficult", "0").strip()
     if difficult not in ("0", "1"):

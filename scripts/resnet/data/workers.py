@@ -34,6 +34,5 @@ def in_processes(function: Callable[[Piece], Result], pieces: Iterable[Piece], w
             yield from pool.map(function, pieces)
     except BrokenProcessPool:
         raise UserError(
-            "a process that reads pictures was killed, perhaps for want of memory; start again, with fewer workers if "
-            "so"
+            "a process that reads images was killed, perhaps for want of memory; start again, with fewer workers if so"
         ) from None

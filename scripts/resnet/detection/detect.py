@@ -37,17 +37,17 @@ def detect(
 
     Args:
         net: the detector; it is left in the mode it was in.
-        scenes: each with its picture (3, H, W).
+        scenes: each with its image (3, H, W).
         ids: the category of each label.
         autocast: the precision.
-        step: is called after each picture.
+        step: is called after each image.
     """
     was_training, found = net.training, []
     net.eval()
-    for scene, picture in scenes:
+    for scene, image in scenes:
         with autocast:
-            (detections,) = net([picture])
-        height, width = picture.shape[1:]
+            (detections,) = net([image])
+        height, width = image.shape[1:]
         found += results(scene, (height, width), detections, ids)
         step()
     net.train(was_training)
@@ -57,7 +57,7 @@ def detect(
 def results(
     scene: Scene, shape: tuple[int, int], detections: dict[str, Tensor], ids: tuple[int, ...]
 ) -> list[dict[str, Any]]:
-    """Return the detections of a picture (height, width), their boxes in pixels of the scene."""
+    """Return the detections of an image (height, width), their boxes in pixels of the scene."""
     (height, width), (real_width, real_height) = shape, scene.size
     scale = torch.tensor([real_width / width, real_height / height] * 2, device=detections["boxes"].device)
     boxes = (detections["boxes"] * scale).double()
@@ -76,7 +76,7 @@ def results(
 
 
 def in_order(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return the detections of several processes by picture, whatever the number of processes."""
+    """Return the detections of several processes by image, whatever the number of processes."""
     return sorted(itertools.chain(*parts), key=lambda one: one["image_id"])
 
 
@@ -125,8 +125,8 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     progress = Progress(
         len(own),
         title=f"{recipe.model} {recipe.experiment}",
-        unit="pictures",
-        speed_unit="pictures",
+        unit="images",
+        speed_unit="images",
         silent=not processes.is_main,
     )
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")

@@ -24,7 +24,7 @@ from resnet.settings import DetectorRecipe
 
 STRIDE = 16
 RATIOS = (0.5, 1.0, 2.0)
-# [32]: anchors and regions by their IoU with an object; samples per picture.
+# [32]: anchors and regions by their IoU with an object; samples per image.
 ANCHOR_IOU = (0.3, 0.7)
 REGION_IOU = 0.5
 ANCHORS_PER_IMAGE, ANCHOR_POSITIVES = 256, 0.5
@@ -43,7 +43,7 @@ Target = dict[str, Tensor]
 class Anchors(AnchorGenerator):
     """Anchors as in [32]: of each size all ratios, not rounded, every 16 pixels whatever the size of the padded batch.
 
-    torchvision's own are rounded, ordered by ratio first, and take their stride from the padded picture.
+    torchvision's own are rounded, ordered by ratio first, and take their stride from the padded image.
     """
 
     def generate_anchors(
@@ -60,7 +60,7 @@ class Anchors(AnchorGenerator):
         return (torch.stack([-widths, -heights, widths, heights], 1) / 2).to(device, dtype)
 
     def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
-        """Return the anchors (positions * sizes * ratios, 4) of each picture."""
+        """Return the anchors (positions * sizes * ratios, 4) of each image."""
         maps = feature_maps[0]
         self.set_cell_anchors(torch.float32, maps.device)
         stride = torch.tensor(STRIDE, device=maps.device)
@@ -83,7 +83,7 @@ class Proposals(RegionProposalNetwork):
     def compute_loss(
         self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return the losses of objectness and boxes, on a sample of the anchors of each picture."""
+        """Return the losses of objectness and boxes, on a sample of the anchors of each image."""
         positive, negative = (torch.cat(masks).nonzero()[:, 0] for masks in self.fg_bg_sampler(labels))
         sampled = torch.cat([positive, negative])
         count = self.fg_bg_sampler.batch_size_per_image * len(labels)
@@ -105,7 +105,7 @@ class Heads(RoIHeads):
         image_shapes: list[tuple[int, int]],
         targets: list[Target] | None = None,
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-        """Return detections (test) or losses (training) of pictures with given proposals."""
+        """Return detections (test) or losses (training) of images with given proposals."""
         if self.training:
             proposals, _, labels, offsets = self.select_training_samples(proposals, targets)
             scores, boxes = self._predictions(features["0"], proposals)
@@ -134,7 +134,7 @@ class RegionPool(nn.Module):
         self.pooling, self.size = pooling, size
 
     def forward(self, features: Tensor, boxes: list[Tensor]) -> Tensor:
-        """Map features (N, C, H, W) and the boxes of each picture to (boxes, C, size, size)."""
+        """Map features (N, C, H, W) and the boxes of each image to (boxes, C, size, size)."""
         scale, features = 1 / STRIDE, features.float()
         if self.pooling == "pool":
             return roi_pool(features, boxes, self.size, scale)
@@ -228,7 +228,7 @@ class Detector(Engine):
 
     Args:
         net: the classifier with its weights.
-        mean: (3, 1, 1) float32: what is subtracted from a picture's colours.
+        mean: (3, 1, 1) float32: what is subtracted from an image's colours.
         classes: how many classes of objects there are.
         recipe: how it detects.
         generator: draws the new layers.
@@ -296,14 +296,14 @@ class Detector(Engine):
     def forward(
         self, images: list[Tensor], targets: list[Target] | None = None
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Return the four losses in training, else the detections of each picture.
+        """Return the four losses in training, else the detections of each image.
 
         Args:
             images: (3, H, W) float32 each, on the scale from 0 to 1.
-            targets: of each picture boxes (N, 4) and labels (N,) from 0; for training.
+            targets: of each image boxes (N, 4) and labels (N,) from 0; for training.
 
         Returns:
-            ``LOSSES``, or of each picture boxes (D, 4) in its pixels, scores (D,) and labels (D,) from 0.
+            ``LOSSES``, or of each image boxes (D, 4) in its pixels, scores (D,) and labels (D,) from 0.
         """
         batch = padded([image - self.mean for image in images])
         features = {"0": self.shared(batch.tensors)}
@@ -337,7 +337,7 @@ def pooled_size(net: ImageNetNet | Vgg) -> int:
 
 
 def padded(images: list[Tensor]) -> ImageList:
-    """Return pictures as one batch: zeros to the right and below, up to the largest height and width."""
+    """Return images as one batch: zeros to the right and below, up to the largest height and width."""
     sizes = [(image.shape[1], image.shape[2]) for image in images]
     height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
     batch = torch.stack([F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images])

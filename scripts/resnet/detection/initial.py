@@ -25,7 +25,7 @@ class Classifier:
 
     Attributes:
         net: in evaluation mode.
-        mean: (3, 1, 1) float32: what is subtracted from a picture: its pixels' mean of each colour.
+        mean: (3, 1, 1) float32: what is subtracted from an image: its pixels' mean of each colour.
         recipe: as in its ``config.yaml``.
         checksums: of its files.
     """
@@ -39,7 +39,7 @@ class Classifier:
 def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classifier:
     """Read the network of a run folder, and give it the measured statistics where there are some.
 
-    A detector sees pictures of all sizes, so the mean of each colour stands for the mean of each pixel.
+    A detector sees images of all sizes, so the mean of each colour stands for the mean of each pixel.
 
     Raises:
         UserError: a file is missing or damaged, or fits no other.

@@ -1,4 +1,4 @@
-"""Pictures with objects as a detector takes them: resized, half of them mirrored in training."""
+"""Images with objects as a detector takes them: resized, half of them mirrored in training."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from resnet.data.draws import seeded_generator
+from resnet.data.images import read_image
 from resnet.data.loader import load
 from resnet.data.objects import Scene
-from resnet.data.pictures import read_picture
 from resnet.errors import UserError
 
 
@@ -22,8 +22,8 @@ def resized(size: tuple[int, int], side: int, max_side: int) -> tuple[int, int]:
     return round(size[0] * scale), round(size[1] * scale)
 
 
-class ScenePictures(Dataset):
-    """The pictures of scenes as bytes (H, W, 3); errors are returned, as a worker could only raise a traceback.
+class SceneImages(Dataset):
+    """The images of scenes as bytes (H, W, 3); errors are returned, as a worker could only raise a traceback.
 
     Args:
         folder: the data set's folder.
@@ -38,32 +38,32 @@ class ScenePictures(Dataset):
         self.folder, self.side, self.max_side = folder, side, max_side
 
     def __getitem__(self, index: int) -> Tensor | UserError:
-        """Return a picture, resized with Pillow's antialiased bilinear filter."""
+        """Return an image, resized with Pillow's antialiased bilinear filter."""
         path, size = self.folder / str(self.files[index]), tuple(self.sizes[index].tolist())
         try:
-            picture, *_ = read_picture(path)
+            image, *_ = read_image(path)
         except UserError as error:
             return error
-        if picture.size != size:
-            return UserError(f"{path} has {picture.size} pixels, but was described with {size}; describe it again")
+        if image.size != size:
+            return UserError(f"{path} has {image.size} pixels, but was described with {size}; describe it again")
         target = resized(size, self.side, self.max_side)
-        return torch.from_numpy(np.array(picture.resize(target, Image.Resampling.BILINEAR)))
+        return torch.from_numpy(np.array(image.resize(target, Image.Resampling.BILINEAR)))
 
 
-def together(pictures: list[Tensor | UserError]) -> list[Tensor] | UserError:
-    """Return the pictures of a batch, or the first error."""
-    read = [picture for picture in pictures if not isinstance(picture, UserError)]
-    return next((picture for picture in pictures if isinstance(picture, UserError)), read)
+def together(images: list[Tensor | UserError]) -> list[Tensor] | UserError:
+    """Return the images of a batch, or the first error."""
+    read = [image for image in images if not isinstance(image, UserError)]
+    return next((image for image in images if isinstance(image, UserError)), read)
 
 
-def finished(picture: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:
-    """Return a picture (H, W, 3) uint8 as a detector takes it: (3, H, W) float32 from 0 to 1."""
-    picture = picture.to(device, non_blocking=True).permute(2, 0, 1).float().mul_(1 / 255)
-    return picture.flip(2) if mirrored else picture
+def finished(image: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:
+    """Return an image (H, W, 3) uint8 as a detector takes it: (3, H, W) float32 from 0 to 1."""
+    image = image.to(device, non_blocking=True).permute(2, 0, 1).float().mul_(1 / 255)
+    return image.flip(2) if mirrored else image
 
 
 class TrainingScenes:
-    """Batches of scenes with their objects; without difficult ones, crowds, and pictures that have no other objects.
+    """Batches of scenes with their objects; without difficult ones, crowds, and images that have no other objects.
 
     The batch of an iteration is a pure function of the seed and the iteration, and the part of it that a process takes
     is a slice of it.
@@ -72,7 +72,7 @@ class TrainingScenes:
         folder: the data set's folder.
         scenes: those of the training sets.
         side, max_side, batch_size, seed: as in the recipe.
-        horizontal_flip: mirror every second picture, at random.
+        horizontal_flip: mirror every second image, at random.
         share: the part of each batch that this process takes.
         device: where the batches go.
         workers: processes that decode.
@@ -94,27 +94,27 @@ class TrainingScenes:
     ) -> None:
         self.scenes = [scene for scene in scenes if not scene.ignored.all()]
         if not self.scenes:
-            raise UserError(f"{folder}: no picture of the training sets has an object")
-        self.pictures = ScenePictures(folder, self.scenes, side, max_side)
+            raise UserError(f"{folder}: no image of the training sets has an object")
+        self.images = SceneImages(folder, self.scenes, side, max_side)
         self.device, self.workers = device, workers
         self.batch_size, self.seed, self.share, self.horizontal_flip = batch_size, seed, share, horizontal_flip
         self._plans: dict[int, Tensor] = {}
         self._next, self._stream = -1, iter(())
 
     def __len__(self) -> int:
-        """Return the number of pictures that are trained on."""
+        """Return the number of images that are trained on."""
         return len(self.scenes)
 
     def batch(self, iteration: int) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
         """Return images (3, H, W) and targets (boxes (N, 4), labels (N,)) of this process at an update."""
         if iteration != self._next:
             pin = self.device.type == "cuda"
-            self._stream = load(self.pictures, self._keys(iteration), self.workers, pin, together)
+            self._stream = load(self.images, self._keys(iteration), self.workers, pin, together)
         self._next = iteration + 1
         images, targets = [], []
-        for picture, (number, flip) in zip(next(self._stream), self._draws(iteration), strict=True):
-            images.append(finished(picture, self.device, bool(flip)))
-            targets.append(self._target(self.scenes[number], picture.shape[:2], bool(flip)))
+        for image, (number, flip) in zip(next(self._stream), self._draws(iteration), strict=True):
+            images.append(finished(image, self.device, bool(flip)))
+            targets.append(self._target(self.scenes[number], image.shape[:2], bool(flip)))
         return images, targets
 
     def _target(self, scene: Scene, shape: tuple[int, int], mirrored: bool) -> dict[str, Tensor]:
@@ -129,7 +129,7 @@ class TrainingScenes:
         }
 
     def _draws(self, iteration: int) -> list[tuple[int, int]]:
-        """Return picture and mirroring of this process's part of a batch."""
+        """Return image and mirroring of this process's part of a batch."""
         start = iteration * self.batch_size
         places = range(start + self.share.start, start + self.share.stop)
         return [tuple(self._plan(place // len(self))[:, place % len(self)].tolist()) for place in places]
@@ -158,7 +158,7 @@ class EvaluationScenes:
         folder: the data set's folder.
         scenes: this process's part of the set.
         side, max_side: the resize.
-        device: where the pictures go.
+        device: where the images go.
         workers: processes that decode.
     """
 
@@ -173,15 +173,15 @@ class EvaluationScenes:
         workers: int,
     ) -> None:
         self.scenes, self.device, self.workers = scenes, device, workers
-        self.pictures = ScenePictures(folder, scenes, side, max_side)
+        self.images = SceneImages(folder, scenes, side, max_side)
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.scenes)
 
     def __iter__(self) -> Iterator[tuple[Scene, Tensor]]:
-        """Yield each scene with its picture (3, H, W) float32."""
+        """Yield each scene with its image (3, H, W) float32."""
         keys = ([number] for number in range(len(self)))
-        stream = load(self.pictures, keys, self.workers, self.device.type == "cuda", together)
-        for scene, (picture,) in zip(self.scenes, stream, strict=True):
-            yield scene, finished(picture, self.device)
+        stream = load(self.images, keys, self.workers, self.device.type == "cuda", together)
+        for scene, (image,) in zip(self.scenes, stream, strict=True):
+            yield scene, finished(image, self.device)

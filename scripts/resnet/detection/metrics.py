@@ -1,6 +1,6 @@
 """Average precision of detections, as PASCAL VOC and MS COCO measure it, and VOC's files of results; no torch.
 
-Ground truth is a set of pictures as ``resnet.data.objects`` writes it. Detections are in the form of COCO's files of
+Ground truth is a set of images as ``resnet.data.objects`` writes it. Detections are in the form of COCO's files of
 results: a list of image_id, category_id, bbox (left, top, width, height in pixels, continuous) and score. VOC counts
 pixels from 1 and names the last one of a box: the continuous (left, top, right, bottom) is (left + 1, top + 1, right,
 bottom) there, and (xmax - xmin + 1) pixels wide. Every precision is in percent; one of a class without objects is None.
@@ -19,7 +19,7 @@ from resnet.files import write_text
 Method = Literal["11-point", "area"]
 
 # COCO's twelve numbers in its own order. APs, APm, APl: objects of up to 32x32 pixels, up to 96x96, and larger ones;
-# AR1, AR10, AR100: recall with that many detections per picture and class.
+# AR1, AR10, AR100: recall with that many detections per image and class.
 COCO_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
@@ -28,7 +28,7 @@ class ClassObjects:
     """The objects of one class.
 
     Attributes:
-        images: (N,) int64: the number of the picture that each is in.
+        images: (N,) int64: the number of the image that each is in.
         boxes: (N, 4) float64: xmin, ymin, xmax, ymax in VOC's pixels.
         difficult: (N,) bool: neither to be found nor an error when found.
     """
@@ -52,7 +52,7 @@ def class_average_precision(
 ) -> float | None:
     """Return VOC's average precision of one class in percent, or None where no object counts.
 
-    The development kit's VOCevaldet.m: by decreasing score, a detection belongs to the object of its picture that it
+    The development kit's VOCevaldet.m: by decreasing score, a detection belongs to the object of its image that it
     overlaps most, found by others or not, if intersection over union is at least ``threshold``. The first one of an
     object is right, later ones are wrong, those of a difficult object do not count at all.
     """
@@ -110,14 +110,14 @@ def _right(objects: ClassObjects, detections: ClassDetections, threshold: float)
 def _nearest(objects: ClassObjects, detections: ClassDetections) -> tuple[np.ndarray, np.ndarray]:
     """Return the object that each detection overlaps most, (M,) int64, the first of equals, and how much, (M,).
 
-    Where a detection's picture has no object, the overlap is 0.
+    Where a detection's image has no object, the overlap is 0.
     """
     nearest, overlaps = np.zeros(len(detections.scores), np.int64), np.zeros(len(detections.scores))
     order = np.argsort(objects.images, kind="stable")
     images = objects.images[order]
     start = np.searchsorted(images, detections.images, side="left")
     count = np.searchsorted(images, detections.images, side="right") - start
-    # Every pair of a detection and an object of its picture, in one row.
+    # Every pair of a detection and an object of its image, in one row.
     detection = np.repeat(np.arange(len(count)), count)
     within = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count)
     partner = order[np.repeat(start, count) + within]
@@ -145,7 +145,7 @@ def voc_average_precision(
     COCO's crowds are taken as difficult objects.
 
     Raises:
-        UserError: a detection names a picture or a class that the set does not have.
+        UserError: a detection names an image or a class that the set does not have.
     """
     _check_numbers(ground_truth, detections)
     annotations = ground_truth["annotations"]
@@ -179,7 +179,7 @@ def coco_average_precision(ground_truth: dict[str, Any], detections: list[dict[s
     (``benchmarks/coco_average_precision.py``).
 
     Raises:
-        UserError: a detection names a picture or a class that the set does not have.
+        UserError: a detection names an image or a class that the set does not have.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -188,7 +188,7 @@ def coco_average_precision(ground_truth: dict[str, Any], detections: list[dict[s
     # The library writes into the detections that it is given.
     evaluation = COCOeval_faster(objects, objects.loadRes([dict(one) for one in detections]), "bbox")
     evaluation.run()
-    # Threshold (0.5 to 0.95), recall, class by number, size (first: all), detections per picture (last: 100).
+    # Threshold (0.5 to 0.95), recall, class by number, size (first: all), detections per image (last: 100).
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
     names = {category["id"]: category["name"] for category in ground_truth["categories"]}
     classes = {
@@ -202,11 +202,11 @@ def coco_average_precision(ground_truth: dict[str, Any], detections: list[dict[s
 def write_voc_submission(folder: Path, ground_truth: dict[str, Any], detections: list[dict[str, Any]]) -> list[Path]:
     """Write ``comp4_det_test_<class>.txt`` of every class for the PASCAL server and return the files.
 
-    A line is the picture's name without suffix, the score, and xmin, ymin, xmax, ymax in VOC's pixels. The file of a
+    A line is the image's name without suffix, the score, and xmin, ymin, xmax, ymax in VOC's pixels. The file of a
     class without detections is empty: the server asks for all.
 
     Raises:
-        UserError: a detection names a picture or a class that the set does not have, a class has no name for a file,
+        UserError: a detection names an image or a class that the set does not have, a class has no name for a file,
             or the disk is full.
     """
     _check_numbers(ground_truth, detections)

@@ -46,7 +46,7 @@ class DetectionTask(Task):
     """Scenes with objects; the network returns losses.
 
     Attributes:
-        test: this process's part of the pictures that are looked at during the training.
+        test: this process's part of the images that are looked at during the training.
         ground_truth: their objects; None where they are not public.
         metric: how average precision is measured.
         ids: the number of each class in the detections.
@@ -73,7 +73,7 @@ class DetectionTask(Task):
     def loss(
         self, forward: Callable[..., Any], batch: tuple[list[Tensor], list[dict[str, Tensor]]], place: MicroBatch
     ) -> tuple[Tensor, tuple[list[Tensor]]]:
-        """Return the sum of the four losses on some pictures, and what ``LossSums`` adds: each of them."""
+        """Return the sum of the four losses on some images, and what ``LossSums`` adds: each of them."""
         # Samples of anchors and regions, and dropout, are drawn anew for each micro-batch of each process.
         torch.manual_seed(derived_seed(place.seed, place.iteration, place.rank, place.number))
         losses = forward(*batch)

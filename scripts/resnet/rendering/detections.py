@@ -1,4 +1,4 @@
-"""Pictures of detectors: their curves, and what they find on test pictures; no torch."""
+"""Figures of detectors: their curves, and what they find on test images; no torch."""
 
 import dataclasses
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from resnet.data.images import read_image
 from resnet.data.objects import Scene
-from resnet.data.pictures import read_picture
 from resnet.rendering.figures import COLOURS, iteration_unit, new_figure, write_note
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ TITLES = {"voc07": "VOC 07+12, 07 test", "voc12": "VOC, 12 val", "coco": "COCO, 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What is drawn on a picture: boxes (N, 4), left to bottom in pixels, with a text each."""
+    """What is drawn on an image: boxes (N, 4), left to bottom in pixels, with a text each."""
 
     boxes: np.ndarray
     texts: list[str]
@@ -65,41 +65,41 @@ def draw_curves(metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Fi
 def draw_sheet(
     folder: Path, scenes: list[Scene], classes: tuple[str, ...], found: dict[str, dict[int, Found]], note: str
 ) -> "Figure":
-    """Draw test pictures in rows: with their objects, then with what each model finds in them.
+    """Draw test images in rows: with their objects, then with what each model finds in them.
 
     Args:
         folder: the data set's folder.
-        scenes: the pictures.
+        scenes: the images.
         classes: the names of the labels.
-        found: per model and picture, what it finds.
+        found: per model and image, what it finds.
         note: a line under the figure; empty for none.
     """
     columns = 1 + len(found)
     ratios = [scene.size[1] / scene.size[0] for scene in scenes]
     figure, axes = new_figure((2.3 * columns, 0.35 + 2.15 * sum(ratios)), len(scenes), columns, height_ratios=ratios)
     for row, scene in enumerate(scenes):
-        picture = read_picture(folder / scene.file)[0]
+        image = read_image(folder / scene.file)[0]
         shown = [truth_of(scene, classes), *(one[scene.id] for one in found.values())]
         for column, boxes in enumerate(shown):
             axis = axes[row * columns + column]
-            axis.imshow(picture, extent=(0, picture.width, picture.height, 0))
-            axis.set(xticks=[], yticks=[], xlim=(0, picture.width), ylim=(picture.height, 0))
+            axis.imshow(image, extent=(0, image.width, image.height, 0))
+            axis.set(xticks=[], yticks=[], xlim=(0, image.width), ylim=(image.height, 0))
             if row == 0:
                 axis.set_title(["ground truth", *map(_name, found)][column], fontsize=9)
-            _draw_boxes(axis, boxes, picture.width)
+            _draw_boxes(axis, boxes, image.width)
     write_note(figure, note)
     return figure
 
 
 def choose_scenes(scenes: list[Scene], count: int) -> list[Scene]:
-    """Return some pictures with objects, spread over the set; which ones does not depend on what was found."""
+    """Return some images with objects, spread over the set; which ones does not depend on what was found."""
     labelled = [scene for scene in scenes if len(scene.boxes)]
     places = np.linspace(0, len(labelled) - 1, min(count, len(labelled))).round().astype(int)
     return [labelled[place] for place in places]
 
 
 def truth_of(scene: Scene, classes: tuple[str, ...]) -> Found:
-    """Return the objects of a picture; those that do not count are thin and say why not."""
+    """Return the objects of an image; those that do not count are thin and say why not."""
     texts = [classes[label] + (" (not counted)" if ignored else "") for label, ignored in _pairs(scene)]
     return Found(scene.boxes, texts, "#00c2ff", scene.ignored)
 
@@ -107,17 +107,17 @@ def truth_of(scene: Scene, classes: tuple[str, ...]) -> Found:
 def found_in(
     detections: list[dict[str, Any]], scenes: list[Scene], names: dict[int, str], colour: str
 ) -> dict[int, Found]:
-    """Return what was found in some pictures, by picture: of each as many detections as it has objects, the surest.
+    """Return what was found in some images, by image: of each as many detections as it has objects, the surest.
 
     So no threshold decides what is seen of a detector. ``names`` are those of the categories.
     """
-    pictures: dict[int, list[dict[str, Any]]] = {scene.id: [] for scene in scenes}
+    images: dict[int, list[dict[str, Any]]] = {scene.id: [] for scene in scenes}
     for detection in detections:
-        if detection["image_id"] in pictures:
-            pictures[detection["image_id"]].append(detection)
+        if detection["image_id"] in images:
+            images[detection["image_id"]].append(detection)
     found = {}
     for scene in scenes:
-        ones = sorted(pictures[scene.id], key=lambda one: -one["score"])[: len(scene.boxes)]
+        ones = sorted(images[scene.id], key=lambda one: -one["score"])[: len(scene.boxes)]
         boxes = np.array([one["bbox"] for one in ones]).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
         texts = [f"{names[one['category_id']]} {one['score']:.2f}" for one in ones]
@@ -126,7 +126,7 @@ def found_in(
 
 
 def colour_of(model: str) -> str:
-    """Return the colour in which a model's boxes are drawn: light, as pictures are dark."""
+    """Return the colour in which a model's boxes are drawn: light, as images are dark."""
     return {"vgg-16": "#ffe600", "resnet-101": "#ff6b4a"}.get(model, "#7dff5c")
 
 
@@ -141,7 +141,7 @@ def _draw_boxes(axis: "Axes", found: Found, width: int) -> None:
         box = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=found.colour)
         box.set(linewidth=0.6 if thin else 1.2, linestyle=":" if thin else "-")
         axis.add_patch(box)
-        # Inside the picture: under the upper edge of boxes at the top, and ending at the right edge.
+        # Inside the image: under the upper edge of boxes at the top, and ending at the right edge.
         at_right = left > 0.6 * width
         axis.text(
             right if at_right else left,

@@ -116,7 +116,7 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
         drawing: how the paper draws it (``workflow/paper/fig*.yaml``).
         runs: per model, rows of iteration, split, top1_error.
         note: a line under the figure, such as the scale; empty for none.
-        digitised: mark the paper's end values, read off its picture, as ticks at the right edge.
+        digitised: mark the paper's end values, read off its image, as ticks at the right edge.
     """
     panels = drawing["panels"]
     figure, axes = new_figure(

@@ -65,7 +65,7 @@ DETECTION_FIGURES = {
     },
     "detections": {
         "inches": 5.5,
-        "caption": "Test pictures, spread over the set whatever was found in them: with their objects, and with as "
+        "caption": "Test images, spread over the set whatever was found in them: with their objects, and with as "
         "many of each detector's detections as there are objects, those of the highest scores.",
     },
 }
@@ -103,7 +103,7 @@ def render(
         drawings: what the paper shows in each figure (``workflow/paper/fig*.yaml``).
         runs: the run folders.
         detection_tables: results/table7.csv and table8.csv, each with its published table.
-        detection_figures: the PNGs of curves and test pictures.
+        detection_figures: the PNGs of curves and test images.
         detectors: the run folders of the detectors.
     """
     folders = [Run(folder, ClassifierResult) for folder in runs]

@@ -26,8 +26,8 @@ class Processes:
         rank: its number from 0; the one numbered 0 writes files and messages.
         count: how many there are.
         device: where it computes.
-        workers: how many processes decode pictures for it.
-        scratch: a folder on the disk of its machine, for copies of pictures; None if they are read where they are.
+        workers: how many processes decode images for it.
+        scratch: a folder on the disk of its machine, for copies of images; None if they are read where they are.
         local_rank: its number from 0 among those of its machine.
 
     Raises:

@@ -152,7 +152,7 @@ class Training:
         return self.task.activation_bytes > RECOMPUTE_FROM_BYTES
 
     def _compiles(self, hardware: Hardware) -> bool:
-        reason = None if self.task.can_compile else "shapes differ from picture to picture"
+        reason = None if self.task.can_compile else "shapes differ from image to image"
         if self.recompute_group:
             # torch.compile cannot trace the context in which activations are recomputed.
             reason = "activations are recomputed; set recompute: false to compile"

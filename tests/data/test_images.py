@@ -1,4 +1,4 @@
-"""Files of pictures: which are read, as what pixels, and which are refused."""
+"""Files of images: which are read, as what pixels, and which are refused."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import v2
 
-from resnet.data import pictures
-from resnet.data.pictures import LONGEST, centre_crop, checked_size, picture_size, read_picture
+from resnet.data import images
+from resnet.data.images import LONGEST, centre_crop, checked_size, read_image, read_size
 from resnet.data.workers import in_processes
 from resnet.errors import UserError
 
@@ -24,18 +24,18 @@ def ramp():
 
 
 def read(path):
-    return np.asarray(read_picture(path)[0], int)
+    return np.asarray(read_image(path)[0], int)
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG", "MPO"])
 def test_six_formats_are_read_whatever_the_file_is_called(tmp_path, form):
     path = tmp_path / "x.JPEG"
     if form == "MPO":
-        # What many cameras write: a JPEG with more pictures after it.
+        # What many cameras write: a JPEG with more images after it.
         photograph(3).save(path, "MPO", save_all=True, append_images=[photograph(3, (30, 20))], quality=95)
     else:
         photograph(3).save(path, form, **({"quality": 95} if form in ("JPEG", "WEBP") else {}))
-    assert picture_size(path) == checked_size(path) == (60, 50)
+    assert read_size(path) == checked_size(path) == (60, 50)
     assert np.abs(read(path) - np.asarray(photograph(3), int)).mean() < (12 if form == "GIF" else 6)
 
 
@@ -55,9 +55,9 @@ def test_other_formats_are_refused_by_their_content_and_start_nothing(tmp_path, 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     path = tmp_path / "x.JPEG"
     path.write_bytes(content)
-    for function in (read_picture, checked_size, picture_size):
+    for function in (read_image, checked_size, read_size):
         with pytest.raises(
-            UserError, match=r"x\.JPEG is truncated or not a picture \(.*JPEG, PNG, GIF, BMP, TIFF, WEBP"
+            UserError, match=r"x\.JPEG is truncated or not an image \(.*JPEG, PNG, GIF, BMP, TIFF, WEBP"
         ):
             function(path)
     assert not started.exists()
@@ -75,7 +75,7 @@ def test_16_bits_look_as_8(tmp_path, form):
 def test_pixels_without_a_known_range_are_refused(tmp_path, kind):
     path = tmp_path / "x.tif"
     Image.fromarray(ramp().astype(kind)).save(path)
-    for function in (read_picture, checked_size):
+    for function in (read_image, checked_size):
         with pytest.raises(UserError, match=r"x\.tif .*its pixels have 32 bits; save it with 8 or 16"):
             function(path)
 
@@ -90,9 +90,9 @@ def test_transparency_is_dropped_as_torchvision_does(tmp_path, mode):
     elif mode == "1":
         grey.convert("1").save(path)
     else:
-        picture = grey.convert(mode)
-        picture.putalpha(Image.fromarray(ramp().T.copy()).resize(grey.size))
-        picture.save(path)
+        image = grey.convert(mode)
+        image.putalpha(Image.fromarray(ramp().T.copy()).resize(grey.size))
+        image.save(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = read(path)
@@ -102,19 +102,19 @@ def test_transparency_is_dropped_as_torchvision_does(tmp_path, mode):
         assert np.array_equal(found, np.asarray(Image.open(path).convert("RGB"), int))
 
 
-def test_a_picture_that_is_too_narrow_to_resize_is_refused(tmp_path):
+def test_an_image_that_is_too_narrow_to_resize_is_refused(tmp_path):
     Image.new("RGB", (3, 3 * LONGEST)).save(tmp_path / "narrow.png")
     Image.new("RGB", (3, 3 * LONGEST + 1)).save(tmp_path / "narrower.png")
     assert checked_size(tmp_path / "narrow.png") == (3, 3 * LONGEST)
     with pytest.raises(UserError, match=rf"narrower\.png .*3x{3 * LONGEST + 1} pixels are too narrow"):
-        read_picture(tmp_path / "narrower.png", 96)
+        read_image(tmp_path / "narrower.png", 96)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     photograph(3).save(tmp_path / "x.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 50 // 2 - 1)
     with pytest.raises(UserError, match=r"x\.png .*exceeds limit"):
-        picture_size(tmp_path / "x.png")
+        read_size(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"])
@@ -124,7 +124,7 @@ def test_what_is_cut_off_is_found_without_all_the_pixels(tmp_path, form):
     content = path.read_bytes()
     for part in (0.02, 0.3, 0.7, 0.95):
         path.write_bytes(content[: int(part * len(content))])
-        with pytest.raises(UserError, match=r"x is truncated or not a picture \(.*\); replace it"):
+        with pytest.raises(UserError, match=r"x is truncated or not an image \(.*\); replace it"):
             checked_size(path)
 
 
@@ -138,7 +138,7 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(tmp_path, form):
         places = random.randint(0, min(len(content), 400), random.randint(1, 8))
         damaged[places] = random.randint(0, 256, len(places))
         path.write_bytes(damaged.tobytes())
-        for function in (read_picture, checked_size):
+        for function in (read_image, checked_size):
             # Any other error is one of this test.
             with warnings.catch_warnings(), contextlib.suppress(UserError):
                 warnings.simplefilter("ignore")
@@ -173,22 +173,22 @@ def test_processes_give_what_one_gives_and_end_when_one_of_them_is_killed():
     assert list(in_processes(double, range(7), 1)) == list(in_processes(double, range(7), 2)) == list(range(0, 14, 2))
     with pytest.raises(UserError, match="0 is wrong"):
         list(in_processes(refuse, range(100), 2))
-    with pytest.raises(UserError, match="a process that reads pictures was killed"):
+    with pytest.raises(UserError, match="a process that reads images was killed"):
         list(in_processes(end, range(100), 2))
     with pytest.raises(UserError, match="0 workers are too few"):
         list(in_processes(double, range(7), 0))
 
 
 @pytest.mark.parametrize("form", ["L", "CMYK", "PNG", "RGBA"])
-def test_odd_pictures_are_read_as_rgb(tmp_path, form):
-    picture, path = photograph(1), tmp_path / "odd.JPEG"
+def test_odd_images_are_read_as_rgb(tmp_path, form):
+    image, path = photograph(1), tmp_path / "odd.JPEG"
     if form in ("PNG", "RGBA"):
-        picture.convert("RGBA" if form == "RGBA" else "RGB").save(path, "PNG")
+        image.convert("RGBA" if form == "RGBA" else "RGB").save(path, "PNG")
     else:
-        picture.convert(form).save(path, "JPEG", quality=95)
-    found, *_ = pictures.read_picture(path)
+        image.convert(form).save(path, "JPEG", quality=95)
+    found, *_ = images.read_image(path)
     assert found.mode == "RGB"
-    reference = np.asarray(picture.convert("L").convert("RGB") if form == "L" else picture, float)
+    reference = np.asarray(image.convert("L").convert("RGB") if form == "L" else image, float)
     assert np.abs(np.asarray(found, float) - reference).mean() < 6
 
 
@@ -196,12 +196,12 @@ def test_exif_orientation_is_not_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     photograph(1, (60, 40)).save(tmp_path / "x.JPEG", exif=exif)
-    assert pictures.read_picture(tmp_path / "x.JPEG")[0].size == (60, 40)
+    assert images.read_image(tmp_path / "x.JPEG")[0].size == (60, 40)
 
 
-def test_a_picture_smaller_than_the_crop_is_enlarged(tmp_path):
+def test_an_image_smaller_than_the_crop_is_enlarged(tmp_path):
     photograph(1, (20, 10)).save(tmp_path / "x.JPEG")
-    assert pictures.crop_of_resized(tmp_path / "x.JPEG", 256, 224, (0.99, 0.5)).shape == (224, 224, 3)
+    assert images.crop_of_resized(tmp_path / "x.JPEG", 256, 224, (0.99, 0.5)).shape == (224, 224, 3)
 
 
 @given(
@@ -210,14 +210,14 @@ def test_a_picture_smaller_than_the_crop_is_enlarged(tmp_path):
 )  # fmt: skip
 @example(width=257, height=257, side=64, across=0.0, down=0.0)
 @settings(max_examples=25, deadline=None)
-def test_a_crop_is_that_of_the_resized_picture(tmp_path_factory, width, height, side, across, down):
-    """Against resizing all of the picture, fully decoded, with torchvision; DCT scaling may differ a little."""
+def test_a_crop_is_that_of_the_resized_image(tmp_path_factory, width, height, side, across, down):
+    """Against resizing all of the image, fully decoded, with torchvision; DCT scaling may differ a little."""
     path = tmp_path_factory.mktemp("crop") / "x.JPEG"
     photograph(3, (width, height)).save(path, quality=95)
-    found = pictures.crop_of_resized(path, side, 56, (across, down))
-    with Image.open(path) as picture:
-        whole = v2.functional.resize(picture.convert("RGB"), side, v2.InterpolationMode.BILINEAR, antialias=True)
-    assert whole.size == pictures.resized((width, height), side)
+    found = images.crop_of_resized(path, side, 56, (across, down))
+    with Image.open(path) as image:
+        whole = v2.functional.resize(image.convert("RGB"), side, v2.InterpolationMode.BILINEAR, antialias=True)
+    assert whole.size == images.resized((width, height), side)
     left, top = int(across * (whole.width - 55)), int(down * (whole.height - 55))
     expected = np.asarray(whole.crop((left, top, left + 56, top + 56)), float)
     difference = np.abs(found.astype(float) - expected)
