@@ -224,6 +224,9 @@ def test_conda_and_pip_have_the_same_pins():
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert conda["dependencies"][-1]["pip"] == pins
     assert all("==" in pin for pin in pins)
+    locked = (ROOT / "constraints.txt").read_text().lower().splitlines()
+    assert {pin.split(";")[0] for pin in pins if ";" not in pin} <= set(locked)
+    assert all("==" in line for line in locked[1:])
 
 
 def test_recipes_of_imagenet_survive_the_command_line():

@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+import yaml
+from conftest import ROOT
 
 from resnet import __version__
 
@@ -15,6 +17,10 @@ import resnet.data.cifar10
 package = importlib.metadata.distribution("resnet")
 print(json.dumps([resnet.__file__, package.version, package.requires]))
 """
+
+
+def test_the_version_to_cite_is_that_of_the_library():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
 
 
 @pytest.mark.slow
