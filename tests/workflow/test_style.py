@@ -39,7 +39,6 @@ def test_every_value_in_a_command_is_quoted():
         "snakefmt --check workflow",
         pytest.param(f"pyrefly check --python-interpreter-path {shlex.quote(sys.executable)}", id="pyrefly check"),
         "snakemake --lint",
-        "snakemake -n --workflow-profile workflow/profiles/slurm --config scale=paper",
     ],
 )
 def test_style(project, command):

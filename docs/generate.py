@@ -1,0 +1,158 @@
+"""Write what is generated in README.md and docs/*.md: the table of results, and that of every setting.
+
+It lies between ``<!-- name: python docs/generate.py -->`` and ``<!-- end -->``. Results are those of the run folders in
+docs/reproduction/<data set>-<scale>/ (``result.json`` and ``environment.json`` of each run) and of
+docs/reproduction/demo.csv.
+
+    python docs/generate.py             # write
+    python docs/generate.py --check     # fail where a page is stale
+"""
+
+import argparse
+import dataclasses
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from resnet.config import read_yaml  # noqa: E402
+from resnet.errors import UserError, run_program  # noqa: E402
+from resnet.files import read_json, read_rows, write_text  # noqa: E402
+from resnet.rules import limits_of, rules_of  # noqa: E402
+from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Multiscale, Statistics  # noqa: E402
+
+REPRODUCTION = ROOT / "docs/reproduction"
+PART = re.compile(r"(<!-- (\w+): python docs/generate\.py -->\n).*?(<!-- end -->)", re.DOTALL)
+SETTINGS = {
+    "`cifar10.recipe`": CifarRecipe,
+    "`imagenet.recipe`": ImageNetRecipe,
+    "`detector.recipe`": DetectorRecipe,
+    "`detector.statistics`": Statistics,
+    "the multi-scale test": Multiscale,
+    "`hardware`": Hardware,
+}
+
+
+def pages() -> list[Path]:
+    """Return the pages that may have generated parts."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def updated(text: str) -> str:
+    """Return a page with its generated parts made again."""
+    return PART.sub(lambda match: f"{match[1]}{PARTS[match[2]]()}{match[3]}", text)
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a Markdown table; where it has no rows, nothing."""
+    headings, rows = list(headings), [list(map(str, row)) for row in rows]
+    lines = [headings, ["---"] * len(headings), *rows] if rows else []
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def results() -> str:
+    """Return the tables of what has been run, beside the paper."""
+    rows = [row for folder in sorted(REPRODUCTION.glob("cifar10-*")) for row in cifar_rows(folder)]
+    headings = ("network", "paper, test error %", "ours, test error %", "runs", "data, iterations", "hardware")
+    return table(headings, rows) + demo()
+
+
+def cifar_rows(folder: Path) -> Iterator[list[str]]:
+    """Return a row for each network that was trained on CIFAR-10 at a scale."""
+    paper = {row["model"]: row for row in read_yaml(ROOT / "workflow/paper/table6.yaml")["rows"] if "model" in row}
+    figure = read_yaml(ROOT / "workflow/paper/fig6.yaml")
+    read_off = {
+        curve["model"]: curve["digitised_end"]
+        for panel in figure["panels"]
+        for curve in panel["curves"]
+        if curve["split"] == "test" and "digitised_end" in curve
+    }
+    runs: dict[str, list[Path]] = {}
+    for path in folder.rglob("result.json"):
+        runs.setdefault(read_json(path)["model"], []).append(path)
+    for model in sorted(runs, key=lambda name: (name.split("-")[0], int(name.split("-")[1]))):
+        found = [read_json(path) for path in runs[model]]
+        around = [read_json(path.with_name("environment.json")) for path in runs[model]]
+        errors = [result["test"]["top1_error"] for result in found]
+        devices = dict.fromkeys(part["device"] for run in around for part in run["slices"])
+        published = paper.get(model, {})
+        yield [
+            model,
+            spread(published["top1_error_mean"], published["top1_error_std"])
+            if "top1_error_mean" in published
+            else f"{published['top1_error']:.2f}"
+            if published
+            else f"about {read_off[model]:g} (Fig. 6)",
+            spread(statistics.mean(errors), statistics.stdev(errors)) if len(errors) > 1 else f"{errors[0]:.2f}",
+            str(len(errors)),
+            f"{found[0]['dataset']}, {found[0]['iterations']:,}",
+            "; ".join(devices),
+        ]
+
+
+def spread(mean: float, deviation: float) -> str:
+    """Return a mean and its standard deviation."""
+    return f"{mean:.2f}±{deviation:.2f}"
+
+
+def demo() -> str:
+    """Return the demo's table, with the columns of its file."""
+    path = REPRODUCTION / "demo.csv"
+    if not path.exists():
+        return ""
+    rows = read_rows(path, {})
+    return "\n" + table(rows[0], (row.values() for row in rows))
+
+
+def settings() -> str:
+    """Return the table of every setting, class by class; what several recipes share is said once."""
+    parts, seen = [], set()
+    for where, kind in SETTINGS.items():
+        rows = []
+        for field in dataclasses.fields(kind):
+            rule, text = rules_of(kind)[field.name], field.metadata["help"]
+            if (field.name, text, field.default) in seen or field.name in ("model", "seed", "experiment", "engine"):
+                continue
+            seen.add((field.name, text, field.default))
+            limits = limits_of(rule.get("items", rule)) or " ".join(map(str, rule.get("items", rule).get("enum", [])))
+            unit = f"{text}, {field.metadata['unit']}" if field.metadata["unit"] else text
+            rows.append([f"`{field.name}`", shown(field.default), limits, unit.replace("|", "\\|")])
+        parts.append(f"### {where}\n\n" + table(("key", "default", "may be", "what it is"), rows))
+    return "\n".join(parts)
+
+
+def shown(value: Any) -> str:
+    """Return a default as it is written in config.yaml."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+
+
+PARTS: dict[str, Callable[[], str]] = {"results": results, "settings": settings}
+
+
+def main() -> None:
+    """Write the pages, or check them.
+
+    Raises:
+        UserError: a page is stale.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail where a page is stale")
+    check = parser.parse_args().check
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        if (after := updated(before)) != before:
+            if check:
+                raise UserError(f"{page} is stale: python docs/generate.py")
+            write_text(page, after)
+            print(f"wrote {page}")
+
+
+if __name__ == "__main__":
+    run_program(main)
