@@ -23,7 +23,7 @@ export PYTHON DETECTRON2
 
 # In a terminal, one live view instead of a block of lines per job.
 all: $(READY)
-	snakemake --cores $(CORES) $$(test -t 2 && echo --logger rich) $(TARGET)
+	snakemake --cores $(CORES) $(TARGET) $$(test -t 2 && echo --logger rich)
 
 # On all cores; one process has the tests of a file, which share what is slow to make (tests/conftest.py: their order).
 PYTEST := pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder

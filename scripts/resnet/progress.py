@@ -1,10 +1,31 @@
 """Progress of long work: a bar on a terminal, plain lines in a log file."""
 
+import re
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from tqdm import tqdm
+
+LINE = re.compile(r".+: (\d+)/(\d+) \(\d+ %\) \w+, ([^,]+/s), ETA ([^,]+)(?:, (.*))?")
+
+
+class Line(NamedTuple):
+    """What a line of progress says."""
+
+    done: int
+    total: int
+    speed: str
+    remaining: str
+    values: list[str]
+
+
+def read_line(text: str) -> Line | None:
+    """Return what a line of ``Progress`` says; None for another line."""
+    if (match := LINE.fullmatch(text)) is None:
+        return None
+    done, total, speed, remaining, values = match.groups()
+    return Line(int(done), int(total), speed, remaining, values.split(", ") if values else [])
 
 
 class Progress:
@@ -39,6 +60,7 @@ class Progress:
         self.total, self.title, self.unit, self.speed_unit, self.scale = total, title, unit, speed_unit, scale
         self.stream, self.line_seconds = stream, line_seconds
         self.done, self.first = done, done
+        self.values: dict[str, Any] = {}
         self.started = self.last_line = time.monotonic()
         self.bar = None
         if stream.isatty() and not silent:
@@ -61,10 +83,11 @@ class Progress:
             self.line()
 
     def line(self, **values: Any) -> None:
-        """Show the state and ``values`` now, in the bar or as a line."""
+        """Show the state now, in the bar or as a line, with ``values`` or those of the last time."""
         if self.silent:
             return
-        shown = ", ".join(f"{name} {value}" for name, value in values.items())
+        self.values = values or self.values
+        shown = ", ".join(f"{name} {value}" for name, value in self.values.items())
         if self.bar is not None:
             self.bar.set_postfix_str(f"{self.speed:.0f} {self.speed_unit}/s, {shown}" if shown else "")
             return

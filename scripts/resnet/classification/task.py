@@ -57,7 +57,7 @@ class ClassificationTask(Task):
 
     def shown(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what the progress line shows of a row of training."""
-        return {"loss": f"{row['loss']:.3f}", "training_error": f"{row['top1_error']:.2f} %"}
+        return {"training_error": f"{row['top1_error']:.2f} %", "loss": f"{row['loss']:.3f}"}
 
     def result(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the image size, and the lowest error at any evaluation."""
