@@ -14,12 +14,12 @@ image, so a machine whose speed drifts is fair to all; ratios are of one turn. T
 statistics of batch normalisation; all ResNets stride in the 3x3 layers, as torchvision's do. Also printed, so that the
 comparison is seen to be of the same work: proposals, regions and detections per image, the pixels of a batch (stock
 pads to multiples of 32), and what is kept for the backward pass. The defaults, narrow nets and small images, are for
-a CPU; the paper's are --width 1 --side 600 --max-side 1000 --pooling pool. Anchors shrink with the images.
+a CPU; the paper's are --width 1 --shorter-side 600 --max-size 1000 --pooling pool. Anchors shrink with the images.
 
 How average precision compares with pycocotools, in speed and value: benchmarks/coco_average_precision.py.
 
     PYTHONPATH=scripts python benchmarks/detection.py
-    PYTHONPATH=scripts python benchmarks/detection.py --model resnet-101 --width 1 --side 600 --max-side 1000
+    PYTHONPATH=scripts python benchmarks/detection.py --model resnet-101 --width 1 --shorter-side 600 --max-size 1000
 """
 
 import argparse
@@ -47,7 +47,7 @@ from resnet.architectures import (
     scaled,
     to_torchvision,
 )
-from resnet.classification.bn_statistics import measure_statistics
+from resnet.classification.bn_statistics import measure_bn_statistics
 from resnet.detection import detector as settings
 from resnet.detection.detector import Detector, Target
 from resnet.detection.engines import build_engine
@@ -82,7 +82,7 @@ def random_classifier(model: str, width: float) -> ImageNetNet | Vgg:
     net = imagenet_net(model, 1, width=width, stride_in_3x3=True)
     initialise(net, generator)
     if isinstance(net, ImageNetNet):
-        measured = measure_statistics(net, Noise(generator), lambda _count: None)
+        measured = measure_bn_statistics(net, Noise(generator), lambda _count: None)
         net.load_state_dict(net.state_dict() | measured)
     return net
 
@@ -143,15 +143,15 @@ def stock_detector(net: ImageNetNet | Vgg, detector: Detector, width: float, rec
     predictor = FastRCNNPredictor(detector.heads.box_head.channels, CLASSES + 1)
     stock = FasterRCNN(
         backbone,
-        min_size=recipe.side,
-        max_size=recipe.max_side,
+        min_size=recipe.shorter_side,
+        max_size=recipe.max_size,
         image_mean=[MEAN] * 3,
         image_std=[1.0] * 3,
         rpn_anchor_generator=AnchorGenerator((recipe.anchor_sizes,), (settings.RATIOS,)),
         rpn_pre_nms_top_n_train=detector.rpn._pre_nms_top_n["training"],
         rpn_pre_nms_top_n_test=detector.rpn._pre_nms_top_n["testing"],
-        rpn_post_nms_top_n_train=recipe.training_proposals,
-        rpn_post_nms_top_n_test=recipe.proposals,
+        rpn_post_nms_top_n_train=recipe.rpn_post_nms_top_n_train,
+        rpn_post_nms_top_n_test=recipe.rpn_post_nms_top_n_test,
         rpn_nms_thresh=settings.PROPOSAL_NMS,
         rpn_bg_iou_thresh=settings.ANCHOR_IOU[0],
         rpn_fg_iou_thresh=settings.ANCHOR_IOU[1],
@@ -259,7 +259,7 @@ def noise_batch(
 ) -> tuple[list[Tensor], list[Target]]:
     """Return images of noise, upright in every second turn, with objects anywhere: speed depends little on them."""
     generator = torch.Generator().manual_seed(turn)
-    width, height = resized(SIZES[turn % len(SIZES)], recipe.side, recipe.max_side)
+    width, height = resized(SIZES[turn % len(SIZES)], recipe.shorter_side, recipe.max_size)
     images, targets = [], []
     for _ in range(size):
         images.append(torch.rand(3, height, width, generator=generator).to(device))
@@ -300,7 +300,7 @@ def kept_bytes(loop: Loop, batch: tuple[list[Tensor], list[Target]]) -> int:
 
 def padded_pixels(recipe: DetectorRecipe) -> float:
     """Return the pixels of an image that stock pads to multiples of 32, in images as they are."""
-    width, height = resized(SIZES[0], recipe.side, recipe.max_side)
+    width, height = resized(SIZES[0], recipe.shorter_side, recipe.max_size)
     return (-(-width // 32) * 32) * (-(-height // 32) * 32) / (width * height)
 
 
@@ -313,9 +313,9 @@ def measure(model: str, arguments: argparse.Namespace, device: torch.device) -> 
     """Measure the loops with one model and print their tables."""
     shared = {
         "model": model,
-        "side": arguments.side,
-        "max_side": arguments.max_side,
-        "anchor_sizes": tuple(round(size * arguments.side / 600) for size in DetectorRecipe.anchor_sizes),
+        "shorter_side": arguments.shorter_side,
+        "max_size": arguments.max_size,
+        "anchor_sizes": tuple(round(size * arguments.shorter_side / 600) for size in DetectorRecipe.anchor_sizes),
         "pooling": arguments.pooling,
         "batch_size": arguments.batch_size,
     }
@@ -334,7 +334,7 @@ def measure(model: str, arguments: argparse.Namespace, device: torch.device) -> 
                 passed = seconds(lambda work=work, loop=loop, batch=batch: work(loop, *batch), device)
                 if turn >= 0:
                     turns[name, phase].append(passed)
-    width, height = resized(SIZES[0], recipe.side, recipe.max_side)
+    width, height = resized(SIZES[0], recipe.shorter_side, recipe.max_size)
     print(
         f"\n{model}, width {arguments.width:g}: {loops['stock'].trained / 1e6:.2f} million weights are trained; "
         f"{width}x{height} and {height}x{width} pixels, {recipe.batch_size} per iteration, anchors of "
@@ -367,8 +367,8 @@ def main() -> None:
     models = ("vgg-16", "resnet-50", "resnet-101")
     parser.add_argument("--model", choices=models, nargs="+", default=["vgg-16", "resnet-101"])
     parser.add_argument("--width", type=float, default=0.25, help="of the paper's filters (default: 0.25)")
-    parser.add_argument("--side", type=int, default=288, help="shorter side of an image (default: 288)")
-    parser.add_argument("--max-side", type=int, default=480, help="longest side (default: 480)")
+    parser.add_argument("--shorter-side", type=int, default=288, help="shorter side of an image (default: 288)")
+    parser.add_argument("--max-size", type=int, default=480, help="longest side (default: 480)")
     parser.add_argument(
         "--pooling", choices=("align", "pool"), default="align", help="of our engines; stock has align (default: align)"
     )

@@ -29,14 +29,14 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import crop_of_resized
-from resnet.data.pixels import Pixels
 from resnet.data.views import TrainingViews
 from resnet.provenance import processor_name
 
 SIZES = ((500, 375), (375, 500), (500, 333), (500, 500), (480, 360))
-BATCH, CROP, MIN_SIDE, MAX_SIDE, COLOUR = 128, 224, 256, 480, 0.1
+BATCH, CROP, SCALE_MIN, SCALE_MAX, PCA_COLOUR_STD = 128, 224, 256, 480, 0.1
 MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -56,7 +56,7 @@ def write_images(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def our_input(paths: list[Path], pixels: Pixels) -> Callable[[int], Tensor]:
+def our_input(paths: list[Path], image_statistics: ImageStatistics) -> Callable[[int], Tensor]:
     """Return a function that makes the batch of an iteration with the project's own input."""
     sizes = [path.stat().st_size for path in paths]
     index = Index([path.name for path in paths], [0] * len(paths), sizes)
@@ -64,11 +64,11 @@ def our_input(paths: list[Path], pixels: Pixels) -> Callable[[int], Tensor]:
     views = TrainingViews(
         description,
         index,
-        pixels,
+        image_statistics,
         image_size=CROP,
-        min_side=MIN_SIDE,
-        max_side=MAX_SIDE,
-        colour=COLOUR,
+        scale_min=SCALE_MIN,
+        scale_max=SCALE_MAX,
+        pca_colour_std=PCA_COLOUR_STD,
         batch_size=BATCH,
         seed=0,
         share=slice(0, BATCH),
@@ -81,12 +81,15 @@ def our_input(paths: list[Path], pixels: Pixels) -> Callable[[int], Tensor]:
 class Lighting:
     """PCA colour as it is usually written: one image at a time, on a float tensor."""
 
-    def __init__(self, pixels: Pixels) -> None:
-        self.values, self.vectors = torch.from_numpy(pixels.values), torch.from_numpy(pixels.vectors)
+    def __init__(self, image_statistics: ImageStatistics) -> None:
+        self.values, self.vectors = (
+            torch.from_numpy(image_statistics.values),
+            torch.from_numpy(image_statistics.vectors),
+        )
 
     def __call__(self, image: Tensor) -> Tensor:
         """Shift the colours of an image (3, S, S)."""
-        shift = self.vectors @ (self.values * torch.randn(3) * COLOUR)
+        shift = self.vectors @ (self.values * torch.randn(3) * PCA_COLOUR_STD)
         return image + shift[:, None, None]
 
 
@@ -104,20 +107,20 @@ def usual_input(paths: list[Path], transform: Callable) -> Callable[[int], Tenso
     return batch
 
 
-def same_recipe(pixels: Pixels) -> Callable:
+def same_recipe(image_statistics: ImageStatistics) -> Callable:
     """Return section 3.4 written with torchvision's transforms."""
-    mean = torch.from_numpy(pixels.mean)
+    mean = torch.from_numpy(image_statistics.mean)
     rest = v2.Compose(
         [
             v2.RandomCrop(CROP),
             v2.RandomHorizontalFlip(),
             v2.PILToTensor(),
             v2.ToDtype(torch.float32, scale=True),
-            Lighting(pixels),
+            Lighting(image_statistics),
             lambda image: image - mean,
         ]
     )
-    return lambda image: rest(TF.resize(image, int(torch.randint(MIN_SIDE, MAX_SIDE + 1, ()))))
+    return lambda image: rest(TF.resize(image, int(torch.randint(SCALE_MIN, SCALE_MAX + 1, ()))))
 
 
 def references_recipe() -> Callable:
@@ -137,7 +140,7 @@ def pixel_difference(paths: list[Path]) -> tuple[float, float]:
     """Return mean and 99th percentile of the difference (0 to 255) to crops of wholly resized images."""
     random, differences = np.random.RandomState(1), []
     for path in paths[:50]:
-        side, across, down = random.randint(MIN_SIDE, MAX_SIDE + 1), *random.rand(2)
+        side, across, down = random.randint(SCALE_MIN, SCALE_MAX + 1), *random.rand(2)
         ours = crop_of_resized(path, side, CROP, (across, down))
         with Image.open(path) as image:
             whole = TF.resize(image.convert("RGB"), side)
@@ -157,14 +160,14 @@ def main() -> None:
     print(f"{processor_name()}, one core, torch {torch.__version__}, batch {BATCH}, {CROP}x{CROP} crops")
     with tempfile.TemporaryDirectory() as folder:
         paths = write_images(Path(folder), arguments.images)
-        pixels = Pixels(
+        image_statistics = ImageStatistics(
             np.full((3, CROP, CROP), 0.45, np.float32),
             np.array([0.02, 0.1, 0.2], np.float32),
             np.eye(3, dtype=np.float32),
         )
         recipes = {
-            "ours": our_input(paths, pixels),
-            "same recipe": usual_input(paths, same_recipe(pixels)),
+            "ours": our_input(paths, image_statistics),
+            "same recipe": usual_input(paths, same_recipe(image_statistics)),
             "RandomResizedCrop": usual_input(paths, references_recipe()),
         }
         speeds: dict[str, list[float]] = {name: [] for name in recipes}

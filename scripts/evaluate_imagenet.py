@@ -1,9 +1,9 @@
 """Test a trained network on ImageNet by one of section 3.4's protocols, and keep what it says of every image.
 
-center: the centre crop of an image resized to the recipe's test_side. 10crop: its corners and centre and their mirror
-images, softmax averaged. multiscale: whole images at several sizes and their mirror images through the network in its
-fully convolutional form, softmax averaged; with it, the test images are predicted too where there are any. Mirror
-images are left out where a mirrored image is of another class, as with the demo's digits.
+center: the centre crop of an image resized to the recipe's test_shorter_side. 10crop: its corners and centre and their
+mirror images, softmax averaged. multiscale: whole images at several sizes and their mirror images through the network
+in its fully convolutional form, softmax averaged; with it, the test images are predicted too where there are any.
+Mirror images are left out where a mirrored image is of another class, as with the demo's digits.
 
 torchrun --nproc-per-node N scripts/evaluate_imagenet.py … (or srun) shares the images out among N processes.
 """
@@ -21,7 +21,7 @@ def main() -> None:
     """Read the arguments and test."""
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
-    parser.add_argument("--pixels", type=Path, required=True, help="the statistics that the network was trained with")
+    parser.add_argument("--image-statistics", type=Path, required=True, help="those that the network was trained with")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to test")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
@@ -36,9 +36,9 @@ def main() -> None:
     evaluate_run(
         arguments.run_folder,
         arguments.data,
-        arguments.pixels,
+        arguments.image_statistics,
         protocol=arguments.protocol,
-        sides=list(arguments.sides),
+        shorter_sides=list(arguments.shorter_sides),
         output=arguments.output,
         predictions=arguments.predictions,
         hardware=hardware,

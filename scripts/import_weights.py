@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from resnet.architectures import from_torchvision, imagenet_net
-from resnet.data.pixels import Pixels
+from resnet.data.image_statistics import ImageStatistics
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
 from resnet.settings import ArgumentParser, ImageNetRecipe, add_arguments
@@ -31,22 +31,22 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="resnet-<18|34>-B, resnet-<50|101|152>, vgg-<16|19>")
     parser.add_argument("--weights", type=Path, required=True, help="torchvision's file, or another of its net")
-    add_arguments(parser, ImageNetRecipe, ("image_size", "test_side"))
+    add_arguments(parser, ImageNetRecipe, ("image_size", "test_shorter_side"))
     parser.add_argument("--run-folder", type=Path, required=True, help="run folder to write")
     arguments = parser.parse_args()
     recipe = ImageNetRecipe(
         model=arguments.model,
         stride_in_3x3=True,
         image_size=arguments.image_size,
-        min_side=max(ImageNetRecipe.min_side, arguments.image_size),
-        max_side=max(ImageNetRecipe.max_side, arguments.image_size),
-        test_side=arguments.test_side,
+        scale_min=max(ImageNetRecipe.scale_min, arguments.image_size),
+        scale_max=max(ImageNetRecipe.scale_max, arguments.image_size),
+        test_shorter_side=arguments.test_shorter_side,
     )
     write_run(arguments.run_folder, recipe, arguments.weights)
 
 
 def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
-    """Write config.yaml, pixels.npz and weights.pt.
+    """Write config.yaml, image_statistics.npz and weights.pt.
 
     Raises:
         UserError: the file is damaged, or holds another network's weights.
@@ -67,7 +67,9 @@ def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
         first.weight /= torch.tensor(DEVIATION)[:, None, None]
     save_weights(run / "weights.pt", net.state_dict())
     mean = np.array(MEAN, np.float32)[:, None, None]
-    write_arrays(run / "pixels.npz", Pixels(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
+    write_arrays(
+        run / "image_statistics.npz", ImageStatistics(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
+    )
     source = f"torchvision ({weights.name})"
     settings = {**dataclasses.asdict(recipe), "lr_drops": list(recipe.lr_drops), "source": source}
     write_yaml(run / "config.yaml", {"recipe": settings, "weights": {"sha256": checksum(weights, "sha256")}})

@@ -19,8 +19,8 @@ def main() -> None:
         __doc__,
         DetectorRecipe,
         ("--classifier", {"type": Path, "required": True, "help": "run folder of the network that it starts with"}),
-        ("--pixels", {"type": Path, "required": True, "help": "statistics of the pixels that the classifier saw"}),
-        ("--statistics", {"type": Path, "help": "batch normalisation's, measured (default: the classifier's own)"}),
+        ("--image-statistics", {"type": Path, "required": True, "help": "those that the classifier was trained with"}),
+        ("--bn-statistics", {"type": Path, "help": "batch normalisation's, measured (default: the classifier's own)"}),
     )
 
     # torch takes seconds to import, so settings are checked first.
@@ -28,7 +28,7 @@ def main() -> None:
     from resnet.detection.task import detection_task
     from resnet.training.loop import train
 
-    classifier = read_classifier(arguments.classifier, arguments.pixels, arguments.statistics)
+    classifier = read_classifier(arguments.classifier, arguments.image_statistics, arguments.bn_statistics)
     build_task = partial(detection_task, recipe, arguments.data, classifier)
     train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)
 

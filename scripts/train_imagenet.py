@@ -15,14 +15,17 @@ from resnet.settings import ImageNetRecipe, read_training_arguments
 
 def main() -> None:
     """Read the arguments and train."""
-    pixels = ("--pixels", {"type": Path, "required": True, "help": "pixels-<test side>-<image size>.npz of the data"})
-    arguments, recipe, hardware = read_training_arguments(__doc__, ImageNetRecipe, pixels)
+    statistics = (
+        "--image-statistics",
+        {"type": Path, "required": True, "help": "image_statistics-<test_shorter_side>-<image_size>.npz of the data"},
+    )
+    arguments, recipe, hardware = read_training_arguments(__doc__, ImageNetRecipe, statistics)
 
     # torch takes seconds to import, so settings are checked first.
     from resnet.classification.imagenet import imagenet_task
     from resnet.training.loop import train
 
-    build_task = partial(imagenet_task, recipe, arguments.data, arguments.pixels)
+    build_task = partial(imagenet_task, recipe, arguments.data, arguments.image_statistics)
     train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import nn
 
 from resnet.architectures import ImageNetNet, imagenet_net, initialise
-from resnet.classification.bn_statistics import measure_statistics
+from resnet.classification.bn_statistics import measure_bn_statistics
 from resnet.classification.cifar10 import cifar_task
 from resnet.data import cifar10, imagenet
 from resnet.settings import CifarRecipe
@@ -111,7 +111,7 @@ def compute_in_float64(net: nn.Module) -> nn.Module:
 
 
 def noise(seed=0, count=1, batch=12, side=64, dtype=torch.float32):
-    """Batches of images as ``measure_statistics`` takes them."""
+    """Batches of images as ``measure_bn_statistics`` takes them."""
     generator = torch.Generator().manual_seed(seed)
     images = [(torch.randn(batch, 3, side, side, generator=generator).to(dtype), None) for _ in range(count)]
 
@@ -129,7 +129,7 @@ def small_net(model, width=1 / 16, measured=True, **changes):
     net = imagenet_net(model, 6, width=width, image_size=64, **changes)
     initialise(net, torch.Generator().manual_seed(1))
     if measured and isinstance(net, ImageNetNet):
-        net.load_state_dict({**net.state_dict(), **measure_statistics(net, noise(), lambda _: None)})
+        net.load_state_dict({**net.state_dict(), **measure_bn_statistics(net, noise(), lambda _: None)})
     return net.eval()
 
 
@@ -287,15 +287,15 @@ def ilsvrc(tmp_path_factory):
     (folder / imagenet.GROUND_TRUTH).write_text("\n".join(str(6 - place % 6) for place in range(18)))
     imagenet.describe("tiny", folder, horizontal_flip=True, output=root / "dataset.json")
     code, output = run_program(
-        "measure_pixels", "--data", root / "dataset.json", "--image-size", 32, "--test-side", 40, "--workers", 2,
-        "--output", root / "pixels.npz",
+        "measure_image_statistics", "--data", root / "dataset.json", "--image-size", 32,
+        "--test-shorter-side", 40, "--workers", 2, "--output", root / "image_statistics.npz",
     )  # fmt: skip
     assert code == 0, output
     return root / "dataset.json"
 
 
-def pixels(dataset):
-    return dataset.with_name("pixels.npz")
+def image_statistics(dataset):
+    return dataset.with_name("image_statistics.npz")
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from resnet.classification.imagenet import imagenet_task
 from resnet.classification.predictions import Predictions, average
 from resnet.data import cifar10, digits, handwriting, imagenet, objects, scenes, views
 from resnet.data.coco import read_coco
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.images import centre_crop, crop_of_resized, whole
-from resnet.data.pixels import Pixels
 from resnet.data.voc import read_voc
 from resnet.detection.detector import Detector
 from resnet.detection.evaluation import average_precision
@@ -170,10 +170,12 @@ def write_ilsvrc(folder: Path) -> Path:
     return folder / "dataset.json"
 
 
-def write_pixels(path: Path, side: int) -> Path:
+def write_image_statistics(path: Path, side: int) -> Path:
     """Write statistics of pixels, for crops of ``side``."""
     mean = np.random.RandomState(5).uniform(0.4, 0.6, (3, side, side)).astype(np.float32)
-    write_arrays(path, Pixels(mean, np.array([0.01, 0.03, 0.2], np.float32), np.eye(3, dtype=np.float32)[:, ::-1]))
+    write_arrays(
+        path, ImageStatistics(mean, np.array([0.01, 0.03, 0.2], np.float32), np.eye(3, dtype=np.float32)[:, ::-1])
+    )
     return path
 
 
@@ -210,8 +212,9 @@ def few(images: dict[str, int], counts: dict[str, int]) -> contextlib.AbstractCo
 
 
 DETECTOR = {
-    "experiment": "voc07", "side": 64, "max_side": 96, "anchor_sizes": (16, 32), "rois": 16, "before_nms": 100,
-    "training_proposals": 40, "proposals": 20, "batch_size": 2, "iterations": 3, "lr": 0.01, "lr_drops": (2,),
+    "experiment": "voc07", "shorter_side": 64, "max_size": 96, "anchor_sizes": (16, 32), "rois": 16,
+    "rpn_pre_nms_top_n_train": 100, "rpn_pre_nms_top_n_test": 50, "rpn_post_nms_top_n_train": 40,
+    "rpn_post_nms_top_n_test": 20, "batch_size": 2, "iterations": 3, "lr": 0.01, "lr_drops": (2,),
     "weight_decay": 0.01, "log_interval": 1, "evaluation_interval": 3, "evaluation_images": 2,
 }  # fmt: skip
 TINY = {"width": 1 / 16, "image_size": 32}
@@ -295,11 +298,11 @@ def decode(folder: Path) -> Numbers:
 
 
 @golden
-def measure_pixels(folder: Path) -> Numbers:
+def measure_image_statistics(folder: Path) -> Numbers:
     """The statistics of a training set."""
-    run("measure_pixels", "--data", write_ilsvrc(folder), "--test-side", 32, "--image-size", 32,
+    run("measure_image_statistics", "--data", write_ilsvrc(folder), "--test-shorter-side", 32, "--image-size", 32,
         "--output", folder / "p.npz")  # fmt: skip
-    pixels = read_arrays(folder / "p.npz", Pixels)
+    pixels = read_arrays(folder / "p.npz", ImageStatistics)
     # The signs of eigenvectors are anybody's choice.
     return {
         "mean": pixels.mean,
@@ -321,12 +324,13 @@ def measure_responses(folder: Path) -> Numbers:
 
 
 @golden
-def measure_statistics(folder: Path) -> Numbers:
+def measure_bn_statistics(folder: Path) -> Numbers:
     """The statistics of batch normalisation, over several batches."""
     data, net = write_ilsvrc(folder), imagenet_net("resnet-18-B", 4, **TINY)
     write_run(folder / "run", {"model": "resnet-18-B", **TINY, "stride_in_3x3": False}, draw_weights(net))
     with mock.patch.object(views, "EVALUATION_BATCH", 8):
-        run("measure_statistics", "--data", data, "--pixels", write_pixels(folder / "p.npz", 32), "--side", 32,
+        run("measure_bn_statistics", "--data", data,
+            "--image-statistics", write_image_statistics(folder / "p.npz", 32), "--size", 32,
             "--run-folder", folder / "run", "--output", folder / "s.pt", "--device", "cpu")  # fmt: skip
     found = checkpoint.read_tensors(folder / "s.pt")["statistics"]
     kinds = ("running_mean", "running_var")
@@ -360,10 +364,10 @@ def train_cifar10(folder: Path) -> Numbers:
 @golden
 def train_imagenet(folder: Path) -> Numbers:
     """A net of each kind of block, and a VGG net with dropout; and what is drawn for each image."""
-    data, pixels = write_ilsvrc(folder), write_pixels(folder / "p.npz", 32)
+    data, pixels = write_ilsvrc(folder), write_image_statistics(folder / "p.npz", 32)
     tiny = {
-        **TINY, "min_side": 32, "max_side": 32, "test_side": 40, "batch_size": 16, "iterations": 4, "lr": 0.02,
-        "lr_drops": (3,), "weight_decay": 0.01, "log_interval": 1, "evaluation_interval": 4,
+        **TINY, "scale_min": 32, "scale_max": 32, "test_shorter_side": 40, "batch_size": 16, "iterations": 4,
+        "lr": 0.02, "lr_drops": (3,), "weight_decay": 0.01, "log_interval": 1, "evaluation_interval": 4,
     }  # fmt: skip
     numbers: Numbers = {}
     # Fifty layers on so few images make much of rounding, so there is one update of them.
@@ -373,7 +377,7 @@ def train_imagenet(folder: Path) -> Numbers:
         training = Training(recipe, CPU, partial(imagenet_task, recipe, data, pixels))
         found = trained(training, () if model == "resnet-50" else ("val",))
         numbers |= {f"{model} {name}": values for name, values in found.items()}
-    recipe = ImageNetRecipe(**{"model": "plain-18", **tiny, "max_side": 64})
+    recipe = ImageNetRecipe(**{"model": "plain-18", **tiny, "scale_max": 64})
     draws = imagenet_task(recipe, data, pixels, training.processes).training.draws(2)
     return numbers | {f"drawn {name}": values for name, values in draws.items()}
 
@@ -403,7 +407,7 @@ def import_weights(folder: Path) -> Numbers:
         "import_weights", "--model", "resnet-18-B", "--weights", folder / "resnet18.pth", "--run-folder", folder / "run"
     )
     weights = checkpoint.read_tensors(folder / "run/weights.pt")
-    pixels = read_arrays(folder / "run/pixels.npz", Pixels)
+    pixels = read_arrays(folder / "run/image_statistics.npz", ImageStatistics)
     names = {"first": "conv1.weight", "last": "fc.weight", "statistics": "bn1.running_var"}
     return {"mean": pixels.mean, **{name: weights[key] for name, key in names.items()}}
 
@@ -411,13 +415,20 @@ def import_weights(folder: Path) -> Numbers:
 @golden
 def evaluate_imagenet(folder: Path) -> Numbers:
     """The probabilities of each protocol; errors, and the average of an ensemble."""
-    data, pixels, numbers = write_ilsvrc(folder), write_pixels(folder / "p.npz", 32), {}
+    data, pixels, numbers = write_ilsvrc(folder), write_image_statistics(folder / "p.npz", 32), {}
     for model in ("resnet-18-B", "vgg-16"):
-        recipe = {"model": model, **TINY, "stride_in_3x3": False, "test_side": 40, "seed": 0, "precision": "auto"}
+        recipe = {
+            "model": model,
+            **TINY,
+            "stride_in_3x3": False,
+            "test_shorter_side": 40,
+            "seed": 0,
+            "precision": "auto",
+        }
         write_run(folder / model, recipe, draw_weights(imagenet_net(model, 4, **TINY)))
         for protocol in ("center", "10crop", "multiscale"):
-            run("evaluate_imagenet", "--data", data, "--pixels", pixels, "--run-folder", folder / model,
-                "--protocol", protocol, "--sides", 40, 40, "--output", folder / "e.json",
+            run("evaluate_imagenet", "--data", data, "--image-statistics", pixels, "--run-folder", folder / model,
+                "--protocol", protocol, "--shorter-sides", 40, 40, "--output", folder / "e.json",
                 "--predictions", folder / f"{model}-{protocol}.npz", "--device", "cpu")  # fmt: skip
             found = read_arrays(folder / f"{model}-{protocol}.npz", Predictions)
             numbers[f"{model} {protocol}"] = found.probabilities

@@ -17,12 +17,12 @@ from resnet.settings import (
     EXPERIMENTS,
     IDENTITY,
     ArgumentParser,
+    BatchNormStatistics,
     CifarRecipe,
     DetectorRecipe,
     Hardware,
     ImageNetRecipe,
     Multiscale,
-    Statistics,
     add_arguments,
     check_shares,
     fingerprint,
@@ -63,7 +63,9 @@ def accepted(function, *arguments):
         return False, None
 
 
-@pytest.mark.parametrize("settings", [CifarRecipe, ImageNetRecipe, DetectorRecipe, Hardware, Statistics, Multiscale])
+@pytest.mark.parametrize(
+    "settings", [CifarRecipe, ImageNetRecipe, DetectorRecipe, Hardware, BatchNormStatistics, Multiscale]
+)
 def test_the_configuration_accepts_what_the_program_accepts_and_nothing_else(settings):
     for name, rule in rules_of(settings).items():
         if name in IDENTITY:
@@ -106,7 +108,7 @@ def test_the_paper_scale_is_the_defaults_of_the_recipe(config):
 
 
 def test_config_lays_over_the_scale(config):
-    config["cifar10"] = {"seeds": {"resnet-164": [3]}, "exceptions": {"resnet-164": {"lr": 0.5}}}
+    config["cifar10"] = {"seeds": {"resnet-164": [3]}, "overrides": {"resnet-164": {"lr": 0.5}}}
     loaded = load(config, WORKFLOW)
     assert loaded.cifar10.seeds["resnet-164"] == [3]
     assert loaded.cifar10.seeds["plain-20"] == [0]
@@ -165,8 +167,12 @@ def change(config, path, value):
         ("cifar10.recipe.warmup_lr", -1, "cifar10.recipe.warmup_lr is -1; it must be null or a number, above 0"),
         ("cifar10.seeds.resnet-20", [0, 0], "cifar10.seeds.resnet-20 is [0, 0]; it must be a list, each once"),
         ("cifar10.seeds", {20: [0]}, "cifar10, 20: unknown model '20': expected plain-<depth> or resnet-<depth>"),
-        ("imagenet.multiscale_sides", [], "imagenet.multiscale_sides is []; it must be a list that is not empty"),
-        ("detector.exceptions.vco", {}, "detector, vco: unknown model 'vco': expected plain-18"),
+        (
+            "imagenet.multiscale_shorter_sides",
+            [],
+            "imagenet.multiscale_shorter_sides is []; it must be a list that is not empty",
+        ),
+        ("detector.overrides.vco", {}, "detector, vco: unknown model 'vco': expected plain-18"),
         ("data.imagenet", {"folder": "a", "archives": "b", "weights": None}, "name folder or archives, not both"),
         ("cifar10.recipe.image_size", 12, "cifar10.recipe.image_size is 12; it must be one of 4, 8, 16, 32"),
         ("cifar10.seeds.resnet-21", [0], "cifar10, resnet-21: model 'resnet-21': the depth must be 6n+2"),
@@ -241,8 +247,8 @@ def test_recipes_of_imagenet_survive_the_command_line():
     [
         ({"seeds": {"resnet-34": [0]}}, "say which shortcuts it has: resnet-34-A, resnet-34-B or resnet-34-C"),
         ({"seeds": {"plain-50": [0]}}, "plain nets have 18 or 34 layers and no shortcuts"),
-        ({"recipe": {"min_side": 32}}, "min_side must be at least image_size (64), not 32"),
-        ({"recipe": {"max_side": 100, "min_side": 110}}, "max_side must be at least min_side (110), not 100"),
+        ({"recipe": {"scale_min": 32}}, "scale_min must be at least image_size (64), not 32"),
+        ({"recipe": {"scale_max": 100, "scale_min": 110}}, "scale_max must be at least scale_min (110), not 100"),
         ({"ensemble": [{"model": "resnet-152", "seed": 7}]}, "resnet-152 with seed 7 is not a run of imagenet.seeds"),
         (
             {"ensemble": [{"model": "resnet-50", "seed": 0}] * 2},
@@ -300,9 +306,9 @@ def test_every_setting_of_a_scale_has_an_effect(config, scale):
 @pytest.mark.parametrize(
     ("path", "value", "note"),
     [
-        ("cifar10.exceptions.resnet-1022", {"lr": 1}, "cifar10.exceptions.resnet-1022 has no effect: it is not among"),
-        ("cifar10.exceptions.plain-20", {"warmup_lr": 0.1}, "plain-20.warmup_lr has no effect: nets below warmup_from"),
-        ("cifar10.exceptions.plain-20", {"shortcut": "B"}, "shortcut has no effect: plain nets have no shortcuts"),
+        ("cifar10.overrides.resnet-1022", {"lr": 1}, "cifar10.overrides.resnet-1022 has no effect: it is not among"),
+        ("cifar10.overrides.plain-20", {"warmup_lr": 0.1}, "plain-20.warmup_lr has no effect: nets below warmup_from"),
+        ("cifar10.overrides.plain-20", {"shortcut": "B"}, "shortcut has no effect: plain nets have no shortcuts"),
         (
             "cifar10.recipe",
             {"validation_fraction": 0, "split_seed": 3},
@@ -314,13 +320,13 @@ def test_every_setting_of_a_scale_has_an_effect(config, scale):
             "lr_drops 180 have no effect in 180 iterations (plain-20, plain",
         ),
         ("cifar10.recipe", {"warmup_from_depth": 2000, "warmup_error": 70}, "recipe.warmup_error has no effect: there"),
-        ("imagenet.exceptions.resnet-34-A", {"stride_in_3x3": True}, "stride_in_3x3 has no effect: only ResNets of 50"),
+        ("imagenet.overrides.resnet-34-A", {"stride_in_3x3": True}, "stride_in_3x3 has no effect: only ResNets of 50"),
         ("imagenet.recipe", {"plateau": 2, "lr_drops": [100]}, "imagenet.recipe.lr_drops has no effect: plateau takes"),
         ("imagenet.seeds", {"resnet-152": []}, "imagenet.ensemble (Table 5) is without resnet-152, left out in"),
         ("imagenet.seeds", {"vgg-16": []}, "there are no detectors with vgg-16, left out in imagenet.seeds"),
-        ("detector.exceptions.resnet-50", {"lr": 1}, "detector.exceptions.resnet-50 has no effect: it is not among"),
-        ("detector.exceptions.resnet-101", {"dropout": 0.1}, "resnet-101.dropout has no effect: only VGG nets"),
-        ("detector", {"weights": "torchvision", "statistics": {"side": 96}}, "detector.statistics has no effect"),
+        ("detector.overrides.resnet-50", {"lr": 1}, "detector.overrides.resnet-50 has no effect: it is not among"),
+        ("detector.overrides.resnet-101", {"dropout": 0.1}, "resnet-101.dropout has no effect: only VGG nets"),
+        ("detector", {"weights": "torchvision", "bn_statistics": {"size": 96}}, "detector.bn_statistics has no effect"),
         ("data.cifar10.folder", "/cifar", "data.cifar10.folder has no effect: cifar10.dataset is digits"),
         ("data.imagenet.archives", "/x", "data.imagenet.archives has no effect: imagenet.dataset is handwriting"),
         ("data.imagenet.weights", "/x", "data.imagenet.weights has no effect: neither imagenet.weights nor"),
@@ -335,10 +341,8 @@ def test_a_setting_without_effect_is_mentioned(config, path, value, note):
 
 
 def test_a_setting_that_exceptions_replace_everywhere_is_mentioned(config):
-    config["detector"] = {"recipe": {"lr": 0.5}, "exceptions": {"voc": {"lr": 0.1}, "coco": {"lr": 0.2}}}
-    assert load(config, WORKFLOW).notes == (
-        "detector.recipe.lr has no effect: exceptions give every run another value",
-    )
+    config["detector"] = {"recipe": {"lr": 0.5}, "overrides": {"voc": {"lr": 0.1}, "coco": {"lr": 0.2}}}
+    assert load(config, WORKFLOW).notes == ("detector.recipe.lr has no effect: overrides give every run another value",)
 
 
 @pytest.mark.parametrize("part", ["cifar10", "imagenet", "detector"])
@@ -472,4 +476,4 @@ def test_settings_are_checked_however_they_are_made():
         DetectorRecipe(anchor_sizes=())
     with pytest.raises(UserError, match=f"experiment is 'voc'; it must be one of {', '.join(EXPERIMENTS)}"):
         DetectorRecipe(experiment="voc")
-    assert requirement(rules_of(Statistics)["images"]) == "null or a whole number, at least 1"
+    assert requirement(rules_of(BatchNormStatistics)["images"]) == "null or a whole number, at least 1"

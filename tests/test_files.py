@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from resnet.data import description as descriptions
-from resnet.data.pixels import Pixels
+from resnet.data.image_statistics import ImageStatistics
 from resnet.errors import UserError, run_program
 from resnet.files import (
     atomic_path,
@@ -276,7 +276,7 @@ def test_what_killed_writers_have_left_is_removed_by_the_next_one(tmp_path):
 
 
 def test_equal_arrays_are_equal_files(tmp_path):
-    arrays = Pixels(np.ones((3, 4, 4), np.float32), np.ones(3, np.float32), np.eye(3, dtype=np.float32))
+    arrays = ImageStatistics(np.ones((3, 4, 4), np.float32), np.ones(3, np.float32), np.eye(3, dtype=np.float32))
     for name in ("a.npz", "another-name.npz"):
         write_arrays(tmp_path / name, arrays)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "another-name.npz").read_bytes()

@@ -18,13 +18,13 @@ from resnet.sections import Config, DetectorPart, Part
 from resnet.settings import (
     EXPERIMENTS,
     IDENTITY,
+    BatchNormStatistics,
     CifarRecipe,
     DetectorRecipe,
     Hardware,
     ImageNetRecipe,
     Multiscale,
     Recipe,
-    Statistics,
     check_shares,
     parse_imagenet_model,
 )
@@ -99,7 +99,7 @@ def schemas(folder: Path) -> tuple[Rule, Rule]:
     """Return the schemas of config.yaml and of a scale: what is written there, with the settings classes."""
     config, scale = (read_yaml(folder / f"{name}.schema.yaml") for name in ("config", "scale"))
     scale["$defs"] |= {kind.__name__: schema_of(kind, IDENTITY) for kind in (*RECIPES.values(), DetectorRecipe)}
-    scale["$defs"] |= {kind.__name__: schema_of(kind) for kind in (Statistics, Multiscale)}
+    scale["$defs"] |= {kind.__name__: schema_of(kind) for kind in (BatchNormStatistics, Multiscale)}
     scale["$defs"] |= {"seed": rules_of(Recipe)["seed"], "engine": rules_of(DetectorRecipe)["engine"]}
     config["$defs"] |= scale["$defs"]
     config["properties"] |= scale["properties"]
@@ -159,10 +159,10 @@ def load_part(name: str, values: dict[str, Any], where: str) -> Part:
         UserError: a recipe is out of range; the message names the model and the key.
     """
     values = dict(values)
-    recipe, exceptions = values.pop("recipe"), values.pop("exceptions")
+    recipe, overrides = values.pop("recipe"), values.pop("overrides")
     dataset, seeds = values.pop("dataset"), values.pop("seeds")
-    part = Part(dataset, list(seeds), those_run(seeds), values, RECIPES[name], recipe, exceptions)
-    for model in [*part.models, *exceptions]:
+    part = Part(dataset, list(seeds), those_run(seeds), values, RECIPES[name], recipe, overrides)
+    for model in [*part.models, *overrides]:
         with named(f"{name}, {model}", where):
             part.recipe(model, 0)
     return part
@@ -189,14 +189,14 @@ def load_detector_part(values: dict[str, Any], imagenet: Part, where: str) -> De
         UserError: a recipe is out of range, or a detector's classifier is not trained; the message names the key.
     """
     values = dict(values)
-    recipe, exceptions, seeds = (values.pop(key) for key in ("recipe", "exceptions", "seeds"))
+    recipe, overrides, seeds = (values.pop(key) for key in ("recipe", "overrides", "seeds"))
     lists = {"models": list(seeds), "seeds": those_run(seeds)}
-    part = DetectorPart(**values, **lists, _recipe=recipe, _exceptions=exceptions)
+    part = DetectorPart(**values, **lists, _recipe=recipe, _overrides=overrides)
     groups = {*EXPERIMENTS, *(experiment.data for experiment in EXPERIMENTS.values())}
     for model in part.seeds:
         if part.weights == "trained" and model not in imagenet.seeds:
             raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
-    for model in [*part.models, *(key for key in exceptions if key not in groups)]:
+    for model in [*part.models, *(key for key in overrides if key not in groups)]:
         with named(f"detector, {model}", f"(data sets and experiments: {', '.join(sorted(groups))}) {where}"):
             parse_imagenet_model(model)
         for experiment in EXPERIMENTS:
@@ -275,8 +275,12 @@ def _explain(fault: Fault) -> list[str]:
     """Say what is wrong with which key, and what was probably meant."""
     if fault.broken == "additionalProperties":
         known = fault.rule["properties"]
+        renamed = {rule["was"]: name for name, rule in known.items() if "was" in rule}
         lines = []
         for key in (key for key in fault.value if key not in known):
+            if key in renamed:
+                lines.append(f"{_join(fault.key, key)} is called {renamed[key]} now")
+                continue
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
             lines.append(f"unknown key {_join(fault.key, key)}; {hint}")

@@ -37,21 +37,21 @@ def idle_settings(config: Config, changes: dict[str, dict[str, Any]]) -> list[st
     for part, changed in ((part, changed) for part, changed in changes.items() if changed):
         runs = recipes_of(config, part)
         lines += late_drops(part, runs)
-        for model, exception in changed.get("exceptions", {}).items():
+        for model, override in changed.get("overrides", {}).items():
             own = {name: recipe for name, recipe in runs.items() if model in name}
             if not own:
-                lines.append(f"{part}.exceptions.{model} has no effect: it is not among {part}.seeds")
+                lines.append(f"{part}.overrides.{model} has no effect: it is not among {part}.seeds")
             else:
-                lines += idle_keys(part, f"{part}.exceptions.{model}", exception, own)
+                lines += idle_keys(part, f"{part}.overrides.{model}", override, own)
         lines += idle_keys(part, f"{part}.recipe", changed.get("recipe", {}), runs)
     resnets = any(model.startswith("resnet") for model in config.detector.seeds)
-    if "statistics" in changes["detector"] and not (resnets and config.detector.weights == "trained"):
-        lines.append("detector.statistics has no effect: they are measured of trained ResNets only")
+    if "bn_statistics" in changes["detector"] and not (resnets and config.detector.weights == "trained"):
+        lines.append("detector.bn_statistics has no effect: they are measured of trained ResNets only")
     return lines
 
 
 def recipes_of(config: Config, part: str) -> dict[tuple[str, ...], Recipe]:
-    """Return the recipe of each network that a part trains, by all the names that exceptions may have for it."""
+    """Return the recipe of each network that a part trains, by all the names that overrides may have for it."""
     if part == "detector":
         return {
             (experiment.data, name, model): config.detector.recipe(name, model, seeds[0])
@@ -76,14 +76,14 @@ def late_drops(part: str, runs: dict[tuple[str, ...], Recipe]) -> list[str]:
 
 
 def idle_keys(part: str, path: str, values: dict[str, Any], runs: dict[tuple[str, ...], Recipe]) -> list[str]:
-    """Return a line for each of some settings that applies to none of the runs, or that exceptions replace in all."""
+    """Return a line for each of some settings that applies to none of the runs, or that overrides replace in all."""
     lines = []
     for key, value in values.items():
         applies, reason = CONDITIONS[part].get(key, (lambda _: True, ""))
         if not any(map(applies, runs.values())):
             lines.append(f"{path}.{key} has no effect: {reason if runs else 'there are no runs'}")
         elif not any(_equal(getattr(recipe, key), value) for recipe in runs.values()):
-            lines.append(f"{path}.{key} has no effect: exceptions give every run another value")
+            lines.append(f"{path}.{key} has no effect: overrides give every run another value")
     return lines
 
 

@@ -63,13 +63,16 @@ def setting(
     multiple_of: int | None = None,
     choices: tuple[int | str, ...] = (),
     empty: bool = True,
-    added: bool = False,
+    was: str = "",
+    added: bool | Callable[[dict[str, Any]], Any] = False,
 ) -> Any:
     """Return the dataclass field of a setting, with all that is known of it: its type is its annotation.
 
     Limits and choices of a tuple are those of its items, and ``empty`` says whether it may have none. An optional
-    setting may be None whatever its limits. Infinity and NaN never fit. ``added`` marks a setting that came when there
-    were runs already: at its default it is not part of their fingerprints.
+    setting may be None whatever its limits. Infinity and NaN never fit.
+
+    Two things keep earlier runs readable. ``was`` is the name that the setting had before. ``added`` marks one that
+    came when there were runs already: they were made with its default, or with what it makes of their other settings.
     """
     limits = {
         "minimum": minimum,
@@ -81,7 +84,8 @@ def setting(
     }
     limits = {name: limit for name, limit in limits.items() if limit is not None}
     return dataclasses.field(
-        default=default, metadata={"help": help, "unit": unit, "limits": limits, "empty": empty, "added": added}
+        default=default,
+        metadata={"help": help, "unit": unit, "limits": limits, "empty": empty, "was": was, "added": added},
     )
 
 
@@ -89,12 +93,16 @@ def setting(
 def rules_of(settings: type) -> dict[str, Rule]:
     """Return the rule of every field of a settings class."""
     return {
-        field.name: {"description": field.metadata["help"], **_rule(field.type, **field.metadata)}
+        field.name: {
+            "description": field.metadata["help"],
+            **_rule(field.type, **field.metadata),
+            **({"was": field.metadata["was"]} if field.metadata["was"] else {}),
+        }
         for field in dataclasses.fields(settings)
     }
 
 
-def _rule(annotation: Any, limits: Rule, empty: bool, **_other: str) -> Rule:
+def _rule(annotation: Any, limits: Rule, empty: bool, **_other: Any) -> Rule:
     if typing.get_origin(annotation) is tuple:
         items = _rule(typing.get_args(annotation)[0], limits, empty)
         return {"type": "array", "items": items, "minItems": int(not empty)}

@@ -30,11 +30,11 @@ class Part:
     settings: dict[str, Any]
     _kind: type[Recipe]
     _recipe: dict[str, Any]
-    _exceptions: dict[str, dict[str, Any]]
+    _overrides: dict[str, dict[str, Any]]
 
     def recipe(self, model: str, seed: int) -> Any:
         """Return the recipe of one run."""
-        values: dict[str, Any] = {**self._recipe, **self._exceptions.get(model, {}), "model": model, "seed": seed}
+        values: dict[str, Any] = {**self._recipe, **self._overrides.get(model, {}), "model": model, "seed": seed}
         values |= {"lr_drops": tuple(values["lr_drops"])}
         return self._kind(**values)
 
@@ -47,7 +47,7 @@ class DetectorPart:
         engine: whose detector: torchvision or detectron2.
         weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
         data: the data set that stands for voc and for coco.
-        statistics: on how many training images of which side batch normalisation is measured.
+        bn_statistics: on how many training images of which size batch normalisation is measured.
         models: every model that the configuration names.
         seeds: the seeds of those that are run.
     """
@@ -55,17 +55,17 @@ class DetectorPart:
     engine: str
     weights: str
     data: dict[str, str]
-    statistics: dict[str, int | None]
+    bn_statistics: dict[str, int | None]
     models: list[str]
     seeds: dict[str, list[int]]
     _recipe: dict[str, Any]
-    _exceptions: dict[str, dict[str, Any]]
+    _overrides: dict[str, dict[str, Any]]
 
     def recipe(self, experiment: str, model: str, seed: int) -> DetectorRecipe:
-        """Return the recipe of one run: exceptions of the experiment, then of the model."""
+        """Return the recipe of one run: overrides of the experiment, then of the model."""
         kind = EXPERIMENTS[experiment].data
-        exceptions = [self._exceptions.get(key, {}) for key in (kind, experiment, model)]
-        values: dict[str, Any] = {**self._recipe, **{key: value for one in exceptions for key, value in one.items()}}
+        overrides = [self._overrides.get(key, {}) for key in (kind, experiment, model)]
+        values: dict[str, Any] = {**self._recipe, **{key: value for one in overrides for key, value in one.items()}}
         values |= {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
         values |= {"engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
         return DetectorRecipe(**values)

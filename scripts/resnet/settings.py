@@ -6,9 +6,11 @@ setting may be is written here and nowhere else: the configuration is checked by
 """
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import typing
@@ -184,15 +186,27 @@ class ImageNetRecipe(ClassifierRecipe):
     width: float = setting(1.0, "multiplies the number of filters of every layer", above=0)
     dropout: float = setting(0.0, "dropout between the fc layers of a VGG net", minimum=0, below=1)
     image_size: int = setting(224, "side of the training crop", unit="pixels", minimum=32, multiple_of=32)
-    min_side: int = setting(
-        256, "shorter side of a training image, drawn from min_side to max_side", unit="pixels", minimum=32
+    scale_min: int = setting(
+        256,
+        "shorter side of a training image, drawn from scale_min to scale_max",
+        unit="pixels",
+        minimum=32,
+        was="min_side",
     )
-    max_side: int = setting(
-        480, "shorter side of a training image, drawn from min_side to max_side", unit="pixels", minimum=32
+    scale_max: int = setting(
+        480,
+        "shorter side of a training image, drawn from scale_min to scale_max",
+        unit="pixels",
+        minimum=32,
+        was="max_side",
     )
-    colour: float = setting(0.1, "standard deviation of the PCA colour augmentation", minimum=0)
-    test_side: int = setting(
-        256, "shorter side of a test image of which one or ten crops are taken", unit="pixels", minimum=32
+    pca_colour_std: float = setting(0.1, "standard deviation of the PCA colour augmentation", minimum=0, was="colour")
+    test_shorter_side: int = setting(
+        256,
+        "shorter side of a test image of which one or ten crops are taken",
+        unit="pixels",
+        minimum=32,
+        was="test_side",
     )
     batch_size: int = setting(256, "images per update, over all processes", minimum=1)
     iterations: int = setting(600000, "number of updates", minimum=1, maximum=10**9)
@@ -214,10 +228,14 @@ class ImageNetRecipe(ClassifierRecipe):
         """
         super().__post_init__()
         parse_imagenet_model(self.model)
-        self._require(self.min_side >= self.image_size, "min_side", f"must be at least image_size ({self.image_size})")
-        self._require(self.max_side >= self.min_side, "max_side", f"must be at least min_side ({self.min_side})")
         self._require(
-            self.test_side >= self.image_size, "test_side", f"must be at least image_size ({self.image_size})"
+            self.scale_min >= self.image_size, "scale_min", f"must be at least image_size ({self.image_size})"
+        )
+        self._require(self.scale_max >= self.scale_min, "scale_max", f"must be at least scale_min ({self.scale_min})")
+        self._require(
+            self.test_shorter_side >= self.image_size,
+            "test_shorter_side",
+            f"must be at least image_size ({self.image_size})",
         )
 
     @property
@@ -261,9 +279,13 @@ class DetectorRecipe(Recipe):
     model: str = setting("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
     experiment: str = setting("voc07", "what it is trained and tested on", choices=tuple(EXPERIMENTS))
     engine: str = setting("torchvision", "whose detector", choices=("torchvision", "detectron2"))
-    side: int = setting(600, "shorter side of an image after the resize", unit="pixels", minimum=1)
-    max_side: int = setting(
-        1000, "longest side after the resize; longer images get a smaller shorter side", unit="pixels", minimum=1
+    shorter_side: int = setting(600, "shorter side of an image after the resize", unit="pixels", minimum=1, was="side")
+    max_size: int = setting(
+        1000,
+        "longest side after the resize; longer images get a smaller shorter side",
+        unit="pixels",
+        minimum=1,
+        was="max_side",
     )
     anchor_sizes: tuple[int, ...] = setting(
         (128, 256, 512), "square roots of the anchors' areas", unit="pixels", minimum=1, empty=False
@@ -274,9 +296,21 @@ class DetectorRecipe(Recipe):
         choices=("pool", "align"),
     )
     rois: int = setting(128, "regions per image that the head is trained on, a quarter of them objects", minimum=1)
-    before_nms: int = setting(12000, "proposals per image before NMS in training; half of it in the test", minimum=1)
-    training_proposals: int = setting(2000, "proposals per image after NMS in training", minimum=1)
-    proposals: int = setting(300, "proposals per image after NMS in the test", minimum=1)
+    rpn_pre_nms_top_n_train: int = setting(
+        12000, "proposals per image before NMS, in training", minimum=1, was="before_nms"
+    )
+    rpn_pre_nms_top_n_test: int = setting(
+        6000,
+        "proposals per image before NMS, in the test",
+        minimum=1,
+        added=lambda recipe: math.ceil(recipe["rpn_pre_nms_top_n_train"] / 2),
+    )
+    rpn_post_nms_top_n_train: int = setting(
+        2000, "proposals per image after NMS, in training", minimum=1, was="training_proposals"
+    )
+    rpn_post_nms_top_n_test: int = setting(
+        300, "proposals per image after NMS, in the test", minimum=1, was="proposals"
+    )
     frozen_stages: int = setting(
         2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x", minimum=0, maximum=4
     )
@@ -307,14 +341,16 @@ class DetectorRecipe(Recipe):
         kind, depth, _ = parse_imagenet_model(self.model)
         known = kind == "vgg" or (kind == "resnet" and depth >= 50)
         self._require(known, "model", "must be a VGG net, or a ResNet of 50 layers and more")
-        self._require(self.max_side >= self.side, "max_side", f"must be at least side ({self.side})")
+        self._require(
+            self.max_size >= self.shorter_side, "max_size", f"must be at least shorter_side ({self.shorter_side})"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class Statistics:
+class BatchNormStatistics:
     """How batch normalisation is measured on ImageNet for a detector (appendix A)."""
 
-    side: int = setting(224, "side of the training images' squares", unit="pixels", minimum=32)
+    size: int = setting(224, "size of the training images' squares", unit="pixels", minimum=32, was="side")
     images: int | None = setting(None, "so many images, drawn at random; none is all of them", minimum=1)
 
 
@@ -322,7 +358,7 @@ class Statistics:
 class Multiscale:
     """The multi-scale test (section 3.4)."""
 
-    sides: tuple[int, ...] = setting(
+    shorter_sides: tuple[int, ...] = setting(
         (224, 256, 384, 480, 640), "shorter sides of the whole images", unit="pixels", minimum=32, empty=False
     )
 
@@ -407,17 +443,46 @@ def check_shares(recipe: Recipe, processes: int, accumulate: int) -> None:
         )
 
 
+# What checksums of data were called when there were runs already.
+CHECKSUMS_WERE = {"image_statistics": "pixels", "bn_statistics": "statistics"}
+
+
 def fingerprint(recipe: Recipe, data_checksums: dict[str, str], versions: dict[str, int]) -> str:
-    """Return a digest of everything that decides a run's result: recipe, data and the versions of the code."""
-    settings = dataclasses.asdict(recipe)
+    """Return a digest of everything that decides a run's result: recipe, data and the versions of the code.
+
+    Names are those that a setting had at first, and what was added since is left out where earlier runs had it, too.
+    """
+    values, settings = dataclasses.asdict(recipe), {}
     for field in dataclasses.fields(recipe):
-        if field.metadata["added"] and settings[field.name] == field.default:
-            del settings[field.name]
-    facts: dict[str, Any] = {"recipe": settings, "data": data_checksums, "recipe_version": 1}
+        if values[field.name] != _implied(field, values):
+            settings[field.metadata["was"] or field.name] = values[field.name]
+    data = {CHECKSUMS_WERE.get(name, name): checksum for name, checksum in data_checksums.items()}
+    facts: dict[str, Any] = {"recipe": settings, "data": data, "recipe_version": 1}
     # Versions of 1 are left out, so that runs from before there was more than a recipe_version go on.
     if raised := {kind: version for kind, version in versions.items() if version > 1}:
         facts["versions"] = raised
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def updated(recipe: dict[str, Any], kind: type[Recipe]) -> dict[str, Any]:
+    """Return a recipe that an earlier run has written, with today's names and the settings that were added since."""
+    values = dict(recipe)
+    for field in dataclasses.fields(kind):
+        if field.metadata["was"] in values and field.name not in values:
+            values[field.name] = values.pop(field.metadata["was"])
+    for field in dataclasses.fields(kind):
+        if field.metadata["added"] and field.name not in values:
+            with contextlib.suppress(KeyError):
+                values[field.name] = _implied(field, values)
+    return values
+
+
+def _implied(field: dataclasses.Field[Any], values: dict[str, Any]) -> Any:
+    """Return what runs had from before a setting was added; MISSING where there always was one."""
+    added = field.metadata["added"]
+    if callable(added):
+        return added(values)
+    return field.default if added else dataclasses.MISSING
 
 
 class ArgumentParser(argparse.ArgumentParser):

@@ -14,9 +14,9 @@ VERSIONS = {
     "prepare_detection": 1,
     # From an image file of ImageNet, VOC or COCO to the pixels of a crop or of a whole view.
     "decode": 3,
-    "measure_pixels": 1,
+    "measure_image_statistics": 1,
     "measure_responses": 1,
-    "measure_statistics": 2,
+    "measure_bn_statistics": 2,
     # Everything from a training set to weights and the errors in metrics.csv.
     "train_cifar10": 1,
     "train_imagenet": 1,

@@ -2,12 +2,12 @@
 
 import functools
 
-from conftest import pixels
+from conftest import image_statistics
 
 from resnet.classification.imagenet import imagenet_task
 from resnet.settings import Hardware, ImageNetRecipe, to_flags
 
-SIDES = {"image_size": 32, "min_side": 36, "max_side": 48, "test_side": 40}
+SIDES = {"image_size": 32, "scale_min": 36, "scale_max": 48, "test_shorter_side": 40}
 
 
 def tiny(**changes):
@@ -19,10 +19,19 @@ def tiny(**changes):
 
 
 def task(recipe, dataset):
-    return functools.partial(imagenet_task, recipe, dataset, pixels(dataset))
+    return functools.partial(imagenet_task, recipe, dataset, image_statistics(dataset))
 
 
 def arguments(dataset, folder, recipe, hardware=None):
     hardware = hardware or Hardware(device="cpu", checkpoint_seconds=0.01)
     flags = f"{to_flags(recipe)} {to_flags(hardware)}".split()
-    return ["train_imagenet", "--data", dataset, "--pixels", pixels(dataset), "--run-folder", folder, *flags]
+    return [
+        "train_imagenet",
+        "--data",
+        dataset,
+        "--image-statistics",
+        image_statistics(dataset),
+        "--run-folder",
+        folder,
+        *flags,
+    ]

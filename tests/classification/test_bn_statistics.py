@@ -8,11 +8,11 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, noise, pixels, same_weights, small_net
+from conftest import CPU, image_statistics, noise, same_weights, small_net
 
 from classification.conftest import task, tiny
 from resnet.architectures import BatchNorm2d, imagenet_net, initialise
-from resnet.classification.bn_statistics import drawn_images, measure_statistics
+from resnet.classification.bn_statistics import drawn_images, measure_bn_statistics
 from resnet.files import write_yaml
 from resnet.settings import Hardware
 from resnet.training.checkpoint import save_weights
@@ -23,7 +23,7 @@ from resnet.training.distributed import Processes
 def test_statistics_of_the_first_layer_are_those_of_the_population():
     net, batches = small_net("resnet-50", measured=False).double(), noise(count=3, batch=5, dtype=torch.float64)
     before, steps = copy.deepcopy(net.state_dict()), []
-    found = measure_statistics(net, batches, steps.append)
+    found = measure_bn_statistics(net, batches, steps.append)
     with torch.no_grad():
         maps = torch.cat([net.conv1(images) for images, _ in batches]).double()
     np.testing.assert_allclose(found["bn1.running_mean"], maps.mean((0, 2, 3)), atol=1e-5)
@@ -39,7 +39,7 @@ def test_statistics_of_the_first_layer_are_those_of_the_population():
 def test_statistics_of_one_batch_are_those_it_is_normalised_by():
     net, batches = small_net("resnet-50", measured=False).double(), noise(batch=6, dtype=torch.float64)
     ((images, _),) = batches
-    found = measure_statistics(net, batches, lambda _: None)
+    found = measure_bn_statistics(net, batches, lambda _: None)
     reference, counts = copy.deepcopy(net).train(), {}
     for name, module in reference.named_modules():
         if isinstance(module, BatchNorm2d):
@@ -73,7 +73,7 @@ def test_batch_normalisation_is_measured_on_batches_of_all_classes():
 
     def measured(order, size):
         batches = Given((views[part], None) for part in torch.tensor(order).split(size))
-        return measure_statistics(net, batches, lambda _: None)["stages.1.1.bn2.running_var"].log()
+        return measure_bn_statistics(net, batches, lambda _: None)["stages.1.1.bn2.running_var"].log()
 
     drawn = drawn_images(96, None)
     assert sorted(drawn) == list(range(96))
@@ -88,12 +88,21 @@ def test_the_statistics_program_mixes_the_classes(ilsvrc, tmp_path, monkeypatch)
     write_yaml(tmp_path / "config.yaml", {"recipe": {**dataclasses.asdict(recipe), "lr_drops": []}})
     save_weights(tmp_path / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
     monkeypatch.setattr("resnet.data.views.EVALUATION_BATCH", 16)
-    program_module = importlib.import_module("measure_statistics")
+    program_module = importlib.import_module("measure_bn_statistics")
     monkeypatch.setattr(
-        program_module, "measure_statistics", lambda _net, views, _step: labels.extend(batch for _, batch in views)
+        program_module, "measure_bn_statistics", lambda _net, views, _step: labels.extend(batch for _, batch in views)
     )
-    files = ["--data", ilsvrc, "--pixels", pixels(ilsvrc), "--run-folder", tmp_path, "--output", tmp_path / "s.pt"]
-    monkeypatch.setattr("sys.argv", ["measure_statistics", *map(str, files), "--side", "32", "--device", "cpu"])
+    files = [
+        "--data",
+        ilsvrc,
+        "--image-statistics",
+        image_statistics(ilsvrc),
+        "--run-folder",
+        tmp_path,
+        "--output",
+        tmp_path / "s.pt",
+    ]
+    monkeypatch.setattr("sys.argv", ["measure_bn_statistics", *map(str, files), "--size", "32", "--device", "cpu"])
     program_module.main()
     assert [len(batch) for batch in labels] == [16, 16, 16]
     assert min(len(batch.unique()) for batch in labels) > 3

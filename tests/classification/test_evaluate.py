@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import PACKS, pixels, program, run_program
+from conftest import PACKS, image_statistics, program, run_program
 from import_weights import write_run
 from torchvision.transforms import v2
 
@@ -34,11 +34,11 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     run = tmp_path / "run"
     code, output = run_program(
         "import_weights", "--model", "resnet-18-B", "--weights", tmp_path / "resnet18-x.pth",
-        "--image-size", 32, "--test-side", 40, "--run-folder", run,
+        "--image-size", 32, "--test-shorter-side", 40, "--run-folder", run,
     )  # fmt: skip
     assert code == 0, output
     code, output = run_program(
-        "evaluate_imagenet", "--data", ilsvrc, "--pixels", run / "pixels.npz", "--run-folder", run,
+        "evaluate_imagenet", "--data", ilsvrc, "--image-statistics", run / "image_statistics.npz", "--run-folder", run,
         "--protocol", "center", "--output", run / "center.json", "--predictions", run / "center.npz", "--device", "cpu",
     )  # fmt: skip
     assert code == 0, output
@@ -83,14 +83,18 @@ def test_a_test_follows_the_recipe_s_precision_and_says_it(ilsvrc, tmp_path):
         save_weights(run / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
         files = {"output": run / "center.json", "predictions": run / "center.npz"}
         hardware = Hardware(device="cpu")
-        evaluate_run(run, ilsvrc, pixels(ilsvrc), protocol="center", sides=[32], hardware=hardware, **files)
+        evaluate_run(
+            run, ilsvrc, image_statistics(ilsvrc), protocol="center", shorter_sides=[32], hardware=hardware, **files
+        )
         result = json.loads(files["output"].read_text())
         assert result["provenance"]["precision"] == precision
         results[precision] = read_arrays(files["predictions"], Predictions).probabilities
     assert not np.array_equal(results["float32"], results["bf16"])
     np.testing.assert_allclose(results["float32"], results["bf16"], atol=0.1)
-    with pytest.raises(UserError, match="sides: 16 pixels are less than"):
-        evaluate_run(run, ilsvrc, pixels(ilsvrc), protocol="multiscale", sides=[16], hardware=hardware, **files)
+    with pytest.raises(UserError, match="shorter_sides: 16 pixels are less than"):
+        evaluate_run(
+            run, ilsvrc, image_statistics(ilsvrc), protocol="multiscale", shorter_sides=[16], hardware=hardware, **files
+        )
 
 
 def test_wrong_weights_are_one_clear_error(tmp_path):
@@ -111,8 +115,8 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
     files = []
     for name in ("one", "two"):
         command = [
-            "evaluate_imagenet", "--data", ilsvrc, "--pixels", pixels(ilsvrc), "--run-folder", run,
-            "--protocol", "multiscale", "--sides", 32, 48, "--output", tmp_path / f"{name}.json",
+            "evaluate_imagenet", "--data", ilsvrc, "--image-statistics", image_statistics(ilsvrc), "--run-folder", run,
+            "--protocol", "multiscale", "--shorter-sides", 32, 48, "--output", tmp_path / f"{name}.json",
             "--predictions", tmp_path / f"{name}.npz",
             "--device", "cpu",
         ]  # fmt: skip
@@ -143,25 +147,26 @@ def test_real_imagenet_images(tmp_path):
     assert [description.wnids[label] for label in index.labels] == [row[1] for row in truth]
     assert description.classes[0] == "goldfish, Carassius auratus"
     code, output = run_program(
-        "measure_pixels",
+        "measure_image_statistics",
         "--data",
         data,
         "--image-size",
         64,
-        "--test-side",
+        "--test-shorter-side",
         72,
         "--output",
-        data.with_name("pixels.npz"),
+        data.with_name("image_statistics.npz"),
     )
     assert code == 0, output
     recipe = ImageNetRecipe(
-        model="resnet-18-A", width=0.25, image_size=64, min_side=64, max_side=80, test_side=72, batch_size=32,
+        model="resnet-18-A", width=0.25, image_size=64, scale_min=64, scale_max=80, test_shorter_side=72, batch_size=32,
         iterations=30, lr=0.05, lr_drops=(23,), log_interval=10, evaluation_interval=30,
     )  # fmt: skip
     code, output = run_program(*arguments(data, tmp_path / "run", recipe, Hardware(device="cpu")))
     assert code == 0, output
     code, output = run_program(
-        "evaluate_imagenet", "--data", data, "--pixels", data.with_name("pixels.npz"), "--run-folder", tmp_path / "run",
+        "evaluate_imagenet", "--data", data, "--image-statistics", data.with_name("image_statistics.npz"),
+        "--run-folder", tmp_path / "run",
         "--protocol", "10crop", "--output", tmp_path / "e.json", "--predictions", tmp_path / "e.npz",
     )  # fmt: skip
     assert code == 0, output

@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import pytest
 import torch
-from conftest import Started, in_float64, pixels, program, run_program
+from conftest import Started, image_statistics, in_float64, program, run_program
 from data.conftest import copied
 
 from classification.conftest import arguments, task, tiny
@@ -150,7 +150,7 @@ def test_an_image_that_changed_stops_a_training_with_workers(ilsvrc, tmp_path):
     imagenet.describe("x", folder, True, tmp_path / "dataset.json")
     victim = folder / "train/n00000002/n00000002_1.JPEG"
     victim.write_bytes(victim.read_bytes() + b"more")
-    shutil.copy(pixels(ilsvrc), tmp_path / "pixels.npz")
+    shutil.copy(image_statistics(ilsvrc), tmp_path / "image_statistics.npz")
     recipe = tiny(iterations=8, lr_drops=())
     code, output = run_program(*arguments(tmp_path / "dataset.json", tmp_path / "run", recipe, Hardware(workers=1)))
     assert code == 1

@@ -3,15 +3,15 @@
 import pytest
 import torch
 import torchvision
-from conftest import CPU, compute_in_float64, pixels
+from conftest import CPU, compute_in_float64, image_statistics
 from PIL import Image
 from torchvision.transforms import v2
 
 from resnet.architectures import imagenet_net, initialise
 from resnet.classification.protocols import Evaluator
 from resnet.data import imagenet
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.images import whole
-from resnet.data.pixels import Pixels
 from resnet.data.views import Normalise
 from resnet.files import read_arrays
 
@@ -21,7 +21,7 @@ def evaluator(ilsvrc):
     net = imagenet_net("resnet-18-A", 6, width=0.1, image_size=32)
     initialise(net, torch.Generator().manual_seed(0))
     compute_in_float64(net).eval()
-    normalise = Normalise(torch.from_numpy(read_arrays(pixels(ilsvrc), Pixels).mean))
+    normalise = Normalise(torch.from_numpy(read_arrays(image_statistics(ilsvrc), ImageStatistics).mean))
     folder = imagenet.read_description(ilsvrc).path
     return Evaluator(net, normalise, folder, CPU, torch.autocast("cpu", enabled=False), workers=0)
 

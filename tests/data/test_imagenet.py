@@ -167,10 +167,10 @@ def test_a_broken_image_is_found_before_training(ilsvrc, tmp_path):
     victim.write_bytes(victim.read_bytes()[:300])
     imagenet.describe("x", folder, True, tmp_path / "dataset.json")
     code, output = run_program(
-        "measure_pixels", "--data", tmp_path / "dataset.json", "--image-size", 32, "--test-side", 40,
-        "--output", tmp_path / "pixels.npz",
+        "measure_image_statistics", "--data", tmp_path / "dataset.json", "--image-size", 32, "--test-shorter-side", 40,
+        "--output", tmp_path / "image_statistics.npz",
     )  # fmt: skip
     assert code == 1
     assert "ILSVRC2012_val_00000007.JPEG is truncated or not an image" in output
     assert "Traceback" not in output
-    assert not (tmp_path / "pixels.npz").exists()
+    assert not (tmp_path / "image_statistics.npz").exists()

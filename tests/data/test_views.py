@@ -2,13 +2,13 @@
 
 import numpy as np
 import torch
-from conftest import CPU, photograph, pixels
+from conftest import CPU, image_statistics, photograph
 from PIL import Image
 from torchvision.transforms import v2
 
 from resnet.data import imagenet
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.images import centre_crop, crop_of_resized
-from resnet.data.pixels import Pixels
 from resnet.data.views import TrainingViews, ten_crops
 from resnet.files import read_arrays
 
@@ -22,9 +22,10 @@ def test_ten_crops_are_torchvision_s():
 
 def views(dataset, **changes):
     description = imagenet.read_description(dataset)
-    values = {"image_size": 32, "min_side": 36, "max_side": 48, "colour": 0.1, "batch_size": 8, "seed": 0}
+    values = {"image_size": 32, "scale_min": 36, "scale_max": 48, "pca_colour_std": 0.1, "batch_size": 8, "seed": 0}
     return TrainingViews(
-        description, imagenet.read_index(dataset, description, "train"), read_arrays(pixels(dataset), Pixels),
+        description, imagenet.read_index(dataset, description, "train"),
+        read_arrays(image_statistics(dataset), ImageStatistics),
         **{**values, "share": slice(0, 8), "device": CPU, "workers": 0, **changes},
     )  # fmt: skip
 
@@ -46,7 +47,7 @@ def test_batches_do_not_depend_on_workers_restarts_or_processes(ilsvrc):
 
 
 def test_views_against_a_slow_version(ilsvrc):
-    source, statistics = views(ilsvrc), read_arrays(pixels(ilsvrc), Pixels)
+    source, statistics = views(ilsvrc), read_arrays(image_statistics(ilsvrc), ImageStatistics)
     images, labels = source.batch(5)
     draws = source.draws(5)
     for place in range(8):
@@ -64,7 +65,7 @@ def test_views_against_a_slow_version(ilsvrc):
 
 
 def test_pixels_against_numpy(ilsvrc):
-    folder, found = ilsvrc.parent / "ILSVRC2012", read_arrays(pixels(ilsvrc), Pixels)
+    folder, found = ilsvrc.parent / "ILSVRC2012", read_arrays(image_statistics(ilsvrc), ImageStatistics)
     crops = np.stack([centre_crop(path, 40, 32) for path in folder.glob("train/*/*")]) / 255
     np.testing.assert_allclose(found.mean, crops.mean(0).transpose(2, 0, 1), atol=1e-6)
     covariance = np.cov(crops.reshape(-1, 3).T, bias=True)

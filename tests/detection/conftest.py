@@ -11,10 +11,10 @@ import yaml
 from conftest import noise, program, run_program, same_weights, small_net
 
 from resnet.architectures import ImageNetNet
-from resnet.classification.bn_statistics import measure_statistics
+from resnet.classification.bn_statistics import measure_bn_statistics
 from resnet.data.coco import read_coco
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.objects import write_description
-from resnet.data.pixels import Pixels
 from resnet.data.scenes import IMAGES, write_scenes
 from resnet.data.voc import read_voc
 from resnet.detection.detector import Detector
@@ -69,20 +69,22 @@ def write_run(folder, net, width, stride_in_3x3=False, **facts):
     (folder / "config.yaml").write_text(yaml.safe_dump({"recipe": recipe}))
     torch.save(net.state_dict(), folder / "weights.pt")
     mean = np.random.RandomState(0).uniform(0.3, 0.5, (3, 4, 4)).astype(np.float32)
-    write_arrays(folder / "pixels.npz", Pixels(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32)))
+    write_arrays(
+        folder / "image_statistics.npz", ImageStatistics(mean, np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
+    )
     return folder
 
 
 @pytest.fixture(scope="session")
 def classifiers(tmp_path_factory):
-    """Run folders of an untrained ``resnet-50``, with ``statistics.pt``, and of an untrained ``vgg-16``."""
+    """Run folders of an untrained ``resnet-50``, with ``bn_statistics.pt``, and of an untrained ``vgg-16``."""
     root = tmp_path_factory.mktemp("classifiers")
     for model, width in (("resnet-50", 1 / 16), ("vgg-16", 1 / 16)):
         net = small_net(model, width, measured=False)
         folder = write_run(root / model, net, width, model=model)
         if isinstance(net, ImageNetNet):
-            statistics = measure_statistics(net, noise(), lambda _: None)
-            torch.save({"images": 12, "statistics": statistics}, folder / "statistics.pt")
+            statistics = measure_bn_statistics(net, noise(), lambda _: None)
+            torch.save({"images": 12, "statistics": statistics}, folder / "bn_statistics.pt")
     return root
 
 
@@ -90,13 +92,14 @@ def tiny(**changes):
     values = {
         "model": "resnet-50",
         "experiment": "voc07",
-        "side": 64,
-        "max_side": 90,
+        "shorter_side": 64,
+        "max_size": 90,
         "anchor_sizes": (16, 32),
         "rois": 16,
-        "before_nms": 100,
-        "training_proposals": 50,
-        "proposals": 20,
+        "rpn_pre_nms_top_n_train": 100,
+        "rpn_pre_nms_top_n_test": 50,
+        "rpn_post_nms_top_n_train": 50,
+        "rpn_post_nms_top_n_test": 20,
         "batch_size": 2,
         "iterations": 8,
         "lr": 0.001,
@@ -138,8 +141,8 @@ def random_images(*sizes, seed=3):
 
 def task(recipe, packs, classifiers):
     folder = classifiers / recipe.model
-    statistics = folder / "statistics.pt" if recipe.model != "vgg-16" else None
-    classifier = read_classifier(folder, folder / "pixels.npz", statistics)
+    statistics = folder / "bn_statistics.pt" if recipe.model != "vgg-16" else None
+    classifier = read_classifier(folder, folder / "image_statistics.npz", statistics)
     data = packs / ("coco" if recipe.experiment == "coco" else "voc") / "dataset.json"
     return functools.partial(detection_task, recipe, data, classifier)
 
@@ -154,8 +157,8 @@ def arguments(packs, classifiers, folder, recipe, hardware=None, **changes):
     paths = {
         "data": packs / ("coco" if recipe.experiment == "coco" else "voc") / "dataset.json",
         "classifier": run,
-        "pixels": run / "pixels.npz",
-        "statistics": run / "statistics.pt" if recipe.model != "vgg-16" else None,
+        "image_statistics": run / "image_statistics.npz",
+        "bn_statistics": run / "bn_statistics.pt" if recipe.model != "vgg-16" else None,
         "run-folder": folder,
         **changes,
     }

@@ -186,8 +186,8 @@ def test_detections_are_those_of_torchvisions_own_faster_rcnn(model):
         size_divisible=1,
         rpn_anchor_generator=detector.rpn.anchor_generator,
         rpn_head=detector.rpn.head,
-        rpn_pre_nms_top_n_test=recipe.before_nms // 2,
-        rpn_post_nms_top_n_test=recipe.proposals,
+        rpn_pre_nms_top_n_test=recipe.rpn_pre_nms_top_n_test,
+        rpn_post_nms_top_n_test=recipe.rpn_post_nms_top_n_test,
         box_head=detector.heads.box_head,
         box_predictor=detector.heads.box_predictor,
         box_nms_thresh=0.3,
@@ -287,7 +287,7 @@ def test_the_last_step_equals_brute_force(regions):
 
 @pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
 def test_detections_lie_in_their_image_with_labels_from_0(model):
-    detector, _ = small_detector(model, proposals=60, anchor_sizes=(16, 32, 90))
+    detector, _ = small_detector(model, rpn_post_nms_top_n_test=60, anchor_sizes=(16, 32, 90))
     sharp(detector).eval()
     sizes = ((64, 90), (100, 70), (64, 64))
     with torch.no_grad():

@@ -38,7 +38,8 @@ def parity_case(model, pooling, stride_in_3x3, monkeypatch):
     monkeypatch.setattr(detectors, "ANCHORS_PER_IMAGE", 10**6)
     detector, recipe = small_detector(
         model, width=1 / 4 if model != "vgg-16" else 1 / 8, stride_in_3x3=stride_in_3x3, pooling=pooling, rois=10**6,
-        anchor_sizes=(24, 48, 64), proposals=60, dropout=0.0, before_nms=12000, training_proposals=300,
+        anchor_sizes=(24, 48, 64), rpn_post_nms_top_n_test=60, dropout=0.0,
+        rpn_pre_nms_top_n_train=12000, rpn_pre_nms_top_n_test=6000, rpn_post_nms_top_n_train=300,
     )  # fmt: skip
     sharp(detector)
     other = build_engine(detector, 5, dataclasses.replace(recipe, engine="detectron2"))

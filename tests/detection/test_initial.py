@@ -22,8 +22,8 @@ from resnet.errors import UserError
 def test_measured_statistics_keep_a_deep_detector_finite_and_small(classifiers):
     folder = classifiers / "resnet-50"
     outputs = {}
-    for name, statistics in (("own", None), ("measured", folder / "statistics.pt")):
-        classifier = read_classifier(folder, folder / "pixels.npz", statistics)
+    for name, statistics in (("own", None), ("measured", folder / "bn_statistics.pt")):
+        classifier = read_classifier(folder, folder / "image_statistics.npz", statistics)
         assert classifier.mean.shape == (3, 1, 1)
         detector = Detector(classifier.net, classifier.mean, 3, tiny()).eval()
         with torch.no_grad():
@@ -44,14 +44,15 @@ def test_the_program_measures_drawn_images_on_one_mean_per_colour(classifiers, t
     run = classifiers / "resnet-50"
     assert (
         run_here(
-            "measure_statistics", "--data", tmp_path / "dataset.json", "--pixels", run / "pixels.npz",
-            "--side", 64, "--images", 3, "--run-folder", run, "--output", tmp_path / "s.pt", "--device", "cpu",
+            "measure_bn_statistics", "--data", tmp_path / "dataset.json",
+            "--image-statistics", run / "image_statistics.npz", "--size", 64,
+            "--images", 3, "--run-folder", run, "--output", tmp_path / "s.pt", "--device", "cpu",
         )
         is None
     )  # fmt: skip
     content = torch.load(tmp_path / "s.pt", weights_only=True)
     assert content["images"] == 3
-    classifier = read_classifier(run, run / "pixels.npz", tmp_path / "s.pt")
+    classifier = read_classifier(run, run / "image_statistics.npz", tmp_path / "s.pt")
     paths = [folder / f"train/n0000000{label}/1.JPEG" for label in drawn_images(6, 3)]
     crops = torch.from_numpy(np.stack([centre_crop(path, 64, 64) for path in paths]))
     images = crops.permute(0, 3, 1, 2).double() / 255 - classifier.mean.double()
@@ -61,7 +62,11 @@ def test_the_program_measures_drawn_images_on_one_mean_per_colour(classifiers, t
 
 
 def test_the_wrong_classifier_is_one_clear_error(packs, classifiers, tmp_path):
-    vgg = {"classifier": classifiers / "vgg-16", "pixels": classifiers / "vgg-16/pixels.npz", "statistics": None}
+    vgg = {
+        "classifier": classifiers / "vgg-16",
+        "image_statistics": classifiers / "vgg-16/image_statistics.npz",
+        "bn_statistics": None,
+    }
     command = arguments(packs, classifiers, tmp_path / "run", tiny(model="resnet-101"), **vgg)
     assert run_here(*command) == ("train_detector: error: the classifier is vgg-16, but the recipe's model resnet-101")
 
@@ -74,10 +79,10 @@ def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, t
     state = small_net(model, width).state_dict()
     ends = "running_mean" if what == "half of them" else ("running_mean", "running_var")
     statistics = {key: value for key, value in state.items() if key.endswith(ends)}
-    torch.save(state if what == "weights" else {"images": 1, "statistics": statistics}, tmp_path / "statistics.pt")
+    torch.save(state if what == "weights" else {"images": 1, "statistics": statistics}, tmp_path / "bn_statistics.pt")
     recipe = tiny(model="vgg-16" if what == "of a VGG net" else "resnet-50")
-    command = arguments(packs, classifiers, tmp_path / "run", recipe, statistics=tmp_path / "statistics.pt")
-    assert "statistics.pt holds the statistics of another network" in run_here(*command)
+    command = arguments(packs, classifiers, tmp_path / "run", recipe, bn_statistics=tmp_path / "bn_statistics.pt")
+    assert "bn_statistics.pt holds the statistics of another network" in run_here(*command)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +92,8 @@ def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, t
         ("weights.pt", b"PK broken", r"weights\.pt is damaged"),
         ("weights.pt", "a tensor", r"weights\.pt does not hold a dictionary of tensors"),
         ("config.yaml", b"recipe: [", r"config\.yaml is not valid YAML"),
-        ("pixels.npz", b"PK broken", r"pixels\.npz is damaged"),
-        ("statistics.pt", b"PK broken", r"statistics\.pt is damaged"),
+        ("image_statistics.npz", b"PK broken", r"image_statistics\.npz is damaged"),
+        ("bn_statistics.pt", b"PK broken", r"bn_statistics\.pt is damaged"),
         ("config.yaml", b"recipe: {model: resnet-50, width: 0.5, image_size: 64, stride_in_3x3: false}",
          r"weights\.pt does not fit its config\.yaml"),
         ("config.yaml", b"recipe: {model: resnet-50, width: 0.0625, image_size: 64, stride_in_3x3: true}",
@@ -103,4 +108,4 @@ def test_a_damaged_classifier_is_one_clear_error(classifiers, tmp_path, name, co
     elif content is not None:
         (folder / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_classifier(folder, folder / "pixels.npz", folder / name if name == "statistics.pt" else None)
+        read_classifier(folder, folder / "image_statistics.npz", folder / name if name == "bn_statistics.pt" else None)

@@ -42,8 +42,8 @@ def test_a_resized_image_reaches_one_limit_and_exceeds_none(size):
 
 def source(folder, scenes, **changes):
     values = {
-        "side": 64,
-        "max_side": 90,
+        "shorter_side": 64,
+        "max_size": 90,
         "batch_size": 1,
         "seed": 0,
         "horizontal_flip": True,
@@ -190,6 +190,8 @@ def test_a_bad_image_is_one_error_that_names_it(packs, tmp_path, workers, what):
     with pytest.raises(UserError, match=message):
         source(tmp_path, scenes, workers=workers).batch(0)
     if not workers:
-        tested = EvaluationScenes(tmp_path, scenes, side=64, max_side=90, device=torch.device("cpu"), workers=workers)
+        tested = EvaluationScenes(
+            tmp_path, scenes, shorter_side=64, max_size=90, device=torch.device("cpu"), workers=workers
+        )
         with pytest.raises(UserError, match=message):
             next(iter(tested))

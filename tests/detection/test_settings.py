@@ -22,11 +22,11 @@ from resnet.settings import DetectorRecipe, add_arguments, from_arguments, to_fl
         ({"experiment": "voc2007"}, "experiment is 'voc2007'; it must be one of voc07, voc12, voc12-server, coco"),
         ({"engine": "mmdetection"}, "engine is 'mmdetection'; it must be one of torchvision, detectron2"),
         ({"pooling": "max"}, "pooling is 'max'; it must be one of pool, align"),
-        ({"side": 0}, "side is 0; it must be a whole number, at least 1"),
+        ({"shorter_side": 0}, "shorter_side is 0; it must be a whole number, at least 1"),
         ({"rois": 0}, "rois is 0; it must be a whole number, at least 1"),
-        ({"proposals": 0}, "proposals is 0; it must be a whole number, at least 1"),
+        ({"rpn_post_nms_top_n_test": 0}, "rpn_post_nms_top_n_test is 0; it must be a whole number, at least 1"),
         ({"evaluation_images": 0}, "evaluation_images is 0; it must be a whole number, at least 1"),
-        ({"max_side": 599}, "max_side must be at least side (600), not 599"),
+        ({"max_size": 599}, "max_size must be at least shorter_side (600), not 599"),
         ({"anchor_sizes": ()}, "anchor_sizes is (); it must be a list that is not empty"),
         ({"anchor_sizes": (0, 16)}, "anchor_sizes.0 is 0; it must be a whole number, at least 1"),
         ({"frozen_stages": 5}, "frozen_stages is 5; it must be a whole number, at least 0 and at most 4"),
@@ -70,10 +70,10 @@ def test_the_paper_scale_is_the_defaults_of_the_recipe(config):
 
 def test_exceptions_of_data_set_experiment_and_model_are_laid_over_each_other_in_this_order(config):
     config["detector"] = {
-        "recipe": {"lr": 0.1, "rois": 1, "proposals": 11, "before_nms": 111},
-        "exceptions": {
+        "recipe": {"lr": 0.1, "rois": 1, "rpn_post_nms_top_n_test": 11, "rpn_pre_nms_top_n_train": 111},
+        "overrides": {
             "resnet-101": {"lr": 0.4},
-            "voc": {"lr": 0.2, "rois": 2, "proposals": 22},
+            "voc": {"lr": 0.2, "rois": 2, "rpn_post_nms_top_n_test": 22},
             "voc12": {"lr": 0.3, "rois": 3},
         },
     }
@@ -82,7 +82,7 @@ def test_exceptions_of_data_set_experiment_and_model_are_laid_over_each_other_in
     def values(experiment, model):
         recipe = part.recipe(experiment, model, 5)
         assert (recipe.experiment, recipe.model, recipe.seed, recipe.engine) == (experiment, model, 5, "torchvision")
-        return recipe.lr, recipe.rois, recipe.proposals, recipe.before_nms
+        return recipe.lr, recipe.rois, recipe.rpn_post_nms_top_n_test, recipe.rpn_pre_nms_top_n_train
 
     assert values("voc12", "resnet-101") == (0.4, 3, 22, 111)
     assert values("voc12", "vgg-16") == (0.3, 3, 22, 111)
@@ -98,8 +98,11 @@ def test_exceptions_of_data_set_experiment_and_model_are_laid_over_each_other_in
         ({"seeds": {"resnet-152": [0]}, "weights": "trained"}, None),
         ({"seeds": {"vgg-19": [0]}}, "detector.seeds: vgg-19 starts with a network that is not in imagenet.seeds"),
         ({"seeds": {"resnet-34-A": [0]}}, "detector, voc07, resnet-34-A: model must be a VGG net, or a ResNet of 50"),
-        ({"exceptions": {"coco": {"side": 900}}}, "detector, coco, vgg-16: max_side must be at least side (900)"),
-        ({"exceptions": {"vgg-16": {"rios": 1}}}, "unknown key detector.exceptions.vgg-16.rios; did you mean rois?"),
+        (
+            {"overrides": {"coco": {"shorter_side": 900}}},
+            "detector, coco, vgg-16: max_size must be at least shorter_side (900)",
+        ),
+        ({"overrides": {"vgg-16": {"rios": 1}}}, "unknown key detector.overrides.vgg-16.rios; did you mean rois?"),
         ({"engine": "caffe"}, "detector.engine is 'caffe'; it must be one of torchvision, detectron2"),
         ({"recipe": {"ghost_batch_size": 1}}, "detector.recipe.ghost_batch_size is 1; it must be null"),
         ({"data": {"voc": "pascal"}}, "detector.data.voc is 'pascal'; it must be one of scenes-voc, voc"),

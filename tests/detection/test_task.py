@@ -60,7 +60,7 @@ def test_the_run_folder(finished, packs, classifiers):
     assert config["resolved"]["training_images"] == 12
     assert config["resolved"]["evaluated_images"] == 3
     assert config["resolved"]["classifier"]["model"] == "resnet-50"
-    assert {"weights", "pixels", "statistics"} < set(config["dataset"]["sha256"])
+    assert {"weights", "image_statistics", "bn_statistics"} < set(config["dataset"]["sha256"])
     net, recipe = load_detector(finished)
     assert recipe == long_recipe()
     assert not net.training

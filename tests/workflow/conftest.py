@@ -13,13 +13,14 @@ from conftest import inactive_path
 TINY = {
     "detector": {
         "recipe": {
-            "side": 64,
-            "max_side": 96,
+            "shorter_side": 64,
+            "max_size": 96,
             "anchor_sizes": [16, 32],
             "rois": 8,
-            "before_nms": 50,
-            "training_proposals": 20,
-            "proposals": 10,
+            "rpn_pre_nms_top_n_train": 50,
+            "rpn_pre_nms_top_n_test": 25,
+            "rpn_post_nms_top_n_train": 20,
+            "rpn_post_nms_top_n_test": 10,
             "batch_size": 1,
             "iterations": 2,
             "lr": 0.001,
@@ -28,26 +29,26 @@ TINY = {
             "evaluation_interval": 1,
             "evaluation_images": 2,
         },
-        "statistics": {"side": 64, "images": 16},
+        "bn_statistics": {"size": 64, "images": 16},
     },
     "imagenet": {
         "recipe": {
             "width": 0.03,
             "image_size": 32,
-            "min_side": 32,
-            "max_side": 40,
-            "test_side": 36,
+            "scale_min": 32,
+            "scale_max": 40,
+            "test_shorter_side": 36,
             "batch_size": 8,
             "iterations": 4,
             "lr_drops": [2, 3],
             "log_interval": 2,
             "evaluation_interval": 2,
         },
-        "exceptions": {
+        "overrides": {
             **{f"resnet-{depth}": {"batch_size": 8} for depth in (50, 101, 152)},
             "vgg-16": {"iterations": 4, "lr_drops": [2, 3]},
         },
-        "multiscale_sides": [32, 36],
+        "multiscale_shorter_sides": [32, 36],
     },
     "cifar10": {
         "recipe": {
@@ -57,7 +58,7 @@ TINY = {
             "log_interval": 2,
             "evaluation_interval": 2,
         },
-        "exceptions": {
+        "overrides": {
             "resnet-1202": {"batch_size": 2, "iterations": 1, "log_interval": 1, "evaluation_interval": 1},
             # Its gradients explode; after few updates at a usual rate, the running statistics give an infinite loss.
             "plain-110": {"lr": 1.0e-7, "warmup_lr": 1.0e-7},

@@ -60,7 +60,7 @@ def test_published_weights_are_tested_without_training(project, tmp_path):
     assert executed(output, "train_imagenet") == 0
     assert json.loads((project / targets[1]).read_text())["source"] == "torchvision (resnet50-0a1b2c3d.pth)"
     (weights / "resnet50-0a1b2c3d.pth").unlink()
-    changes["imagenet"]["multiscale_sides"] = [32]
+    changes["imagenet"]["multiscale_shorter_sides"] = [32]
     code, output = snakemake(project, "-n", "-F", *configure(project, changes), "--", targets[1])
     assert code != 0
     assert "resnet50-….pth does not exist; it is named in config.yaml under data.imagenet.weights" in output

@@ -17,7 +17,7 @@ def test_paper_scale_plans_the_papers_runs(project):
     assert code == 0, output
     assert executed(output, "train_cifar10") == 15
     assert executed(output, "train_imagenet") == 11
-    assert executed(output, "measure_statistics") == 1
+    assert executed(output, "measure_bn_statistics") == 1
     assert executed(output, "train_detector") == 6, "without the images of VOC 2012 test, nothing for its server"
     assert executed(output, "download_archive") == 7
 
@@ -52,7 +52,7 @@ def test_detectors_of_published_weights_need_no_imagenet(project):
     assert code == 0, output
     assert executed(output, "train_detector") == 4
     assert executed(output, "download_weights") == executed(output, "import_weights") == 2
-    for rule in ("train_imagenet", "measure_statistics", "measure_pixels", "prepare_imagenet"):
+    for rule in ("train_imagenet", "measure_bn_statistics", "measure_image_statistics", "prepare_imagenet"):
         assert executed(output, rule) == 0, rule
 
 
@@ -166,7 +166,7 @@ def test_networks_without_seeds_are_left_out_of_everything(project):
     assert "/resnet-1202/" not in output
     assert "/resnet-101/" not in output
     assert (executed(output, "train_cifar10"), executed(output, "train_imagenet")) == (11, 10)
-    for rule in ("train_detector", "prepare_scenes", "plot_detections", "measure_statistics"):
+    for rule in ("train_detector", "prepare_scenes", "plot_detections", "measure_bn_statistics"):
         assert executed(output, rule) == 0, rule
     assert executed(output, "tabulate_detections") == 2
     assert executed(output, "render_report") == 1

@@ -63,7 +63,9 @@ rule train_imagenet:
     """Train a network of section 4.1."""
     input:
         data=IMAGENET_DATA,
-        pixels=lambda wildcards: pixels_of(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
+        image_statistics=lambda wildcards: image_statistics_of(
+            CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))
+        ),
     output:
         config=f"{TRAINED_RUN}/config.yaml",
         metrics=f"{TRAINED_RUN}/metrics.csv",
@@ -88,7 +90,7 @@ rule train_imagenet:
         recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))).split(),
         versions=versions("decode", "train_imagenet"),
     shell:
-        f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data:q}} --pixels {{input.pixels:q}} --run-folder {{params.run:q}}"
+        f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data:q}} --image-statistics {{input.image_statistics:q}} --run-folder {{params.run:q}}"
         f" --wait {{params.recipe:q}} {to_flags(CONFIG.hardware)} >> {{log:q}} 2>&1"
 
 
@@ -98,7 +100,7 @@ rule import_weights:
         weights=[] if CONFIG.data["imagenet"]["weights"] else "data/downloads/torchvision-{net}.pth",
     output:
         config=f"{PUBLISHED_RUN}/config.yaml",
-        pixels=f"{PUBLISHED_RUN}/pixels.npz",
+        image_statistics=f"{PUBLISHED_RUN}/image_statistics.npz",
         weights=f"{PUBLISHED_RUN}/weights.pt",
     log:
         f"logs/import_weights/{CONFIG.scale}-{{net}}.log",
@@ -123,10 +125,10 @@ rule evaluate_imagenet:
         data=IMAGENET_DATA,
         config=f"{IMAGENET_RUN}/config.yaml",
         weights=f"{IMAGENET_RUN}/weights.pt",
-        pixels=lambda wildcards: (
-            f"{IMAGENET_RUN}/pixels.npz".format(**wildcards)
+        image_statistics=lambda wildcards: (
+            f"{IMAGENET_RUN}/image_statistics.npz".format(**wildcards)
             if wildcards.run == "torchvision"
-            else pixels_of(CONFIG.imagenet.recipe(wildcards.net, 0))
+            else image_statistics_of(CONFIG.imagenet.recipe(wildcards.net, 0))
         ),
     output:
         result=f"{IMAGENET_RUN}/evaluation/{{protocol}}.json",
@@ -144,11 +146,11 @@ rule evaluate_imagenet:
         gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
-        sides=CONFIG.imagenet.settings["multiscale_sides"],
+        shorter_sides=CONFIG.imagenet.settings["multiscale_shorter_sides"],
         versions=versions("decode", "evaluate_imagenet"),
     shell:
-        "python scripts/evaluate_imagenet.py --data {input.data:q} --pixels {input.pixels:q} --run-folder {params.run:q} "
-        "--protocol {wildcards.protocol:q} --sides {params.sides:q} --output {output.result:q} "
+        "python scripts/evaluate_imagenet.py --data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
+        "--protocol {wildcards.protocol:q} --shorter-sides {params.shorter_sides:q} --output {output.result:q} "
         f"--predictions {{output.predictions:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 

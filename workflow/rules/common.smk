@@ -188,14 +188,18 @@ def detection_data(experiment):
 
 
 def classifier_files(net):
-    """Return what a detector starts with: config, weights and pixels, and the measured statistics of a trained ResNet."""
+    """Return what a detector starts with: config, weights and statistics, those of a trained ResNet as measured."""
     run = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[net][0]}"
     folder = IMAGENET_RUN.format(net=net, run=run)
-    files = {"config": f"{folder}/config.yaml", "weights": f"{folder}/weights.pt", "pixels": f"{folder}/pixels.npz"}
+    files = {
+        "config": f"{folder}/config.yaml",
+        "weights": f"{folder}/weights.pt",
+        "image_statistics": f"{folder}/image_statistics.npz",
+    }
     if run != "torchvision":
-        files["pixels"] = pixels_of(CONFIG.imagenet.recipe(net, 0))
+        files["image_statistics"] = image_statistics_of(CONFIG.imagenet.recipe(net, 0))
         if not net.startswith("vgg"):
-            files["statistics"] = f"{folder}/statistics.pt"
+            files["bn_statistics"] = f"{folder}/bn_statistics.pt"
     return files
 
 
@@ -229,14 +233,14 @@ def existing(path, key):
     return path
 
 
-def pixels_of(recipe):
+def image_statistics_of(recipe):
     """Return the statistics of the training images at a recipe's sizes."""
-    return f"data/{CONFIG.imagenet.dataset}/pixels-{recipe.test_side}-{recipe.image_size}.npz"
+    return f"data/{CONFIG.imagenet.dataset}/image_statistics-{recipe.test_shorter_side}-{recipe.image_size}.npz"
 
 
 def sizes_of(recipe):
     """Return the options that say at which sizes a network is tested."""
-    return ["--test-side", recipe.test_side, "--image-size", recipe.image_size]
+    return ["--test-shorter-side", recipe.test_shorter_side, "--image-size", recipe.image_size]
 
 
 def torchvision_file(wildcards, input):

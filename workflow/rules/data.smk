@@ -99,16 +99,16 @@ rule prepare_imagenet:
         "python scripts/prepare_imagenet.py {params.source:q} --output {output:q} > {log:q} 2>&1"
 
 
-rule measure_pixels:
+rule measure_image_statistics:
     """Measure the mean and the colours of ImageNet's training images."""
     input:
         IMAGENET_DATA,
     output:
-        f"data/{CONFIG.imagenet.dataset}/pixels-{{side}}-{{size}}.npz",
+        f"data/{CONFIG.imagenet.dataset}/image_statistics-{{side}}-{{size}}.npz",
     log:
-        f"logs/measure_pixels-{CONFIG.imagenet.dataset}-{{side}}-{{size}}.log",
+        f"logs/measure_image_statistics-{CONFIG.imagenet.dataset}-{{side}}-{{size}}.log",
     benchmark:
-        f"logs/benchmarks/measure_pixels-{CONFIG.imagenet.dataset}-{{side}}-{{size}}.tsv"
+        f"logs/benchmarks/measure_image_statistics-{CONFIG.imagenet.dataset}-{{side}}-{{size}}.tsv"
     wildcard_constraints:
         side=r"\d+",
         size=r"\d+",
@@ -118,9 +118,9 @@ rule measure_pixels:
     resources:
         runtime="12h",
     params:
-        versions=versions("decode", "measure_pixels"),
+        versions=versions("decode", "measure_image_statistics"),
     shell:
-        "python scripts/measure_pixels.py --data {input:q} --test-side {wildcards.side:q} --image-size {wildcards.size:q} "
+        "python scripts/measure_image_statistics.py --data {input:q} --test-shorter-side {wildcards.side:q} --image-size {wildcards.size:q} "
         "--workers {threads:q} --output {output:q} > {log:q} 2>&1"
 
 

@@ -1,19 +1,21 @@
 # Section 4.3: detectors on PASCAL VOC and MS COCO, from networks of section 4.1.
 
 
-rule measure_statistics:
+rule measure_bn_statistics:
     """Measure the batch normalisation statistics that a detector keeps (appendix A)."""
     input:
         data=IMAGENET_DATA,
-        pixels=lambda wildcards: pixels_of(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))),
+        image_statistics=lambda wildcards: image_statistics_of(
+            CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))
+        ),
         config=f"{TRAINED_RUN}/config.yaml",
         weights=f"{TRAINED_RUN}/weights.pt",
     output:
-        f"{TRAINED_RUN}/statistics.pt",
+        f"{TRAINED_RUN}/bn_statistics.pt",
     log:
-        f"logs/measure_statistics/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
+        f"logs/measure_bn_statistics/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
     benchmark:
-        f"{TRAINED_RUN}/benchmarks/measure_statistics.tsv"
+        f"{TRAINED_RUN}/benchmarks/measure_bn_statistics.tsv"
     conda:
         ENVIRONMENT
     threads: cores()
@@ -23,12 +25,12 @@ rule measure_statistics:
         gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
-        side=CONFIG.detector.statistics["side"],
-        images=["--images", CONFIG.detector.statistics["images"]] if CONFIG.detector.statistics["images"] else [],
-        versions=versions("decode", "measure_statistics"),
+        size=CONFIG.detector.bn_statistics["size"],
+        images=["--images", CONFIG.detector.bn_statistics["images"]] if CONFIG.detector.bn_statistics["images"] else [],
+        versions=versions("decode", "measure_bn_statistics"),
     shell:
-        "python scripts/measure_statistics.py --data {input.data:q} --pixels {input.pixels:q} --run-folder {params.run:q} "
-        "--side {params.side:q} {params.images:q} "
+        "python scripts/measure_bn_statistics.py --data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
+        "--size {params.size:q} {params.images:q} "
         f"--output {{output:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
@@ -59,13 +61,15 @@ rule train_detector:
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         classifier=lambda wildcards, input: Path(input.weights).parent,
-        statistics=lambda wildcards, input: (["--statistics", input.statistics] if "statistics" in input.keys() else []),
+        bn_statistics=lambda wildcards, input: (
+            ["--bn-statistics", input.bn_statistics] if "bn_statistics" in input.keys() else []
+        ),
         recipe=lambda wildcards: to_flags(detector_recipe(wildcards)).split(),
         versions=versions("decode", "train_detector"),
     # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
         f"{TRAIN} {{resources.launcher}} scripts/train_detector.py"
-        " --data {input.data:q} --classifier {params.classifier:q} --pixels {input.pixels:q} {params.statistics:q}"
+        " --data {input.data:q} --classifier {params.classifier:q} --image-statistics {input.image_statistics:q} {params.bn_statistics:q}"
         " --run-folder {params.run:q} --wait {params.recipe:q}"
         f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts:q}} >> {{log:q}} 2>&1"
 

@@ -41,7 +41,7 @@ def drawn_images(count: int, wanted: int | None) -> list[int]:
 
 
 @torch.inference_mode()
-def measure_statistics(net: nn.Module, batches: Batches, step: Callable[[int], None]) -> dict[str, Tensor]:
+def measure_bn_statistics(net: nn.Module, batches: Batches, step: Callable[[int], None]) -> dict[str, Tensor]:
     """Return mean and variance of the inputs of every batch normalisation, under the names of the state dict.
 
     Each layer is measured on what the layers before it give when they normalise by the batch, as in training.

@@ -11,15 +11,15 @@ from torch import Tensor
 from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, imagenet_net
 from resnet.classification.predictions import Predictions
 from resnet.classification.protocols import Evaluator
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
-from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import Normalise
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json
 from resnet.progress import Progress
 from resnet.provenance import code, now, surroundings
-from resnet.settings import Hardware
+from resnet.settings import Hardware, ImageNetRecipe
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
 from resnet.training.loop import choose_precision
@@ -34,7 +34,7 @@ def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> t
         UserError: the weights are damaged or of another architecture.
     """
     settings = ("width", "image_size", "stride_in_3x3")
-    recipe = read_recipe(run, "model", *settings, *keys)
+    recipe = read_recipe(run, ImageNetRecipe, "model", *settings, *keys)
     net = imagenet_net(recipe["model"], classes, **{key: recipe[key] for key in settings})
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
     return net.to(device).to(memory_format=torch.channels_last).eval(), recipe
@@ -43,10 +43,10 @@ def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> t
 def evaluate_run(
     run: Path,
     data: Path,
-    pixels: Path,
+    image_statistics: Path,
     *,
     protocol: str,
-    sides: list[int],
+    shorter_sides: list[int],
     output: Path,
     predictions: Path,
     hardware: Hardware,
@@ -56,9 +56,9 @@ def evaluate_run(
     Args:
         run: its folder.
         data: the data set's ``dataset.json``.
-        pixels: the statistics that the network was trained with.
+        image_statistics: those that the network was trained with.
         protocol: center, 10crop or multiscale.
-        sides: shorter sides of the images by multiscale.
+        shorter_sides: of the images by multiscale.
         output: JSON of the errors.
         predictions: npz of the probabilities.
         hardware: where to compute.
@@ -68,24 +68,28 @@ def evaluate_run(
     """
     started = time.monotonic()
     torch.set_num_threads(hardware.threads)
-    if min(sides) < TOTAL_STRIDE:
-        raise UserError(f"sides: {min(sides)} pixels are less than one of the network's last map ({TOTAL_STRIDE})")
+    if min(shorter_sides) < TOTAL_STRIDE:
+        raise UserError(
+            f"shorter_sides: {min(shorter_sides)} pixels are less than one of the network's last map ({TOTAL_STRIDE})"
+        )
     processes = Processes(hardware)
     description = read_description(data)
-    needed = ("seed", "test_side", "precision")
+    needed = ("seed", "test_shorter_side", "precision")
     net, recipe = load_network(run, len(description.wnids), processes.device, *needed)
     index = read_index(data, description, "val")
     if protocol == "multiscale" and "test" in description.images:
         index = joined(index, read_index(data, description, "test"))
     description = on_scratch(description, processes, index)
-    normalise = Normalise(torch.from_numpy(read_arrays(pixels, Pixels).mean).to(processes.device))
+    normalise = Normalise(torch.from_numpy(read_arrays(image_statistics, ImageStatistics).mean).to(processes.device))
     precision = choose_precision(recipe["precision"], processes.device)
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
     evaluator = Evaluator(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
     )
     own = range(processes.rank, len(index), processes.count)
-    probabilities = in_order(processes, predict(evaluator, index, own, protocol, sides, recipe, processes), len(index))
+    probabilities = in_order(
+        processes, predict(evaluator, index, own, protocol, shorter_sides, recipe, processes), len(index)
+    )
     if processes.is_main:
         found = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
         write_arrays(predictions, found)
@@ -96,7 +100,7 @@ def evaluate_run(
             "finished": now(),
             "seconds": round(time.monotonic() - started, 1),
         }
-        write_json(output, {**summary(description, recipe, protocol, sides, found), "provenance": facts})
+        write_json(output, {**summary(description, recipe, protocol, shorter_sides, found), "provenance": facts})
     processes.wait()
     processes.leave()
 
@@ -106,12 +110,12 @@ def predict(
     index: Index,
     own: range,
     protocol: str,
-    sides: list[int],
+    shorter_sides: list[int],
     recipe: dict[str, Any],
     processes: Processes,
 ) -> Tensor:
     """Return the probabilities of this process's images by a protocol."""
-    views = len(own) * (len(sides) if protocol == "multiscale" else 1)
+    views = len(own) * (len(shorter_sides) if protocol == "multiscale" else 1)
     progress = Progress(
         views,
         title=f"{recipe['model']} {protocol}",
@@ -119,9 +123,9 @@ def predict(
         speed_unit="images",
         silent=not processes.is_main,
     )
-    crop = {"side": recipe["test_side"], "size": recipe["image_size"], "progress": progress}
+    crop = {"side": recipe["test_shorter_side"], "size": recipe["image_size"], "progress": progress}
     if protocol == "multiscale":
-        probabilities = evaluator.multiscale(index, own, sides, progress)
+        probabilities = evaluator.multiscale(index, own, shorter_sides, progress)
     else:
         probabilities = (evaluator.ten_crop if protocol == "10crop" else evaluator.centre)(index, own, **crop)
     progress.close()
@@ -146,7 +150,7 @@ def summary(
     description: ImageNetDescription,
     recipe: dict[str, Any],
     protocol: str,
-    sides: list[int],
+    shorter_sides: list[int],
     found: Predictions,
 ) -> dict[str, Any]:
     """Return what ``evaluation/<protocol>.json`` says."""
@@ -155,7 +159,7 @@ def summary(
         "seed": recipe["seed"],
         "dataset": description.name,
         "protocol": protocol,
-        "sides": sides if protocol == "multiscale" else [recipe["test_side"]],
+        "sides": shorter_sides if protocol == "multiscale" else [recipe["test_shorter_side"]],
         "images": int((found.labels >= 0).sum()),
         "source": recipe.get("source", "reproduced"),
         **found.errors(),

@@ -6,8 +6,8 @@ import torch
 
 from resnet.architectures import imagenet_net, initialise
 from resnet.classification.task import ClassificationTask
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import read_description, read_index
-from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.files import checksum, read_arrays
@@ -16,19 +16,21 @@ from resnet.training.distributed import Processes
 from resnet.versions import versions
 
 
-def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: Processes) -> ClassificationTask:
+def imagenet_task(
+    recipe: ImageNetRecipe, data: Path, image_statistics: Path, processes: Processes
+) -> ClassificationTask:
     """Open the data set for a process and build the network.
 
     Args:
         recipe: what to train and how.
         data: the data set's ``dataset.json``.
-        pixels: the training images' statistics, for crops of the recipe's ``image_size``.
+        image_statistics: of the training images, for crops of the recipe's ``image_size``.
         processes: those that train together.
 
     Raises:
         UserError: a file is missing, damaged, or not the one that was described.
     """
-    description, statistics = read_description(data), read_arrays(pixels, Pixels)
+    description, statistics = read_description(data), read_arrays(image_statistics, ImageStatistics)
     training, validation = (read_index(data, description, split) for split in ("train", "val"))
     description = on_scratch(description, processes, training, validation)
     net = imagenet_net(
@@ -43,7 +45,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
     initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(
         dataset=description.name,
-        checksums={**description.sha256, "pixels": checksum(pixels, "sha256")},
+        checksums={**description.sha256, "image_statistics": checksum(image_statistics, "sha256")},
         versions={"prepare_imagenet": description.version, **versions("decode", "train_imagenet")},
         net=net,
         training=TrainingViews(
@@ -51,9 +53,9 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
             training,
             statistics,
             image_size=recipe.image_size,
-            min_side=recipe.min_side,
-            max_side=recipe.max_side,
-            colour=recipe.colour,
+            scale_min=recipe.scale_min,
+            scale_max=recipe.scale_max,
+            pca_colour_std=recipe.pca_colour_std,
             batch_size=recipe.batch_size,
             seed=recipe.seed,
             share=processes.share(recipe.batch_size),
@@ -66,7 +68,7 @@ def imagenet_task(recipe: ImageNetRecipe, data: Path, pixels: Path, processes: P
                 description.path,
                 validation,
                 Normalise(torch.from_numpy(statistics.mean).to(processes.device)),
-                side=recipe.test_side,
+                side=recipe.test_shorter_side,
                 size=recipe.image_size,
                 chosen=range(processes.rank, len(validation), processes.count),
                 device=processes.device,

@@ -59,14 +59,14 @@ class Evaluator:
         view = partial(_ten_crops, side=side, size=size, mirrors=self.mirrors)
         return self._predict(index, part, batches, view, self._crops, progress)
 
-    def multiscale(self, index: Index, part: range, sides: list[int], progress: Progress) -> Tensor:
+    def multiscale(self, index: Index, part: range, shorter_sides: list[int], progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over whole images at several sizes, and their mirror images.
 
-        The network is applied in its fully convolutional form; each size has the shorter side of ``sides``.
+        The network is applied in its fully convolutional form; each size has the shorter side of ``shorter_sides``.
         """
         shapes = image_shapes(self.folder, index, part)
         scales = []
-        for side in sides:
+        for side in shorter_sides:
             batches = same_shapes(part, [resized(shape, side) for shape in shapes])
             scales.append(self._predict(index, part, batches, partial(whole, side=side), self._dense, progress))
         return mean(scales)

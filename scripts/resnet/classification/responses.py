@@ -10,7 +10,7 @@ from resnet.architectures import BatchNorm2d, CifarNet
 from resnet.data.batches import EvaluationBatches, load_parts
 from resnet.data.cifar10 import read_description
 from resnet.files import write_rows
-from resnet.settings import Hardware
+from resnet.settings import CifarRecipe, Hardware
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
 from resnet.training.run_folder import read_recipe
@@ -33,7 +33,7 @@ def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -
     """
     torch.set_num_threads(hardware.threads)
     device = Processes(hardware).device
-    recipe = read_recipe(run, "model", "shortcut", "image_size", "validation_fraction", "split_seed")
+    recipe = read_recipe(run, CifarRecipe, "model", "shortcut", "image_size", "validation_fraction", "split_seed")
     description = read_description(data)
     net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes))
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")

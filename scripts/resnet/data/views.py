@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnet.data.draws import seeded_generator
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import centre_crop, crop_of_resized
 from resnet.data.loader import ImageFiles, load
-from resnet.data.pixels import Pixels
 
 # Views that are the same at every evaluation are kept in memory up to this many bytes.
 KEEP_BYTES = 2**30
@@ -61,8 +61,8 @@ class TrainingViews:
     Args:
         description: the data set.
         index: its training images.
-        pixels: their statistics.
-        image_size, min_side, max_side, colour, batch_size, seed: as in the recipe.
+        image_statistics: theirs.
+        image_size, scale_min, scale_max, pca_colour_std, batch_size, seed: as in the recipe.
         share: the part of each batch that this process takes.
         device: where the batches are finished.
         workers: processes that decode.
@@ -72,12 +72,12 @@ class TrainingViews:
         self,
         description: ImageNetDescription,
         index: Index,
-        pixels: Pixels,
+        image_statistics: ImageStatistics,
         *,
         image_size: int,
-        min_side: int,
-        max_side: int,
-        colour: float,
+        scale_min: int,
+        scale_max: int,
+        pca_colour_std: float,
         batch_size: int,
         seed: int,
         share: slice,
@@ -86,11 +86,11 @@ class TrainingViews:
     ) -> None:
         self.images = ImageFiles(description.path, index, partial(_crop, image_size))
         self.labels = torch.tensor(index.labels)
-        self.horizontal_flip, self.sides = description.horizontal_flip, (min_side, max_side + 1)
+        self.horizontal_flip, self.sides = description.horizontal_flip, (scale_min, scale_max + 1)
         self.batch_size, self.seed, self.share, self.workers, self.device = batch_size, seed, share, workers, device
-        self.normalise = Normalise(torch.from_numpy(pixels.mean).to(device))
+        self.normalise = Normalise(torch.from_numpy(image_statistics.mean).to(device))
         # One column per principal component, as long as its eigenvalue times the deviation of the draws.
-        self.components = torch.from_numpy(pixels.vectors * pixels.values * colour)
+        self.components = torch.from_numpy(image_statistics.vectors * image_statistics.values * pca_colour_std)
         self._plans: dict[int, dict[str, Tensor]] = {}
         self._next, self._stream = -1, iter(())
 

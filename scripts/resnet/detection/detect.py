@@ -17,7 +17,7 @@ from resnet.errors import UserError
 from resnet.files import write_json, write_text
 from resnet.progress import Progress
 from resnet.provenance import code, now, surroundings
-from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, updated
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
 from resnet.training.loop import choose_precision
@@ -87,12 +87,13 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
         UserError: a file is missing or damaged, or the weights are of another architecture.
     """
     config = read_config(run, "recipe", "resolved")
-    values, facts = config["recipe"], config["resolved"]
+    facts = config["resolved"]
     try:
+        values = updated(config["recipe"], DetectorRecipe)
         settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         recipe = DetectorRecipe(**settings)
         classes, classifier = len(facts["classes"]), build_classifier(facts["classifier"], 1)
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, ValueError):
         raise UserError(f"{run / 'config.yaml'} is not the config of a detector") from None
     detector = Detector(classifier, torch.zeros(3, 1, 1), classes, recipe)
     fill(detector, read_tensors(run / "weights.pt"), run / "weights.pt")
@@ -116,8 +117,8 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     own = EvaluationScenes(
         description.path,
         scenes[processes.rank :: processes.count],
-        side=recipe.side,
-        max_side=recipe.max_side,
+        shorter_side=recipe.shorter_side,
+        max_size=recipe.max_size,
         device=processes.device,
         workers=processes.workers,
     )

@@ -6,7 +6,6 @@ the head of each region. VGG-16: conv1_1 to conv5_3, and fc6 and fc7. Two siblin
 Its state dict is the form in which detectors are stored, whichever engine has trained them.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -256,8 +255,8 @@ class Detector(Engine):
             ANCHOR_IOU[0],
             ANCHORS_PER_IMAGE,
             ANCHOR_POSITIVES,
-            {"training": recipe.before_nms, "testing": math.ceil(recipe.before_nms / 2)},
-            {"training": recipe.training_proposals, "testing": recipe.proposals},
+            {"training": recipe.rpn_pre_nms_top_n_train, "testing": recipe.rpn_pre_nms_top_n_test},
+            {"training": recipe.rpn_post_nms_top_n_train, "testing": recipe.rpn_post_nms_top_n_test},
             PROPOSAL_NMS,
         )
         self.heads = Heads(

@@ -4,7 +4,6 @@ detectron2 differs from torchvision in what the background is (the last class, n
 setting of ``Detector`` is set here. What is not published by it, a VGG backbone and head, is registered.
 """
 
-import math
 import re
 from typing import Any
 
@@ -152,8 +151,8 @@ def configure_proposals(model: CfgNode, detector: Detector, recipe: DetectorReci
     rpn.IOU_THRESHOLDS, rpn.IOU_LABELS = list(settings.ANCHOR_IOU), [0, -1, 1]
     rpn.BATCH_SIZE_PER_IMAGE, rpn.POSITIVE_FRACTION = settings.ANCHORS_PER_IMAGE, settings.ANCHOR_POSITIVES
     rpn.BBOX_REG_WEIGHTS, rpn.SMOOTH_L1_BETA = (1.0, 1.0, 1.0, 1.0), settings.PROPOSAL_BETA
-    rpn.PRE_NMS_TOPK_TRAIN, rpn.PRE_NMS_TOPK_TEST = recipe.before_nms, math.ceil(recipe.before_nms / 2)
-    rpn.POST_NMS_TOPK_TRAIN, rpn.POST_NMS_TOPK_TEST = recipe.training_proposals, recipe.proposals
+    rpn.PRE_NMS_TOPK_TRAIN, rpn.PRE_NMS_TOPK_TEST = recipe.rpn_pre_nms_top_n_train, recipe.rpn_pre_nms_top_n_test
+    rpn.POST_NMS_TOPK_TRAIN, rpn.POST_NMS_TOPK_TEST = recipe.rpn_post_nms_top_n_train, recipe.rpn_post_nms_top_n_test
     rpn.NMS_THRESH = settings.PROPOSAL_NMS
 
 

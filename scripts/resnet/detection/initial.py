@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
 from resnet.classification.bn_statistics import STATISTICS
-from resnet.data.pixels import Pixels
+from resnet.data.image_statistics import ImageStatistics
 from resnet.errors import UserError
 from resnet.files import checksum, read_arrays
+from resnet.settings import ImageNetRecipe
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.run_folder import read_recipe
 
@@ -36,7 +37,7 @@ class Classifier:
     checksums: dict[str, str]
 
 
-def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classifier:
+def read_classifier(run: Path, image_statistics: Path, bn_statistics: Path | None) -> Classifier:
     """Read the network of a run folder, and give it the measured statistics where there are some.
 
     A detector sees images of all sizes, so the mean of each colour stands for the mean of each pixel.
@@ -44,16 +45,16 @@ def read_classifier(run: Path, pixels: Path, statistics: Path | None) -> Classif
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    recipe = read_recipe(run, *ARCHITECTURE)
+    recipe = read_recipe(run, ImageNetRecipe, *ARCHITECTURE)
     weights = read_tensors(run / "weights.pt")
     classes = len(weights.get("fc.bias", ()))
     net = build_classifier(recipe, classes)
-    files = {"weights": run / "weights.pt", "pixels": pixels}
-    if statistics is not None:
-        weights |= measured(statistics, net)
-        files["statistics"] = statistics
+    files = {"weights": run / "weights.pt", "image_statistics": image_statistics}
+    if bn_statistics is not None:
+        weights |= measured(bn_statistics, net)
+        files["bn_statistics"] = bn_statistics
     fill(net, weights, run / "weights.pt")
-    mean = torch.from_numpy(read_arrays(pixels, Pixels).mean).mean((1, 2), keepdim=True)
+    mean = torch.from_numpy(read_arrays(image_statistics, ImageStatistics).mean).mean((1, 2), keepdim=True)
     checksums = {name: checksum(path, "sha256") for name, path in files.items()}
     return Classifier(net.eval(), mean, recipe, checksums)
 

@@ -16,9 +16,9 @@ from resnet.data.objects import Scene
 from resnet.errors import UserError
 
 
-def resized(size: tuple[int, int], side: int, max_side: int) -> tuple[int, int]:
-    """Return width and height after [32]'s resize: the shorter ``side``, but the longer at most ``max_side``."""
-    scale = min(side / min(size), max_side / max(size))
+def resized(size: tuple[int, int], shorter_side: int, max_size: int) -> tuple[int, int]:
+    """Return width and height after [32]'s resize: to ``shorter_side``, but the longer at most ``max_size``."""
+    scale = min(shorter_side / min(size), max_size / max(size))
     return round(size[0] * scale), round(size[1] * scale)
 
 
@@ -28,14 +28,14 @@ class SceneImages(Dataset):
     Args:
         folder: the data set's folder.
         scenes: the scenes.
-        side, max_side: the resize.
+        shorter_side, max_size: the resize.
     """
 
-    def __init__(self, folder: Path, scenes: list[Scene], side: int, max_side: int) -> None:
+    def __init__(self, folder: Path, scenes: list[Scene], shorter_side: int, max_size: int) -> None:
         # Arrays, as a list of strings would be copied into every worker bit by bit.
         self.files = np.array([scene.file for scene in scenes])
         self.sizes = np.array([scene.size for scene in scenes])
-        self.folder, self.side, self.max_side = folder, side, max_side
+        self.folder, self.shorter_side, self.max_size = folder, shorter_side, max_size
 
     def __getitem__(self, index: int) -> Tensor | UserError:
         """Return an image, resized with Pillow's antialiased bilinear filter."""
@@ -46,7 +46,7 @@ class SceneImages(Dataset):
             return error
         if image.size != size:
             return UserError(f"{path} has {image.size} pixels, but was described with {size}; describe it again")
-        target = resized(size, self.side, self.max_side)
+        target = resized(size, self.shorter_side, self.max_size)
         return torch.from_numpy(np.array(image.resize(target, Image.Resampling.BILINEAR)))
 
 
@@ -71,7 +71,7 @@ class TrainingScenes:
     Args:
         folder: the data set's folder.
         scenes: those of the training sets.
-        side, max_side, batch_size, seed: as in the recipe.
+        shorter_side, max_size, batch_size, seed: as in the recipe.
         horizontal_flip: mirror every second image, at random.
         share: the part of each batch that this process takes.
         device: where the batches go.
@@ -83,8 +83,8 @@ class TrainingScenes:
         folder: Path,
         scenes: list[Scene],
         *,
-        side: int,
-        max_side: int,
+        shorter_side: int,
+        max_size: int,
         batch_size: int,
         seed: int,
         horizontal_flip: bool,
@@ -95,7 +95,7 @@ class TrainingScenes:
         self.scenes = [scene for scene in scenes if not scene.ignored.all()]
         if not self.scenes:
             raise UserError(f"{folder}: no image of the training sets has an object")
-        self.images = SceneImages(folder, self.scenes, side, max_side)
+        self.images = SceneImages(folder, self.scenes, shorter_side, max_size)
         self.device, self.workers = device, workers
         self.batch_size, self.seed, self.share, self.horizontal_flip = batch_size, seed, share, horizontal_flip
         self._plans: dict[int, Tensor] = {}
@@ -157,7 +157,7 @@ class EvaluationScenes:
     Args:
         folder: the data set's folder.
         scenes: this process's part of the set.
-        side, max_side: the resize.
+        shorter_side, max_size: the resize.
         device: where the images go.
         workers: processes that decode.
     """
@@ -167,13 +167,13 @@ class EvaluationScenes:
         folder: Path,
         scenes: list[Scene],
         *,
-        side: int,
-        max_side: int,
+        shorter_side: int,
+        max_size: int,
         device: torch.device,
         workers: int,
     ) -> None:
         self.scenes, self.device, self.workers = scenes, device, workers
-        self.images = SceneImages(folder, scenes, side, max_side)
+        self.images = SceneImages(folder, scenes, shorter_side, max_size)
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -142,7 +142,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
     description, experiment = read_description(data), EXPERIMENTS[recipe.experiment]
     generator = torch.Generator().manual_seed(recipe.seed)
     detector = Detector(classifier.net, classifier.mean, len(description.classes), recipe, generator)
-    settings = {"side": recipe.side, "max_side": recipe.max_side, "device": processes.device}
+    settings = {"shorter_side": recipe.shorter_side, "max_size": recipe.max_size, "device": processes.device}
     training = TrainingScenes(
         description.path,
         read_training_scenes(data, description, experiment.train),

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from resnet.config import load_detector_part, load_part
+from resnet.config import RECIPES, load_detector_part, load_part
 from resnet.rendering.comparisons import Measured
-from resnet.settings import EXPERIMENTS
+from resnet.settings import EXPERIMENTS, DetectorRecipe, updated
 
 SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
 PROTOCOLS = {"10crop": "10-crop", "multiscale": "multi-scale"}
@@ -83,7 +83,7 @@ class Paper:
             {name: functools.cache(functools.partial(_settings, part.recipe)) for name, part in parts.items()},
             {"cifar10": cifar10.dataset, "imagenet": imagenet.dataset, **detector.data},
             images,
-            imagenet.settings["multiscale_sides"],
+            imagenet.settings["multiscale_shorter_sides"],
         )
 
 
@@ -154,7 +154,7 @@ class Facts:
             "test images": (images, self.paper.images[images_of]),
         }
         theirs = self.paper.recipes[section](*run)
-        ours = config["recipe"]
+        ours = updated(config["recipe"], {**RECIPES, "detector": DetectorRecipe}[section])
         pairs |= {key: (ours[key], theirs[key]) for key in theirs if key in ours and key not in SILENT}
         return [
             f"{key} {_text(a)} (paper: {_text(b)})" for key, (a, b) in pairs.items() if a != b and _text(a) != _text(b)

@@ -5,6 +5,7 @@ from typing import Any
 
 from resnet.errors import UserError
 from resnet.files import read_yaml
+from resnet.settings import Recipe, updated
 
 
 def read_config(run: Path, *keys: str) -> dict[str, Any]:
@@ -19,13 +20,14 @@ def read_config(run: Path, *keys: str) -> dict[str, Any]:
     return config
 
 
-def read_recipe(run: Path, *keys: str) -> dict[str, Any]:
-    """Return the recipe in a run folder's ``config.yaml``, which must have some keys.
+def read_recipe(run: Path, kind: type[Recipe], *keys: str) -> dict[str, Any]:
+    """Return the recipe in a run folder's ``config.yaml``, which must have some keys; under today's names.
 
     Raises:
         UserError: the file is missing, damaged or that of another kind of run.
     """
     recipe = read_config(run, "recipe")["recipe"]
+    recipe = updated(recipe, kind) if isinstance(recipe, dict) else recipe
     _require(run / "config.yaml", recipe, keys)
     return recipe
 

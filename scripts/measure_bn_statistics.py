@@ -9,16 +9,16 @@ from pathlib import Path
 
 import torch
 
-from resnet.classification.bn_statistics import drawn_images, measure_statistics
+from resnet.classification.bn_statistics import drawn_images, measure_bn_statistics
 from resnet.classification.evaluate import load_network
+from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import read_description, read_index
-from resnet.data.pixels import Pixels
 from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise
 from resnet.errors import run_program
 from resnet.files import read_arrays
 from resnet.progress import Progress
-from resnet.settings import ArgumentParser, Hardware, Statistics, add_arguments, read_hardware
+from resnet.settings import ArgumentParser, BatchNormStatistics, Hardware, add_arguments, read_hardware
 from resnet.training.checkpoint import save_tensors
 from resnet.training.distributed import Processes
 
@@ -27,10 +27,10 @@ def main() -> None:
     """Read the arguments and measure."""
     parser = ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of the data it was trained on")
-    parser.add_argument("--pixels", type=Path, required=True, help="the statistics of the pixels it was trained with")
+    parser.add_argument("--image-statistics", type=Path, required=True, help="those that it was trained with")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
     parser.add_argument("--output", type=Path, required=True, help="file of tensors to write")
-    add_arguments(parser, Statistics)
+    add_arguments(parser, BatchNormStatistics)
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
@@ -41,19 +41,23 @@ def main() -> None:
     index = read_index(arguments.data, description, "train")
     description = on_scratch(description, processes, index)
     # Of each colour, as a detector subtracts it.
-    mean = torch.from_numpy(read_arrays(arguments.pixels, Pixels).mean).mean((1, 2), keepdim=True).to(processes.device)
+    mean = (
+        torch.from_numpy(read_arrays(arguments.image_statistics, ImageStatistics).mean)
+        .mean((1, 2), keepdim=True)
+        .to(processes.device)
+    )
     views = CentreViews(
         description.path,
         index,
         Normalise(mean),
-        side=arguments.side,
-        size=arguments.side,
+        side=arguments.size,
+        size=arguments.size,
         chosen=drawn_images(len(index), arguments.images),
         device=processes.device,
         workers=processes.workers,
     )
     progress = Progress(len(views), title="batch normalisation", unit="images", speed_unit="images")
-    statistics = measure_statistics(net, views, progress.step)
+    statistics = measure_bn_statistics(net, views, progress.step)
     progress.close()
     save_tensors(arguments.output, {"images": len(views), "statistics": statistics})
 

@@ -16,7 +16,7 @@ PIECE = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Pixels:
+class ImageStatistics:
     """Statistics of the training images, on the scale from 0 to 1.
 
     Attributes:
@@ -32,7 +32,7 @@ class Pixels:
 
 def measure(
     folder: Path, training: Index, others: list[Index], side: int, size: int, workers: int, progress: Progress
-) -> Pixels:
+) -> ImageStatistics:
     """Read every image once: the statistics of the training images; the others only have to be readable.
 
     The sums are integers, so the result does not depend on the number of workers.
@@ -61,7 +61,7 @@ def measure(
     average = total[0].sum((0, 1)) / pixels / 255
     values, vectors = np.linalg.eigh(total[1] / pixels / 255**2 - np.outer(average, average))
     mean = (total[0] / len(training) / 255).transpose(2, 0, 1).astype(np.float32)
-    return Pixels(mean, values.clip(0).astype(np.float32), vectors.astype(np.float32))
+    return ImageStatistics(mean, values.clip(0).astype(np.float32), vectors.astype(np.float32))
 
 
 def sum_up(folder: Path, side: int, size: int, paths: list[str]) -> tuple[list[np.ndarray], int]:
