@@ -58,7 +58,7 @@ def train_in_float64(recipe, dataset, output):
     run.log_evaluation()
     if run.processes.is_main:
         torch.save({"rows": run.rows, "weights": run.net.state_dict()}, output)
-    run.processes.leave()
+    run.processes.close()
 
 
 @pytest.mark.processor

@@ -64,7 +64,7 @@ rule train_imagenet:
     input:
         data=IMAGENET_DATA,
         image_statistics=lambda wildcards: image_statistics_of(
-            CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))
+            CONFIG.imagenet.recipe(wildcards.model, int(wildcards.seed))
         ),
     output:
         config=f"{TRAINED_RUN}/config.yaml",
@@ -73,7 +73,7 @@ rule train_imagenet:
         environment=f"{TRAINED_RUN}/environment.json",
         weights=f"{TRAINED_RUN}/weights.pt",
     log:
-        f"logs/train_imagenet/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
+        f"logs/train_imagenet/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{TRAINED_RUN}/benchmarks/train_imagenet.tsv"
     conda:
@@ -87,7 +87,7 @@ rule train_imagenet:
         launcher=launcher(CONFIG.processes),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
-        recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))).split(),
+        recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.model, int(wildcards.seed))).split(),
         versions=versions("decode", "train_imagenet"),
     shell:
         f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data:q}} --image-statistics {{input.image_statistics:q}} --run-folder {{params.run:q}}"
@@ -97,25 +97,25 @@ rule train_imagenet:
 rule import_weights:
     """Make a run folder of weights that torchvision publishes."""
     input:
-        weights=[] if CONFIG.data["imagenet"]["weights"] else "data/downloads/torchvision-{net}.pth",
+        weights=[] if CONFIG.data["imagenet"]["weights"] else "data/downloads/torchvision-{model}.pth",
     output:
         config=f"{PUBLISHED_RUN}/config.yaml",
         image_statistics=f"{PUBLISHED_RUN}/image_statistics.npz",
         weights=f"{PUBLISHED_RUN}/weights.pt",
     log:
-        f"logs/import_weights/{CONFIG.scale}-{{net}}.log",
+        f"logs/import_weights/{CONFIG.scale}-{{model}}.log",
     benchmark:
-        f"logs/benchmarks/import_weights-{CONFIG.scale}-{{net}}.tsv"
+        f"logs/benchmarks/import_weights-{CONFIG.scale}-{{model}}.tsv"
     localrule: True
     conda:
         ENVIRONMENT
     params:
         run=lambda wildcards, output: Path(output.config).parent,
         weights=torchvision_file,
-        sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.net, 0)),
+        sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.model, 0)),
         versions=versions("import_weights"),
     shell:
-        "python scripts/import_weights.py --model {wildcards.net:q} --weights {params.weights:q} "
+        "python scripts/import_weights.py --model {wildcards.model:q} --weights {params.weights:q} "
         "{params.sizes:q} --run-folder {params.run:q} > {log:q} 2>&1"
 
 
@@ -127,14 +127,14 @@ rule evaluate_imagenet:
         weights=f"{IMAGENET_RUN}/weights.pt",
         image_statistics=lambda wildcards: (
             f"{IMAGENET_RUN}/image_statistics.npz".format(**wildcards)
-            if wildcards.run == "torchvision"
-            else image_statistics_of(CONFIG.imagenet.recipe(wildcards.net, 0))
+            if wildcards.source == "torchvision"
+            else image_statistics_of(CONFIG.imagenet.recipe(wildcards.model, 0))
         ),
     output:
         result=f"{IMAGENET_RUN}/evaluation/{{protocol}}.json",
         predictions=f"{IMAGENET_RUN}/evaluation/{{protocol}}.npz",
     log:
-        f"logs/evaluate_imagenet/{CONFIG.scale}-{{net}}-{{run}}-{{protocol}}.log",
+        f"logs/evaluate_imagenet/{CONFIG.scale}-{{model}}-{{source}}-{{protocol}}.log",
     benchmark:
         f"{IMAGENET_RUN}/benchmarks/evaluate_imagenet-{{protocol}}.tsv"
     conda:

@@ -4,16 +4,16 @@
 ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml").replace("{", "{{").replace("}", "}}")
 
 RUN = f"results/runs/{CONFIG.scale}/{CONFIG.cifar10.dataset}/{{model}}/seed{{seed}}"
-# {run} is seed<k> of a trained network, or torchvision for published weights.
-IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{net}}/{{run}}"
-TRAINED_RUN = IMAGENET_RUN.replace("{run}", "seed{seed}")
-PUBLISHED_RUN = IMAGENET_RUN.replace("{run}", "torchvision")
+# {source} is seed<k> of a trained network, or torchvision for published weights.
+IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{model}}/{{source}}"
+TRAINED_RUN = IMAGENET_RUN.replace("{source}", "seed{seed}")
+PUBLISHED_RUN = IMAGENET_RUN.replace("{source}", "torchvision")
 ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
 
 # Weights and engines have folders of their own, as a run with the one must not replace a run with the other.
 DETECTORS = f"results/runs/{CONFIG.scale}/detector-{CONFIG.detector.engine}-{CONFIG.detector.weights}"
-DETECTOR_RUN = f"{DETECTORS}/{{experiment}}/{{net}}/seed{{seed}}"
+DETECTOR_RUN = f"{DETECTORS}/{{experiment}}/{{model}}/seed{{seed}}"
 MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]
 DETECTION_TABLES = {"table7": ["voc07", "voc12"], "table8": ["coco"]}
 
@@ -48,11 +48,10 @@ def any_of(names):
 
 
 wildcard_constraints:
-    model=any_of(CONFIG.cifar10.seeds),
-    net=any_of({**CONFIG.imagenet.seeds, **CONFIG.detector.seeds}),
+    model=any_of({**CONFIG.cifar10.seeds, **CONFIG.imagenet.seeds, **CONFIG.detector.seeds}),
     experiment=any_of(EXPERIMENTS),
     seed=r"\d+",
-    run=r"seed\d+|torchvision",
+    source=r"seed\d+|torchvision",
     figure=any_of(FIGURE_MODELS),
     table=any_of([*ERROR_TABLES, *DETECTION_TABLES]),
     protocol="center|10crop|multiscale",
@@ -73,28 +72,34 @@ def first_runs(name, models):
     return [path for paths in (*cifar10, *imagenet) for path in paths]
 
 
-def imagenet_runs(name, nets=tuple(CONFIG.imagenet.seeds)):
+def imagenet_runs(name, models=tuple(CONFIG.imagenet.seeds)):
     """Return the file ``name`` of every trained run of some networks on ImageNet; those that are left out have none."""
     seeds = CONFIG.imagenet.seeds
-    return [f"{IMAGENET_RUN}/{name}".format(net=net, run=f"seed{k}") for net in nets for k in seeds.get(net, [])]
+    return [
+        f"{IMAGENET_RUN}/{name}".format(model=model, source=f"seed{k}")
+        for model in models
+        for k in seeds.get(model, [])
+    ]
 
 
 def evaluations(table):
     """Return the evaluations that a table shows: of trained networks, or of weights that torchvision publishes."""
     if table in DETECTION_TABLES:
         return detectors("evaluation/average_precision.json", DETECTION_TABLES[table])
-    protocol, nets = ERROR_TABLES[table]
+    protocol, models = ERROR_TABLES[table]
     name = f"evaluation/{protocol}.json"
     if WEIGHTS == "trained" or table == "table2":
-        return imagenet_runs(name, nets)
-    published = [net for net in nets if net in PUBLISHED_BY_TORCHVISION and net in CONFIG.imagenet.seeds]
-    return [f"{IMAGENET_RUN}/{name}".format(net=net, run=WEIGHTS) for net in published]
+        return imagenet_runs(name, models)
+    published = [model for model in models if model in PUBLISHED_BY_TORCHVISION and model in CONFIG.imagenet.seeds]
+    return [f"{IMAGENET_RUN}/{name}".format(model=model, source=WEIGHTS) for model in published]
 
 
 def trained_evaluations():
     """Return every evaluation of trained networks that a table shows, and those of the ensemble's members."""
     found = [
-        path for protocol, nets in ERROR_TABLES.values() for path in imagenet_runs(f"evaluation/{protocol}.json", nets)
+        path
+        for protocol, models in ERROR_TABLES.values()
+        for path in imagenet_runs(f"evaluation/{protocol}.json", models)
     ]
     return sorted(set(found))
 
@@ -103,7 +108,7 @@ def ensemble_predictions():
     """Return the stored predictions of the ensemble's members."""
     name = f"{IMAGENET_RUN}/evaluation/multiscale.npz"
     members = CONFIG.imagenet.settings["ensemble"]
-    return [name.format(net=member["model"], run=f"seed{member['seed']}") for member in members]
+    return [name.format(model=member["model"], source=f"seed{member['seed']}") for member in members]
 
 
 def ensemble_evaluation():
@@ -157,9 +162,9 @@ def classifiers(wildcards):
 def detectors(name, experiments=tuple(MEASURED)):
     """Return the file ``name`` of every run of the detectors in some experiments."""
     return [
-        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, net=net, seed=seed)
+        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, model=model, seed=seed)
         for experiment in experiments
-        for net, seeds in CONFIG.detector.seeds.items()
+        for model, seeds in CONFIG.detector.seeds.items()
         for seed in seeds
     ]
 
@@ -177,8 +182,8 @@ def submissions():
 def first_detectors(name, experiment):
     """Return the file ``name`` of the first run of each detector in an experiment: the one that figures show."""
     return [
-        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, net=net, seed=seeds[0])
-        for net, seeds in CONFIG.detector.seeds.items()
+        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, model=model, seed=seeds[0])
+        for model, seeds in CONFIG.detector.seeds.items()
     ]
 
 
@@ -187,18 +192,18 @@ def detection_data(experiment):
     return f"data/{CONFIG.detector.data[EXPERIMENTS[experiment].data]}/dataset.json"
 
 
-def classifier_files(net):
+def classifier_files(model):
     """Return what a detector starts with: config, weights and statistics, those of a trained ResNet as measured."""
-    run = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[net][0]}"
-    folder = IMAGENET_RUN.format(net=net, run=run)
+    source = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[model][0]}"
+    folder = IMAGENET_RUN.format(model=model, source=source)
     files = {
         "config": f"{folder}/config.yaml",
         "weights": f"{folder}/weights.pt",
         "image_statistics": f"{folder}/image_statistics.npz",
     }
-    if run != "torchvision":
-        files["image_statistics"] = image_statistics_of(CONFIG.imagenet.recipe(net, 0))
-        if not net.startswith("vgg"):
+    if source != "torchvision":
+        files["image_statistics"] = image_statistics_of(CONFIG.imagenet.recipe(model, 0))
+        if not model.startswith("vgg"):
             files["bn_statistics"] = f"{folder}/bn_statistics.pt"
     return files
 
@@ -247,7 +252,7 @@ def torchvision_file(wildcards, input):
     """Return torchvision's file of weights: the one that was downloaded, or the one in the folder of config.yaml."""
     if input:
         return input[0]
-    kind, depth = wildcards.net.split("-")[:2]
+    kind, depth = wildcards.model.split("-")[:2]
     folder = Path(CONFIG.data["imagenet"]["weights"])
     found = sorted(folder.glob(f"{kind}{depth}-*.pth"))
     return existing(found[0] if found else folder / f"{kind}{depth}-….pth", "data.imagenet.weights")
@@ -297,4 +302,4 @@ def detector_parts(wildcards):
 
 def detector_recipe(wildcards):
     """Return the recipe of a detector's run."""
-    return CONFIG.detector.recipe(wildcards.experiment, wildcards.net, int(wildcards.seed))
+    return CONFIG.detector.recipe(wildcards.experiment, wildcards.model, int(wildcards.seed))

@@ -127,16 +127,16 @@ rule measure_image_statistics:
 rule download_weights:
     """Download the weights that torchvision publishes of a network."""
     output:
-        "data/downloads/torchvision-{net}.pth",
+        "data/downloads/torchvision-{model}.pth",
     log:
-        "logs/download_weights-{net}.log",
+        "logs/download_weights-{model}.log",
     benchmark:
-        "logs/benchmarks/download_weights-{net}.tsv"
+        "logs/benchmarks/download_weights-{model}.tsv"
     localrule: True
     conda:
         ENVIRONMENT
     shell:
-        "python scripts/download_weights.py --model {wildcards.net:q} --output {output:q} > {log:q} 2>&1"
+        "python scripts/download_weights.py --model {wildcards.model:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_scenes:

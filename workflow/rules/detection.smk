@@ -6,14 +6,14 @@ rule measure_bn_statistics:
     input:
         data=IMAGENET_DATA,
         image_statistics=lambda wildcards: image_statistics_of(
-            CONFIG.imagenet.recipe(wildcards.net, int(wildcards.seed))
+            CONFIG.imagenet.recipe(wildcards.model, int(wildcards.seed))
         ),
         config=f"{TRAINED_RUN}/config.yaml",
         weights=f"{TRAINED_RUN}/weights.pt",
     output:
         f"{TRAINED_RUN}/bn_statistics.pt",
     log:
-        f"logs/measure_bn_statistics/{CONFIG.scale}-{{net}}-seed{{seed}}.log",
+        f"logs/measure_bn_statistics/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{TRAINED_RUN}/benchmarks/measure_bn_statistics.tsv"
     conda:
@@ -37,7 +37,7 @@ rule measure_bn_statistics:
 rule train_detector:
     """Train a detector of section 4.3."""
     input:
-        unpack(lambda wildcards: classifier_files(wildcards.net)),
+        unpack(lambda wildcards: classifier_files(wildcards.model)),
         data=lambda wildcards: detection_data(wildcards.experiment),
     output:
         config=f"{DETECTOR_RUN}/config.yaml",
@@ -46,7 +46,7 @@ rule train_detector:
         environment=f"{DETECTOR_RUN}/environment.json",
         weights=f"{DETECTOR_RUN}/weights.pt",
     log:
-        f"logs/train_detector/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+        f"logs/train_detector/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
     conda:
@@ -84,7 +84,7 @@ rule detect_objects:
         detections=f"{DETECTOR_RUN}/evaluation/detections.json",
         environment=f"{DETECTOR_RUN}/evaluation/environment.json",
     log:
-        f"logs/detect_objects/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+        f"logs/detect_objects/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/detect_objects.tsv"
     conda:
@@ -112,7 +112,7 @@ rule evaluate_detections:
         result=f"{DETECTOR_RUN}/evaluation/average_precision.json",
         classes=f"{DETECTOR_RUN}/evaluation/classes.csv",
     log:
-        f"logs/evaluate_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+        f"logs/evaluate_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/evaluate_detections.tsv"
     localrule: True
@@ -135,7 +135,7 @@ rule write_submission:
     output:
         f"{DETECTOR_RUN}/server/comp4_det_test.tar.gz",
     log:
-        f"logs/write_submission/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{net}}-seed{{seed}}.log",
+        f"logs/write_submission/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/write_submission.tsv"
     localrule: True

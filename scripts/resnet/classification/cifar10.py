@@ -30,9 +30,9 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         device=device,
-        share=processes.share(recipe.batch_size),
+        share=processes.own_share(recipe.batch_size),
     )
-    own = slice(processes.rank, None, processes.count)
+    own = slice(processes.rank, None, processes.world_size)
     net = CifarNet(recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size)
     initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(

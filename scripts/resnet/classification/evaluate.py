@@ -86,7 +86,7 @@ def evaluate_run(
     evaluator = Evaluator(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
     )
-    own = range(processes.rank, len(index), processes.count)
+    own = range(processes.rank, len(index), processes.world_size)
     probabilities = in_order(
         processes, predict(evaluator, index, own, protocol, shorter_sides, recipe, processes), len(index)
     )
@@ -96,13 +96,13 @@ def evaluate_run(
         facts = {
             "versions": versions("decode", "evaluate_imagenet"),
             **code(),
-            **surroundings(processes.device, hardware.threads, processes.count, precision),
+            **surroundings(processes.device, hardware.threads, processes.world_size, precision),
             "finished": now(),
             "seconds": round(time.monotonic() - started, 1),
         }
         write_json(output, {**summary(description, recipe, protocol, shorter_sides, found), "provenance": facts})
-    processes.wait()
-    processes.leave()
+    processes.barrier()
+    processes.close()
 
 
 def predict(
@@ -134,10 +134,10 @@ def predict(
 
 def in_order(processes: Processes, own: Tensor, count: int) -> np.ndarray:
     """Return every image's row, of which process r has computed number r, r + processes, and so on."""
-    parts = processes.gather_objects(own)  # none but in process 0
+    parts = processes.gather_object(own)  # none but in process 0
     rows = np.empty((count, own.shape[1]), np.float32)
     for rank, part in enumerate(parts):
-        rows[rank :: processes.count] = part.numpy()
+        rows[rank :: processes.world_size] = part.numpy()
     return rows
 
 

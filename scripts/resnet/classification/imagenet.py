@@ -58,7 +58,7 @@ def imagenet_task(
             pca_colour_std=recipe.pca_colour_std,
             batch_size=recipe.batch_size,
             seed=recipe.seed,
-            share=processes.share(recipe.batch_size),
+            share=processes.own_share(recipe.batch_size),
             device=processes.device,
             workers=processes.workers,
         ),
@@ -70,7 +70,7 @@ def imagenet_task(
                 Normalise(torch.from_numpy(statistics.mean).to(processes.device)),
                 side=recipe.test_shorter_side,
                 size=recipe.image_size,
-                chosen=range(processes.rank, len(validation), processes.count),
+                chosen=range(processes.rank, len(validation), processes.world_size),
                 device=processes.device,
                 workers=processes.workers,
             )

@@ -51,7 +51,7 @@ class ClassificationTask(Task):
     ) -> dict[str, dict[str, float]]:
         """Return loss, top1_error and top5_error (percent) of each split."""
         return {
-            split: evaluate(self.net, until_stopped(batches), autocast, processes.add)
+            split: evaluate(self.net, until_stopped(batches), autocast, processes.all_reduce_sum)
             for split, batches in self.evaluation.items()
         }
 

@@ -25,7 +25,7 @@ class Process(Protocol):
     # Its number on its node, from 0.
     local_rank: int
 
-    def wait_long(self) -> None:
+    def long_barrier(self) -> None:
         """Wait until every process has come here."""
 
 
@@ -45,7 +45,7 @@ def on_scratch(description: ImageNetDescription, process: Process, *splits: Inde
         files = {path: size for index in splits for path, size in zip(index.paths, index.sizes, strict=True)}
         with lock(folder / "lock", f"copying images to {folder}"):
             copy_missing(description.path, folder, files)
-    process.wait_long()
+    process.long_barrier()
     return dataclasses.replace(description, folder=str(folder))
 
 

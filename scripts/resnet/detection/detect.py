@@ -116,7 +116,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
     own = EvaluationScenes(
         description.path,
-        scenes[processes.rank :: processes.count],
+        scenes[processes.rank :: processes.world_size],
         shorter_side=recipe.shorter_side,
         max_size=recipe.max_size,
         device=processes.device,
@@ -131,19 +131,19 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
         silent=not processes.is_main,
     )
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
-    parts = processes.gather_objects(detect(net, own, description.ids, autocast, progress.step))
+    parts = processes.gather_object(detect(net, own, description.ids, autocast, progress.step))
     progress.close()
     if processes.is_main:
         write_detections(output, in_order(parts))
         facts = {
             "versions": versions("decode", "detect_objects"),
             **code(),
-            **surroundings(processes.device, hardware.threads, processes.count, precision),
+            **surroundings(processes.device, hardware.threads, processes.world_size, precision),
             "finished": now(),
         }
         write_json(output.with_name("environment.json"), facts)
-    processes.wait()
-    processes.leave()
+    processes.barrier()
+    processes.close()
 
 
 def write_detections(path: Path, detections: list[dict[str, Any]]) -> None:

@@ -87,7 +87,7 @@ class DetectionTask(Task):
         if self.ground_truth is None or self.metric == "server":
             return {}
         found = detect(self.net, until_stopped(self.test), self.ids, autocast)
-        gathered = processes.gather_objects(found)
+        gathered = processes.gather_object(found)
         if not processes.is_main:
             return {}
         measured = average_precision(self.ground_truth, in_order(gathered), self.metric)
@@ -149,14 +149,14 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         horizontal_flip=description.horizontal_flip,
-        share=processes.share(recipe.batch_size),
+        share=processes.own_share(recipe.batch_size),
         workers=processes.workers,
         **settings,
     )
     labelled = experiment.metric != "server"
     test = read_scenes(data, description, experiment.test)[: recipe.evaluation_images] if labelled else []
     truth = subset(read_json(set_file(data, description, experiment.test)), test) if labelled else None
-    own = test[processes.rank :: processes.count]
+    own = test[processes.rank :: processes.world_size]
     return DetectionTask(
         dataset=description.name,
         checksums={**description.sha256, **classifier.checksums},

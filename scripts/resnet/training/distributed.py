@@ -24,7 +24,7 @@ class Processes:
 
     Attributes:
         rank: its number from 0; the one numbered 0 writes files and messages.
-        count: how many there are.
+        world_size: how many there are.
         device: where it computes.
         workers: how many processes decode images for it.
         scratch: a folder on the disk of its machine, for copies of images; None if they are read where they are.
@@ -39,20 +39,20 @@ class Processes:
             raise UserError("device is cuda, but torch sees no GPU; use auto or cpu")
         on_gpu = hardware.device != "cpu" and torch.cuda.is_available()
         adopt_step(os.environ)
-        self.count, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+        self.world_size, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
         self.scratch, self.local_rank = hardware.scratch, int(os.environ.get("LOCAL_RANK", "0"))
         self.device = torch.device("cpu")
         if on_gpu:
             # Processes of one training must have different ones, so they count.
-            index, self._claim = claim_gpu(visible_gpus(), self.local_rank if self.count > 1 else None)
+            index, self._claim = claim_gpu(visible_gpus(), self.local_rank if self.world_size > 1 else None)
             self.device = torch.device("cuda", index)
             torch.cuda.set_device(self.device)
-        beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
+        beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
         cores = len(os.sched_getaffinity(0)) // beside if on_gpu else 0
         self.workers = cores if hardware.workers is None else hardware.workers
         # What is agreed on between updates goes through the host, so that no GPU waits for it. None is all processes.
         self.control: dist.ProcessGroup | None = None
-        if self.count > 1:
+        if self.world_size > 1:
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if on_gpu else "gloo")
             self.control = host_group() if on_gpu else None
@@ -63,15 +63,15 @@ class Processes:
         """Whether this is the process that writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
+    def own_share(self, count: int) -> slice:
         """Return which of the ``count`` images of a batch this process takes.
 
         Raises:
             UserError: the batch cannot be split evenly, as a mean over processes needs.
         """
-        if count % self.count:
-            raise UserError(f"batch_size {count} cannot be split evenly over {self.count} processes")
-        size = count // self.count
+        if count % self.world_size:
+            raise UserError(f"batch_size {count} cannot be split evenly over {self.world_size} processes")
+        size = count // self.world_size
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def wrap(self, net: nn.Module, on_gpu: bool) -> nn.Module:
@@ -79,66 +79,66 @@ class Processes:
 
         Each keeps its own batch-normalisation statistics, as in the paper; those of process 0 are the network's.
         """
-        if self.count == 1:
+        if self.world_size == 1:
             return net
         ids = [self.device.index] if on_gpu else None
         return DistributedDataParallel(net, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     @staticmethod
-    def apart(wrapped: nn.Module) -> contextlib.AbstractContextManager:
+    def no_sync(wrapped: nn.Module) -> contextlib.AbstractContextManager:
         """Return the context in which what ``wrap`` returned leaves each process its own gradients."""
         return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else contextlib.nullcontext()
 
-    def add(self, value: Tensor) -> Tensor:
+    def all_reduce_sum(self, value: Tensor) -> Tensor:
         """Return the sum of a tensor over the processes."""
-        if self.count > 1:
+        if self.world_size > 1:
             value = value.clone()
             dist.all_reduce(value)
         return value
 
-    def gather(self, value: Tensor) -> Tensor:
+    def all_gather(self, value: Tensor) -> Tensor:
         """Return the tensor of every process, stacked in order of their ranks."""
-        if self.count == 1:
+        if self.world_size == 1:
             return value[None]
-        values = [torch.empty_like(value) for _ in range(self.count)]
+        values = [torch.empty_like(value) for _ in range(self.world_size)]
         dist.all_gather(values, value)
         return torch.stack(values)
 
-    def gather_objects(self, own: Any) -> list[Any]:
+    def gather_object(self, own: Any) -> list[Any]:
         """Return what every process gives, in process 0; nothing in the others."""
-        if self.count == 1:
+        if self.world_size == 1:
             return [own]
-        parts: list[Any] | None = [None] * self.count if self.is_main else None
+        parts: list[Any] | None = [None] * self.world_size if self.is_main else None
         dist.gather_object(own, parts, group=self.control)
         return parts or []
 
-    def largest(self, *numbers: float) -> list[float]:
+    def all_reduce_max(self, *numbers: float) -> list[float]:
         """Return the largest of each number over the processes."""
-        if self.count == 1:
+        if self.world_size == 1:
             return list(numbers)
         values = torch.tensor(numbers, dtype=torch.float64)
         dist.all_reduce(values, dist.ReduceOp.MAX, group=self.control)
         return values.tolist()
 
-    def share_buffers(self, net: nn.Module) -> None:
+    def broadcast_buffers(self, net: nn.Module) -> None:
         """Give every process the running statistics of process 0."""
-        if self.count > 1:
+        if self.world_size > 1:
             for buffer in net.buffers():
                 dist.broadcast(buffer, 0)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process has come here."""
-        if self.count > 1:
+        if self.world_size > 1:
             dist.barrier(group=self.control)
 
-    def wait_long(self) -> None:
-        """Wait until every process has come here, however long one waits for a lock: ``wait`` gives up earlier."""
-        if self.count > 1:
+    def long_barrier(self) -> None:
+        """Wait until every process has come here, however long one waits for a lock: ``barrier`` gives up earlier."""
+        if self.world_size > 1:
             dist.barrier(group=self.patient)
 
-    def leave(self) -> None:
-        """Part from the others."""
-        if self.count > 1:
+    def close(self) -> None:
+        """Leave the others."""
+        if self.world_size > 1:
             dist.destroy_process_group()
 
 

@@ -71,8 +71,8 @@ class Training:
         self.recipe, self.processes = recipe, processes or Processes(hardware)
         self.stop = stop or StopSignals()
         self.device = self.processes.device
-        check_shares(recipe, self.processes.count, hardware.accumulate)
-        self.share = self.processes.share(recipe.batch_size)
+        check_shares(recipe, self.processes.world_size, hardware.accumulate)
+        self.share = self.processes.own_share(recipe.batch_size)
         self.accumulate = hardware.accumulate
         self.task = build_task(self.processes)
         self.ghost_batch_size = self._images_per_statistic()
@@ -117,7 +117,7 @@ class Training:
             size = self.recipe.batch_size
             raise UserError(
                 f"the checkpoint has been trained with batch normalisation over {before or size} images; "
-                f"{self.processes.count} processes with accumulate {self.accumulate} would go on with "
+                f"{self.processes.world_size} processes with accumulate {self.accumulate} would go on with "
                 f"{self.ghost_batch_size or size}: set ghost_batch_size to {before or size}, or move it away to train "
                 "from the start"
             )
@@ -197,7 +197,7 @@ class Training:
             if part:
                 contexts.enter_context(frozen_statistics(self.net))
             if part < self.accumulate - 1:
-                contexts.enter_context(self.processes.apart(self.wrapped))
+                contexts.enter_context(self.processes.no_sync(self.wrapped))
             loss, measured = self.task.loss(self._compute, batch, self._place(len(batch[0]), part))
             self.window.add(*measured)
             (loss / self.accumulate).backward()
@@ -227,7 +227,7 @@ class Training:
         Raises:
             UserError: it has; the message names the iteration.
         """
-        if (iteration := int(self.processes.largest(float(self.diverged_at))[0])) >= 0:
+        if (iteration := int(self.processes.all_reduce_max(float(self.diverged_at))[0])) >= 0:
             raise self._diverged("the loss", iteration + 1)
 
     def check_weights(self) -> None:
@@ -237,7 +237,7 @@ class Training:
             UserError: it has.
         """
         found = checkpoint.not_finite([self.net.state_dict(), self.optimizer.state_dict()["state"]])
-        if self.processes.largest(found is not None)[0]:
+        if self.processes.all_reduce_max(found is not None)[0]:
             raise self._diverged("a weight", self.iteration)
 
     def _diverged(self, what: str, iteration: int) -> UserError:
@@ -250,7 +250,7 @@ class Training:
     def log_training(self) -> dict[str, Any]:
         """Append the training error since the last log point; end the warm-up when it is low enough."""
         self.check_loss()
-        self.window.sums = self.processes.add(self.window.sums)
+        self.window.sums = self.processes.all_reduce_sum(self.window.sums)
         row = self._append("train", self.window.averages())
         self.window = self.task.window(self.device)
         warmup = self.recipe.warmup
@@ -266,7 +266,7 @@ class Training:
             UserError: the network has come to nothing.
         """
         self.check_weights()
-        self.processes.share_buffers(self.net)
+        self.processes.broadcast_buffers(self.net)
         for split, measured in self.task.evaluate(self.autocast, self.until_stopped, self.processes).items():
             self._append(split, measured)
         self.evaluated_at = self.iteration
@@ -282,7 +282,7 @@ class Training:
             if self.stop.received:
                 break
             yield batch
-        if any(self.processes.largest(self.stop.received or 0)):
+        if any(self.processes.all_reduce_max(self.stop.received or 0)):
             raise EvaluationStoppedError
 
     def _append(self, split: str, measured: dict[str, float]) -> dict[str, Any]:
@@ -300,7 +300,7 @@ class Training:
 
     def begin_slice(self, threads: int) -> None:
         """Begin the provenance of the updates that follow."""
-        around = surroundings(self.device, threads, self.processes.count, self.precision)
+        around = surroundings(self.device, threads, self.processes.world_size, self.precision)
         ways = {"accumulate": self.accumulate, "compile": self.compiled, "recompute_group": self.recompute_group}
         place = {"from": self.iteration, "to": self.iteration}
         # The commit is that of the code which runs, whatever is checked out by the end.
@@ -336,7 +336,7 @@ class Training:
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rows": self.rows,
-            "window": self.processes.gather(self.window.sums),
+            "window": self.processes.all_gather(self.window.sums),
             "slices": self.slices,
         }
 
@@ -353,7 +353,7 @@ class Training:
         self.slices = [dict(part) for part in state.get("slices", earlier)]
         self.plateaus = self.find_plateaus()
         windows = state["window"]
-        if len(windows) == self.processes.count:
+        if len(windows) == self.processes.world_size:
             self.window.sums = windows[self.processes.rank].clone()
         elif self.processes.is_main:
             self.window.sums = windows.sum(0)
@@ -413,15 +413,15 @@ def train(
             checkpoint.save_weights(folder / "weights.pt", run.task.weights())
             write_json(folder / "result.json", run.result())
             write_json(folder / "environment.json", environment(run))
-        processes.wait()
-        processes.leave()
+        processes.barrier()
+        processes.close()
 
 
 @contextlib.contextmanager
 def training_lock(folder: Path, wait: bool, processes: Processes) -> Iterator[None]:
     """Hold the lock of a run folder for all processes: process 0 takes it, the others wait until it has."""
     with folder_lock(folder, wait) if processes.is_main else contextlib.nullcontext():
-        processes.wait_long()
+        processes.long_barrier()
         yield
 
 
@@ -432,7 +432,7 @@ def load_checkpoint(run: Training, folder: Path) -> dict[str, Any] | None:
         return checkpoint.load(folder, run.fingerprint, run.device, run.check_statistics)
 
     state = load() if run.processes.is_main else None
-    run.processes.wait()
+    run.processes.barrier()
     return state if run.processes.is_main else load()
 
 
@@ -464,7 +464,7 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float) -> None:
             agreement.next_iteration = run.iteration
         except InputError:
             # The state is that after the last update. Several processes cannot agree here on what to save.
-            if run.processes.count == 1:
+            if run.processes.world_size == 1:
                 run.extend_slice(time.monotonic() - started)
                 save(run, folder)
             raise
@@ -500,8 +500,8 @@ class Agreement:
         """Return the largest of each number over the processes, and plan the next agreement by the slowest's speed."""
         now = time.monotonic()
         pace = (now - self._last) / max(1, iteration - self._last_iteration)
-        *largest, pace = self.processes.largest(*numbers, pace)
-        wait = AGREEMENT_SECONDS / max(pace, 1e-9) if self.processes.count > 1 else 1
+        *largest, pace = self.processes.all_reduce_max(*numbers, pace)
+        wait = AGREEMENT_SECONDS / max(pace, 1e-9) if self.processes.world_size > 1 else 1
         self.next_iteration = iteration + int(min(max(wait, 1), AGREEMENT_INTERVAL))
         self._last, self._last_iteration = now, iteration
         return largest
