@@ -109,7 +109,7 @@ def our_loop(depth: int, description: cifar10.Description, hardware: Hardware) -
 
     def update() -> None:
         run.update()
-        float(run.window.sums[0])
+        float(run.meter.sums[0])
 
     return update
 

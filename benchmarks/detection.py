@@ -50,7 +50,7 @@ from resnet.architectures import (
 from resnet.classification.bn_statistics import measure_bn_statistics
 from resnet.detection import detector as settings
 from resnet.detection.detector import Detector, Target
-from resnet.detection.engines import build_engine
+from resnet.detection.engines import build_detector
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
 from resnet.provenance import processor_name
@@ -244,7 +244,7 @@ def build_loops(model: str, recipes: dict[str, DetectorRecipe], width: float, de
     ours.to(**layout)
     loops = {"torchvision": Loop(ours, ours.rpn, ours.heads.box_head, recipe)}
     try:
-        other = build_engine(detector(recipes["detectron2"]), CLASSES, recipes["detectron2"]).to(**layout)
+        other = build_detector(detector(recipes["detectron2"]), CLASSES, recipes["detectron2"]).to(**layout)
         heads = other.net.roi_heads
         head = heads.res5 if hasattr(heads, "res5") else heads.box_head
         loops["detectron2"] = Loop(other, other.net.proposal_generator, head, recipes["detectron2"])

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
     arguments = parser.parse_args()
     paper = read_paper(arguments.paper)
-    rows = [describe(published, paper) for published in paper["rows"]]
+    rows = [row_of(published, paper) for published in paper["rows"]]
     write_table(tuple(rows[0]), rows, arguments.csv)
     headings, cells = architecture_grid(paper, rows)
     others = [row for row in rows if not row["conv1"]]
@@ -48,7 +48,7 @@ def main() -> None:
     write_markdown(arguments.md, paper["title"], note, tuple(headings), cells)
 
 
-def describe(published: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
+def row_of(published: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
     """Return a network's row: stages, output sizes, layers, parameters and FLOPs, beside the paper's."""
     with torch.device("meta"):
         net = imagenet_net(published["model"], 1000)

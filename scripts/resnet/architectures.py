@@ -252,7 +252,7 @@ class ImageNetNet(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.fc = nn.Linear(channels, classes)
-        self.window = image_size // TOTAL_STRIDE
+        self.pool_size = image_size // TOTAL_STRIDE
         set_ghost_batch_size(self, ghost_batch_size)
 
     def features(self, images: Tensor) -> Tensor:
@@ -275,7 +275,7 @@ class ImageNetNet(nn.Module):
         features are averaged before it).
         """
         x = self.features(images)
-        window = (min(self.window, x.shape[2]), min(self.window, x.shape[3]))
+        window = (min(self.pool_size, x.shape[2]), min(self.pool_size, x.shape[3]))
         return self.fc(F.avg_pool2d(x, window, 1).mean((2, 3)))
 
     def get_extra_state(self) -> dict[str, object]:
@@ -311,8 +311,8 @@ class Vgg(nn.Module):
                 channels = scaled(filters, width)
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.window, hidden = image_size // TOTAL_STRIDE, scaled(4096, width)
-        self.fc6 = nn.Linear(channels * self.window**2, hidden)
+        self.pool_size, hidden = image_size // TOTAL_STRIDE, scaled(4096, width)
+        self.fc6 = nn.Linear(channels * self.pool_size**2, hidden)
         self.fc7 = nn.Linear(hidden, hidden)
         self.fc = nn.Linear(hidden, classes)
         self.dropout = dropout
@@ -345,9 +345,9 @@ class Vgg(nn.Module):
         the training crop lies in the middle of zeros, as the maps of an image amid its padding do.
         """
         x = self.features(images)
-        lacking = [max(0, self.window - length) for length in (x.shape[3], x.shape[2])]
+        lacking = [max(0, self.pool_size - length) for length in (x.shape[3], x.shape[2])]
         x = F.pad(x, [side for each in lacking for side in (each // 2, each - each // 2)])
-        kernel = self.fc6.weight.view(self.fc6.out_features, x.shape[1], self.window, self.window)
+        kernel = self.fc6.weight.view(self.fc6.out_features, x.shape[1], self.pool_size, self.pool_size)
         x = F.relu(F.conv2d(x, kernel, self.fc6.bias))
         x = F.relu(F.conv2d(x, self.fc7.weight[:, :, None, None], self.fc7.bias))
         return F.conv2d(x, self.fc.weight[:, :, None, None], self.fc.bias).mean((2, 3))

@@ -61,7 +61,7 @@ def write_run(folder, net, width, stride_in_3x3=False, **facts):
     recipe = {
         "model": facts.pop("model"),
         "width": width,
-        "image_size": net.window * 32,
+        "image_size": net.pool_size * 32,
         "stride_in_3x3": stride_in_3x3,
         **facts,
     }
@@ -162,7 +162,7 @@ def arguments(packs, classifiers, folder, recipe, hardware=None, **changes):
         "run-folder": folder,
         **changes,
     }
-    files = [part for key, path in paths.items() if path for part in (f"--{key}", path)]
+    files = [part for key, path in paths.items() if path for part in (f"--{key.replace('_', '-')}", path)]
     hardware = hardware or Hardware(device="cpu", checkpoint_seconds=0.01)
     return ["train_detector", *files, *f"{to_flags(recipe)} {to_flags(hardware)}".split()]
 

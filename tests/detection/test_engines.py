@@ -27,7 +27,7 @@ from detection.conftest import (
 from resnet.detection import detector as detectors
 from resnet.detection.detect import load_detector
 from resnet.detection.detector import LOSSES, Detector
-from resnet.detection.engines import build_engine
+from resnet.detection.engines import build_detector
 from resnet.errors import UserError
 from resnet.training import checkpoint
 from resnet.training.loop import train
@@ -42,7 +42,7 @@ def parity_case(model, pooling, stride_in_3x3, monkeypatch):
         rpn_pre_nms_top_n_train=12000, rpn_pre_nms_top_n_test=6000, rpn_post_nms_top_n_train=300,
     )  # fmt: skip
     sharp(detector)
-    other = build_engine(detector, 5, dataclasses.replace(recipe, engine="detectron2"))
+    other = build_detector(detector, 5, dataclasses.replace(recipe, engine="detectron2"))
     images = random_images((100, 130), (120, 91))
     targets = [
         {"boxes": torch.tensor([[10.0, 12, 60, 70], [50, 40, 120, 95]]), "labels": torch.tensor([1, 4])},
@@ -144,7 +144,7 @@ def test_weights_with_another_stride_are_refused(monkeypatch):
     detector, recipe = small_detector(stride_in_3x3=True)
     monkeypatch.setitem(detector.architecture, "stride_in_3x3", False)
     with pytest.raises(UserError, match=r"has the stride .* but detectron2's"):
-        build_engine(detector, 5, dataclasses.replace(recipe, engine="detectron2"))
+        build_detector(detector, 5, dataclasses.replace(recipe, engine="detectron2"))
 
 
 @needs_detectron2
@@ -182,7 +182,7 @@ def test_detectron2_trains_resumes_exactly_and_its_run_is_read_by_both(packs, cl
     assert isinstance(other, Detector)
     images = random_images((64, 90), (90, 64))
     with torch.no_grad():
-        for ours, theirs in zip(sharp(other)(images), build_engine(other, 10, recipe).eval()(images), strict=True):
+        for ours, theirs in zip(sharp(other)(images), build_detector(other, 10, recipe).eval()(images), strict=True):
             assert len(ours["scores"]) == len(theirs["scores"]) > 0
             torch.testing.assert_close(ours["scores"], theirs["scores"], rtol=1e-3, atol=1e-4)
         assert all(torch.isfinite(one["boxes"]).all() for one in net(images))

@@ -468,10 +468,10 @@ def test_a_claim_whose_section_is_left_out_gives_that_as_the_reason(tmp_path):
 
 
 def test_a_claim_is_about_the_section_of_what_it_measures():
-    of_measures = {"cifar10": "cifar10", "imagenet": "imagenet"} | dict.fromkeys(EXPERIMENTS, "detection")
+    of_metrics = {"cifar10": "cifar10", "imagenet": "imagenet"} | dict.fromkeys(EXPERIMENTS, "detection")
     for claim in CLAIMS["claims"]:
-        measures = [name for test in claim.get("tests", []) for name in test.get("measures", [])]
-        assert {of_measures[name.split(".")[0]] for name in measures} <= {claim["about"]} <= set(SECTIONS), claim["id"]
+        metrics = [name for test in claim.get("tests", []) for name in test.get("metrics", [])]
+        assert {of_metrics[name.split(".")[0]] for name in metrics} <= {claim["about"]} <= set(SECTIONS), claim["id"]
 
 
 def test_nothing_holds_of_nothing():
@@ -481,10 +481,10 @@ def test_nothing_holds_of_nothing():
 
 def test_a_test_that_is_not_understood_is_named(facts):
     for test, message in (
-        ({"kind": "louder", "models": ["plain-20"], "measures": ["cifar10.test"]}, "unknown kind 'louder'"),
-        ({"kind": "falls", "models": ["plain-20"], "measures": ["cifar10.tset"]}, "unknown measure 'cifar10.tset'"),
-        ({"kind": "falls", "models": ["plain-20"]}, "a test of kind 'falls' needs models and measures"),
-        ({"kind": "above", "models": ["plain-20"], "measures": ["cifar10.test"], "by": 1}, "the parameters do not fit"),
+        ({"kind": "louder", "models": ["plain-20"], "metrics": ["cifar10.test"]}, "unknown kind 'louder'"),
+        ({"kind": "falls", "models": ["plain-20"], "metrics": ["cifar10.tset"]}, "unknown metric 'cifar10.tset'"),
+        ({"kind": "falls", "models": ["plain-20"]}, "a test of kind 'falls' needs models and metrics"),
+        ({"kind": "above", "models": ["plain-20"], "metrics": ["cifar10.test"], "by": 1}, "the parameters do not fit"),
     ):
         claim = {"id": "mine", "section": "", "statement": "", "tests": [test]}
         with pytest.raises(UserError, match=rf"claims\.yaml, mine: {message}"):

@@ -90,14 +90,14 @@ def test_numbers_have_a_difference_to_the_papers_on_its_data_only(results):
     for dataset, difference in (("imagenet", "+0.15"), ("handwriting", "")):
         found = {"resnet-50": [{**evaluation("resnet-50", 23, 6.71), "dataset": dataset}]}
         paper = read_paper(PAPER / "table3.yaml")
-        row = tables.measure_table(paper, found, "paper", "trained")[7]
+        row = tables.metric_table(paper, found, "paper", "trained")[7]
         assert tables.measure_cells(paper, row)[3] == difference
 
 
 def test_numbers_on_other_images_than_the_papers_have_no_difference():
     for name, found in (("table5", {"ensemble": [evaluation("ensemble", 18, 3.9)]}), ("table7", detections())):
         paper = read_paper(PAPER / f"{name}.yaml")
-        row = tables.measure_table(paper, found, "paper", "trained")[-1]
+        row = tables.metric_table(paper, found, "paper", "trained")[-1]
         headings, cells = tables.measure_headings(paper), tables.measure_cells(paper, row)
         assert len(headings) == len(cells)
         assert headings.count("difference") == sum(column.get("same_images", True) for column in paper["columns"])
@@ -163,20 +163,20 @@ def evaluation(model, top1, top5):
 
 
 def test_tables_7_and_8_have_the_papers_numbers_and_say_what_was_measured():
-    rows = tables.measure_table(read_paper(PAPER / "table7.yaml"), detections(), "paper", "trained")
+    rows = tables.metric_table(read_paper(PAPER / "table7.yaml"), detections(), "paper", "trained")
     assert [row["method"] for row in rows] == ["VGG-16", "ResNet-101"]
     assert all(row[key] == row[f"paper_{key}"] for row in rows for key in ("voc07_map", "voc12_map"))
     assert rows[0]["test_set"] == "voc2007_test; voc2012_val"
     assert rows[0]["engine"] == "torchvision"
     paper = read_paper(PAPER / "table8.yaml")
     runs = {**detections(), "coco/vgg-16": [detection("coco/vgg-16", 40, 20), detection("coco/vgg-16", 42, 22)]}
-    rows = tables.measure_table(paper, runs, "paper", "trained")
+    rows = tables.metric_table(paper, runs, "paper", "trained")
     assert [(row["paper_map50"], row["paper_map"]) for row in rows] == [(41.5, 21.2), (48.4, 27.2)]
     assert tables.measure_cells(paper, rows[0]) == [
         "VGG-16", "41.00 ± 1.41", "41.50", "-0.50", "21.00 ± 1.41", "21.20", "-0.20", "2",
         "reproduced (torchvision engine)",
     ]  # fmt: skip
-    assert tables.measure_table(paper, {}, "paper", "trained")[0]["source"] == "not trained"
+    assert tables.metric_table(paper, {}, "paper", "trained")[0]["source"] == "not trained"
 
 
 def test_error_tables_have_the_papers_rows_in_its_order():
@@ -184,7 +184,7 @@ def test_error_tables_have_the_papers_rows_in_its_order():
     paper = read_paper(PAPER / "table3.yaml")
     tested = evaluations["10crop"]
     tested["resnet-50"] = [evaluation("resnet-50", 22, 6), evaluation("resnet-50", 24, 7)]
-    rows = tables.measure_table(paper, tested, "paper", "trained")
+    rows = tables.metric_table(paper, tested, "paper", "trained")
     assert [row["method"] for row in rows][:3] == ["VGG-16", "GoogLeNet", "PReLU-net"]
     assert [row["source"].split(":")[0] for row in rows][:3] == ["reproduced", "quoted", "quoted"]
     row = rows[7]
@@ -192,14 +192,14 @@ def test_error_tables_have_the_papers_rows_in_its_order():
     assert tables.measure_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
     assert tables.measure_cells(paper, rows[1]) == ["GoogLeNet (quoted)", "–", "–", "", "–", "9.15", "", "", "quoted"]
     del tested["vgg-16"]
-    assert tables.measure_table(paper, tested, "paper", "trained")[0]["source"] == "not trained"
-    rows = tables.measure_table(paper, tested, "paper", "torchvision")
+    assert tables.metric_table(paper, tested, "paper", "trained")[0]["source"] == "not trained"
+    rows = tables.metric_table(paper, tested, "paper", "torchvision")
     assert rows[0]["source"] == "no weights from torchvision"
 
 
 def test_table_2_pairs_plain_and_residual():
     evaluations = imagenet_evaluations()
-    rows = tables.measure_table(read_paper(PAPER / "table2.yaml"), evaluations["10crop"], "paper", "trained")
+    rows = tables.metric_table(read_paper(PAPER / "table2.yaml"), evaluations["10crop"], "paper", "trained")
     assert [(row["plain_top1_error"], row["resnet_top1_error"]) for row in rows] == [(27.94, 27.88), (28.54, 25.03)]
 
 
@@ -406,7 +406,7 @@ def test_a_report_at_paper_scale_says_that_runs_are_not_the_papers(empty_report)
 
 
 RENDERERS = [
-    "plot_errors", "plot_responses", "tabulate_table6", "tabulate_measures", "check_claims", "render_report",
+    "plot_errors", "plot_responses", "tabulate_table6", "tabulate_metrics", "check_claims", "render_report",
     "evaluate_ensemble", "evaluate_detections", "write_submission", "tabulate_classes", "plot_detections",
     "plot_detection_curves",
 ]  # fmt: skip

@@ -153,7 +153,7 @@ def rules_after(folder: Path, file: str, old: str, new: str) -> set[str]:
         ("rendering/detections.py", {"plot_detections", "plot_detection_curves"}),
         (
             "rendering/tables.py",
-            {f"tabulate_{name}" for name in ("table1", "table5", "table6", "measures", "detections")}
+            {f"tabulate_{name}" for name in ("table1", "table5", "table6", "metrics", "detections")}
             | {"tabulate_cifar_architectures", "check_claims"},
         ),
         ("rendering/report.html.j2", set()),

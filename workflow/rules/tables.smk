@@ -84,25 +84,25 @@ rule tabulate_table1:
         "python {input.program:q} --paper {input.paper:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
 
-rule tabulate_measures:
+rule tabulate_metrics:
     """Tabulate errors on ImageNet (Tables 2, 3 and 4)."""
     input:
-        program="scripts/tabulate_measures.py",
-        library=library("scripts/tabulate_measures.py"),
+        program="scripts/tabulate_metrics.py",
+        library=library("scripts/tabulate_metrics.py"),
         paper="workflow/paper/{table}.yaml",
         evaluations=lambda wildcards: evaluations(wildcards.table),
     output:
         csv=report(
             "results/{table}.csv",
-            caption="../report/measures_table.rst",
+            caption="../report/metrics_table.rst",
             category="Tables",
             labels={"artefact": "{table}", "shows": "errors on ImageNet"},
         ),
         md="results/{table}.md",
     log:
-        "logs/tabulate_measures-{table}.log",
+        "logs/tabulate_metrics-{table}.log",
     benchmark:
-        "logs/benchmarks/tabulate_measures-{table}.tsv"
+        "logs/benchmarks/tabulate_metrics-{table}.tsv"
     wildcard_constraints:
         table="|".join(ERROR_TABLES),
     localrule: True
@@ -116,7 +116,7 @@ rule tabulate_measures:
         "--scale {params.scale:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
 
 
-use rule tabulate_measures as tabulate_detections with:
+use rule tabulate_metrics as tabulate_detections with:
     """Tabulate the average precision of detectors (Tables 7 and 8)."""
     output:
         csv=report(
@@ -162,17 +162,17 @@ rule tabulate_classes:
         "--output {output:q} > {log:q} 2>&1"
 
 
-use rule tabulate_measures as tabulate_table5 with:
+use rule tabulate_metrics as tabulate_table5 with:
     """Tabulate the error of the ensemble (Table 5)."""
     input:
-        program="scripts/tabulate_measures.py",
-        library=library("scripts/tabulate_measures.py"),
+        program="scripts/tabulate_metrics.py",
+        library=library("scripts/tabulate_metrics.py"),
         paper="workflow/paper/table5.yaml",
         evaluations=ensemble_evaluation(),
     output:
         csv=report(
             "results/table5.csv",
-            caption="../report/measures_table.rst",
+            caption="../report/metrics_table.rst",
             category="Tables",
             labels={"artefact": "table5", "shows": "an ensemble's error on ImageNet"},
         ),

@@ -24,12 +24,12 @@ class ClassificationTask(Task):
         image_size: side of the training images in pixels.
     """
 
-    measures = ("loss", "top1_error", "top5_error")
+    metrics = ("loss", "top1_error", "top5_error")
 
     evaluation: dict[str, Batches]
     image_size: int
 
-    def window(self, device: torch.device) -> Totals:
+    def meter(self, device: torch.device) -> Totals:
         """Return sums at zero."""
         return Totals(device)
 
@@ -55,7 +55,7 @@ class ClassificationTask(Task):
             for split, batches in self.evaluation.items()
         }
 
-    def shown(self, row: dict[str, Any]) -> dict[str, str]:
+    def progress(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what the progress line shows of a row of training."""
         return {"training_error": f"{row['top1_error']:.2f} %", "loss": f"{row['loss']:.3f}"}
 

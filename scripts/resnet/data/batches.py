@@ -64,16 +64,16 @@ class TrainingBatches:
         self.batch_size, self.seed, self.device, self.share = batch_size, seed, device, share
         self.horizontal_flip, self.offsets = horizontal_flip, 2 * padding + 1
         self.labels = torch.from_numpy(images.labels).to(device)
-        # Views, not copies: windows[image, :, y, x] is the crop at offset (y, x) of a padded image.
-        self.windows = _windows(torch.from_numpy(images.pixels).to(device), padding)
+        # Views, not copies: crops[image, :, y, x] is the crop at offset (y, x) of a padded image.
+        self.crops = _crops(torch.from_numpy(images.pixels).to(device), padding)
         # The mean is padded with zeros too, so that the padding is zero after it has been subtracted.
-        self.mean_windows = _windows(mean.to(device)[None], padding)[0].permute(1, 2, 0, 3, 4)
+        self.mean_crops = _crops(mean.to(device)[None], padding)[0].permute(1, 2, 0, 3, 4)
         self._plans: dict[int, Tensor] = {}
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) float32 and labels (B,) of the update number ``iteration``."""
         image, y, x, flip = self._draws(iteration * self.batch_size)[:, self.share]
-        pixels = self.windows[image, :, y, x].float().div_(255).sub_(self.mean_windows[y, x])
+        pixels = self.crops[image, :, y, x].float().div_(255).sub_(self.mean_crops[y, x])
         if self.horizontal_flip:
             pixels = torch.where(flip.bool()[:, None, None, None], pixels.flip(3), pixels)
         return pixels, self.labels[image]
@@ -127,7 +127,7 @@ class EvaluationBatches:
             yield pixels.float().div_(255).sub_(self.mean), labels
 
 
-def _windows(images: Tensor, padding: int) -> Tensor:
+def _crops(images: Tensor, padding: int) -> Tensor:
     """View (N, C, S, S), zero-padded, as all its crops (N, C, 2p+1, 2p+1, S, S)."""
     size = images.shape[-1]
     return F.pad(images, (padding,) * 4).unfold(2, size, 1).unfold(3, size, 1)

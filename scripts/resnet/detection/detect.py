@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from resnet.data.objects import Scene, read_description, read_scenes
 from resnet.detection.detector import Detector
-from resnet.detection.engines import build_engine
+from resnet.detection.engines import build_detector
 from resnet.detection.initial import build_classifier
 from resnet.detection.inputs import EvaluationScenes
 from resnet.errors import UserError
@@ -97,7 +97,7 @@ def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
         raise UserError(f"{run / 'config.yaml'} is not the config of a detector") from None
     detector = Detector(classifier, torch.zeros(3, 1, 1), classes, recipe)
     fill(detector, read_tensors(run / "weights.pt"), run / "weights.pt")
-    return build_engine(detector, classes, recipe).eval(), recipe
+    return build_detector(detector, classes, recipe).eval(), recipe
 
 
 def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> None:

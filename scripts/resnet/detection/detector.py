@@ -332,7 +332,7 @@ def pooled_size(net: ImageNetNet | Vgg) -> int:
 
     For nets trained on smaller crops, what makes their head see a map of the size that it was trained at.
     """
-    return net.window * (1 if isinstance(net, Vgg) else 2)
+    return net.pool_size * (1 if isinstance(net, Vgg) else 2)
 
 
 def padded(images: list[Tensor]) -> ImageList:

@@ -5,7 +5,7 @@ from resnet.errors import UserError
 from resnet.settings import DetectorRecipe
 
 
-def build_engine(detector: Detector, classes: int, recipe: DetectorRecipe) -> Engine:
+def build_detector(detector: Detector, classes: int, recipe: DetectorRecipe) -> Engine:
     """Return the detector of the engine that the recipe names, with the weights of ``detector``.
 
     Raises:

@@ -50,13 +50,13 @@ class SceneImages(Dataset):
         return torch.from_numpy(np.array(image.resize(target, Image.Resampling.BILINEAR)))
 
 
-def together(images: list[Tensor | UserError]) -> list[Tensor] | UserError:
+def collate(images: list[Tensor | UserError]) -> list[Tensor] | UserError:
     """Return the images of a batch, or the first error."""
     read = [image for image in images if not isinstance(image, UserError)]
     return next((image for image in images if isinstance(image, UserError)), read)
 
 
-def finished(image: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:
+def to_input(image: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:
     """Return an image (H, W, 3) uint8 as a detector takes it: (3, H, W) float32 from 0 to 1."""
     image = image.to(device, non_blocking=True).permute(2, 0, 1).float().mul_(1 / 255)
     return image.flip(2) if mirrored else image
@@ -109,11 +109,11 @@ class TrainingScenes:
         """Return images (3, H, W) and targets (boxes (N, 4), labels (N,)) of this process at an update."""
         if iteration != self._next:
             pin = self.device.type == "cuda"
-            self._stream = load(self.images, self._keys(iteration), self.workers, pin, together)
+            self._stream = load(self.images, self._keys(iteration), self.workers, pin, collate)
         self._next = iteration + 1
         images, targets = [], []
         for image, (number, flip) in zip(next(self._stream), self._draws(iteration), strict=True):
-            images.append(finished(image, self.device, bool(flip)))
+            images.append(to_input(image, self.device, bool(flip)))
             targets.append(self._target(self.scenes[number], image.shape[:2], bool(flip)))
         return images, targets
 
@@ -182,6 +182,6 @@ class EvaluationScenes:
     def __iter__(self) -> Iterator[tuple[Scene, Tensor]]:
         """Yield each scene with its image (3, H, W) float32."""
         keys = ([number] for number in range(len(self)))
-        stream = load(self.images, keys, self.workers, self.device.type == "cuda", together)
+        stream = load(self.images, keys, self.workers, self.device.type == "cuda", collate)
         for scene, (image,) in zip(self.scenes, stream, strict=True):
-            yield scene, finished(image, self.device)
+            yield scene, to_input(image, self.device)

@@ -12,7 +12,7 @@ from resnet.data.draws import derived_seed
 from resnet.data.objects import ObjectsDescription, Scene, read_description, read_scenes, set_file
 from resnet.detection.detect import detect, in_order
 from resnet.detection.detector import LOSSES, Detector, Engine
-from resnet.detection.engines import build_engine
+from resnet.detection.engines import build_detector
 from resnet.detection.evaluation import average_precision, subset
 from resnet.detection.initial import ARCHITECTURE, Classifier
 from resnet.detection.inputs import EvaluationScenes, TrainingScenes
@@ -55,7 +55,7 @@ class DetectionTask(Task):
         source: reproduced, or whose classifier it started with.
     """
 
-    measures = ("loss", *LOSSES, "map50", "map")
+    metrics = ("loss", *LOSSES, "map50", "map")
     can_compile = False
 
     test: EvaluationScenes
@@ -66,7 +66,7 @@ class DetectionTask(Task):
     engine: str
     source: str
 
-    def window(self, device: torch.device) -> LossSums:
+    def meter(self, device: torch.device) -> LossSums:
         """Return sums at zero."""
         return LossSums(device)
 
@@ -93,7 +93,7 @@ class DetectionTask(Task):
         measured = average_precision(self.ground_truth, in_order(gathered), self.metric)
         return {self.reported: {key: measured[key] for key in ("map50", "map") if key in measured}}
 
-    def shown(self, row: dict[str, Any]) -> dict[str, str]:
+    def progress(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what the progress line shows of a row of training."""
         return {"loss": f"{row['loss']:.3f}"}
 
@@ -161,7 +161,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
         dataset=description.name,
         checksums={**description.sha256, **classifier.checksums},
         versions={"prepare_detection": description.version, **versions("decode", "train_detector")},
-        net=build_engine(detector, len(description.classes), recipe),
+        net=build_detector(detector, len(description.classes), recipe),
         training=training,
         training_images=len(training),
         reported="test",

@@ -1,7 +1,7 @@
 """The paper's claims, judged on what was measured; no torch.
 
 A claim is data, in ``workflow/paper/claims.yaml``: a statement, and one test or more, all of which must hold. A test
-compares networks by one of ``KINDS`` on one or more of ``facts.MEASURES``, or is one of ``FACT_KINDS``, which look at
+compares networks by one of ``KINDS`` on one or more of ``facts.METRICS``, or is one of ``FACT_KINDS``, which look at
 counts and settings. ``comparisons`` says when a comparison holds, fails, or is open.
 """
 
@@ -28,7 +28,7 @@ from resnet.rendering.comparisons import (
     similar,
     together,
 )
-from resnet.rendering.facts import MEASURES, Facts, Measure, MissingError, found
+from resnet.rendering.facts import METRICS, Facts, Metric, MissingError, found
 
 # The columns of claims.csv, one row per claim:
 # verdict     holds, open, does not hold, not seen at this scale, or not tested
@@ -131,18 +131,16 @@ def _verdict(found: Verdict, differs: bool, absolute: bool) -> Verdict:
 
 def _test(test: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> Finding:
     keys = dict(test)
-    kind, models, names = (keys.pop(key, None) for key in ("kind", "models", "measures"))
+    kind, models, names = (keys.pop(key, None) for key in ("kind", "models", "metrics"))
     if kind in FACT_KINDS:
         return FACT_KINDS[kind](facts, **keys)
     if not models or not names:
-        raise UserError(f"a test of kind {kind!r} needs models and measures")
+        raise UserError(f"a test of kind {kind!r} needs models and metrics")
     if than := keys.pop("than", None):
         models = [*models, than]
     keys = {key: thresholds.get(value, value) for key, value in keys.items()}
-    compare, measures = _known(KINDS, kind, "kind"), [_known(MEASURES, name, "measure") for name in names]
-    findings = [
-        _compare(compare, keys, measure, [measure.of(facts, model) for model in models]) for measure in measures
-    ]
+    compare, metrics = _known(KINDS, kind, "kind"), [_known(METRICS, name, "metric") for name in names]
+    findings = [_compare(compare, keys, metric, [metric.of(facts, model) for model in models]) for metric in metrics]
     return Finding(
         [one for finding in findings for one in finding.comparisons],
         "; ".join(finding.evidence for finding in findings),
@@ -153,18 +151,18 @@ def _test(test: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> F
 def _compare(
     compare: Callable[[list[Measured], Parameters], list[Comparison]],
     keys: Parameters,
-    measure: Measure,
+    metric: Metric,
     numbers: list[list[Measured]],
 ) -> Finding:
-    """Compare networks by one measure, part by part where it has several."""
+    """Compare networks by one metric, part by part where it has several."""
     if len({len(parts) for parts in numbers}) != 1 or not numbers[0]:
-        raise MissingError(f"{measure.label}: the curves have too few points")
+        raise MissingError(f"{metric.label}: the curves have too few points")
     try:
         comparisons = [one for chain in zip(*numbers, strict=True) for one in compare(list(chain), keys)]
     except TypeError as error:
         raise UserError(f"the parameters do not fit: {error}") from None
-    comparisons = [dataclasses.replace(one, text=f"{one.text}, {measure.label}") for one in comparisons]
-    return Finding(comparisons, describe(measure, numbers), tuple(number for parts in numbers for number in parts))
+    comparisons = [dataclasses.replace(one, text=f"{one.text}, {metric.label}") for one in comparisons]
+    return Finding(comparisons, text_of(metric, numbers), tuple(number for parts in numbers for number in parts))
 
 
 def _known(values: dict[str, Any], name: str, what: str) -> Any:
@@ -173,16 +171,16 @@ def _known(values: dict[str, Any], name: str, what: str) -> Any:
     return values[name]
 
 
-def describe(measure: Measure, numbers: list[list[Measured]]) -> str:
+def text_of(metric: Metric, numbers: list[list[Measured]]) -> str:
     """Return the numbers of networks as text: ``test error (%): plain-20 9.60, resnet-110 6.61 ± 0.16 (5 runs)``."""
     texts = []
     for parts in numbers:
-        text = " / ".join(f"{number.mean:,.{measure.digits}f}" for number in parts)
+        text = " / ".join(f"{number.mean:,.{metric.digits}f}" for number in parts)
         if (runs := len(parts[0].values)) > 1:
             spread = statistics.stdev(parts[0].values)
-            text += f" ± {spread:,.{measure.digits}f} ({runs} runs)"
+            text += f" ± {spread:,.{metric.digits}f} ({runs} runs)"
         texts.append(f"{parts[0].name} {text}")
-    return f"{measure.label}: {', '.join(texts)}"
+    return f"{metric.label}: {', '.join(texts)}"
 
 
 def same_parameters(facts: Facts) -> Finding:
@@ -228,19 +226,19 @@ def flops_as_printed(facts: Facts, within: float) -> Finding:
 
 def ensemble_below_members(facts: Facts) -> Finding:
     """The ensemble's multi-scale top-5 error is below that of every network that was tested alone."""
-    measure = MEASURES["imagenet.multiscale.top5"]
-    ensemble = measure.of(facts, "ensemble")
-    alone = [measure.of(facts, model) for model in facts.evaluations["multiscale"] if model != "ensemble"]
+    metric = METRICS["imagenet.multiscale.top5"]
+    ensemble = metric.of(facts, "ensemble")
+    alone = [metric.of(facts, model) for model in facts.evaluations["multiscale"] if model != "ensemble"]
     if not alone:
         raise MissingError("no network was tested alone")
     comparisons = [one for numbers in alone for one in lower(ensemble[0], numbers[0])]
-    return Finding(comparisons, describe(measure, [ensemble, *alone]), tuple(number for [number] in [ensemble, *alone]))
+    return Finding(comparisons, text_of(metric, [ensemble, *alone]), tuple(number for [number] in [ensemble, *alone]))
 
 
 def gains_at_high_overlap(facts: Facts, of: str, than: str, factor: float) -> Finding:
     """The gain in COCO's mAP@[.5, .95] is more than ``factor`` times that in mAP@.5."""
     (ours, theirs), (our_50, their_50) = (
-        [MEASURES[measure].of(facts, model)[0] for model in (of, than)] for measure in ("coco.map", "coco.map50")
+        [METRICS[metric].of(facts, model)[0] for model in (of, than)] for metric in ("coco.map", "coco.map50")
     )
     gain, gain_50 = ours.mean - theirs.mean, our_50.mean - their_50.mean
     text = f"gain in mAP@[.5, .95] − {factor:g} × gain in mAP@.5"

@@ -1,6 +1,6 @@
 """What was measured, as the claims need it: numbers with their uncertainty, and what sets runs apart; no torch.
 
-``MEASURES`` names what can be compared. A measure of a network that was not trained raises ``MissingError``.
+``METRICS`` names what can be compared. A metric of a network that was not trained raises ``MissingError``.
 """
 
 import dataclasses
@@ -212,9 +212,9 @@ def proportion(
 
 
 def last_error(section: str, split: str) -> Callable[[Facts, str], list[Measured]]:
-    """Return the measure of the last error of a split."""
+    """Return the metric of the last error of a split."""
 
-    def measure(facts: Facts, model: str) -> list[Measured]:
+    def metric(facts: Facts, model: str) -> list[Measured]:
         runs = facts.of(section, model)
         config = runs[0].config
         # The training error is the mean over the images since the log point before.
@@ -223,13 +223,13 @@ def last_error(section: str, split: str) -> Callable[[Facts, str], list[Measured
         differs = facts.differs(section, model)
         return [proportion(facts, model, values, samples, config["dataset"]["name"], differs, section)]
 
-    return measure
+    return metric
 
 
 def tested(protocol: str, key: str) -> Callable[[Facts, str], list[Measured]]:
-    """Return the measure of an error on ImageNet's validation images by one of section 3.4's tests."""
+    """Return the metric of an error on ImageNet's validation images by one of section 3.4's tests."""
 
-    def measure(facts: Facts, model: str) -> list[Measured]:
+    def metric(facts: Facts, model: str) -> list[Measured]:
         missing = f"no {PROTOCOLS[protocol]} test of {model} on ImageNet"
         runs = found(facts.evaluations.get(protocol, {}), model, missing)
         members = [Path(path).parent.name for run in runs for path in run.get("members", [])] or [model]
@@ -241,13 +241,13 @@ def tested(protocol: str, key: str) -> Callable[[Facts, str], list[Measured]]:
         texts = tuple(dict.fromkeys(differs))
         return [proportion(facts, model, values, runs[0]["images"], runs[0]["dataset"], texts, "imagenet")]
 
-    return measure
+    return metric
 
 
 def detected(experiment: str, key: str) -> Callable[[Facts, str], list[Measured]]:
-    """Return the measure of a detector's mean average precision."""
+    """Return the metric of a detector's mean average precision."""
 
-    def measure(facts: Facts, model: str) -> list[Measured]:
+    def metric(facts: Facts, model: str) -> list[Measured]:
         name = f"{experiment}/{model}"
         runs = found(facts.detections, name, f"no detector {name}")
         values = [run[key] for run in runs]
@@ -255,7 +255,7 @@ def detected(experiment: str, key: str) -> Callable[[Facts, str], list[Measured]
         # Taken as a proportion of the objects, which it is not quite.
         return [proportion(facts, model, values, runs[0]["objects"], runs[0]["dataset"], differs, experiment)]
 
-    return measure
+    return metric
 
 
 def by_tenth(facts: Facts, model: str) -> list[Measured]:
@@ -313,7 +313,7 @@ def response(facts: Facts, model: str) -> list[Measured]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measure:
+class Metric:
     """Something that can be compared between networks.
 
     Attributes:
@@ -327,26 +327,26 @@ class Measure:
     digits: int = 2
 
 
-MEASURES = {
-    "cifar10.train": Measure("training error (%)", last_error("cifar10", "train")),
-    "cifar10.test": Measure("test error (%)", last_error("cifar10", "test")),
-    "cifar10.warmup": Measure("iterations of warm-up", warmup_end, 0),
-    "cifar10.parameters": Measure("parameters", parameters, 0),
-    "cifar10.response": Measure("median std of the responses", response),
-    "imagenet.train": Measure("training error (%)", last_error("imagenet", "train")),
-    "imagenet.train_by_tenth": Measure("training error (%) by tenths of the training, from the second", by_tenth),
-    "imagenet.val_before_first_drop": Measure(
+METRICS = {
+    "cifar10.train": Metric("training error (%)", last_error("cifar10", "train")),
+    "cifar10.test": Metric("test error (%)", last_error("cifar10", "test")),
+    "cifar10.warmup": Metric("iterations of warm-up", warmup_end, 0),
+    "cifar10.parameters": Metric("parameters", parameters, 0),
+    "cifar10.response": Metric("median std of the responses", response),
+    "imagenet.train": Metric("training error (%)", last_error("imagenet", "train")),
+    "imagenet.train_by_tenth": Metric("training error (%) by tenths of the training, from the second", by_tenth),
+    "imagenet.val_before_first_drop": Metric(
         "mean validation error (%) before the rate's first drop", before_first_drop
     ),
     **{
-        f"imagenet.{protocol}.{key}": Measure(f"{name} {key.replace('top', 'top-')} error (%)", tested(protocol, key))
+        f"imagenet.{protocol}.{key}": Metric(f"{name} {key.replace('top', 'top-')} error (%)", tested(protocol, key))
         for protocol, name in PROTOCOLS.items()
         for key in ("top1", "top5")
     },
-    "voc07.map50": Measure("mAP (%) on VOC 2007 test", detected("voc07", "map50")),
-    "voc12.map50": Measure("mAP (%) on VOC 2012 val", detected("voc12", "map50")),
-    "coco.map50": Measure("mAP@.5 (%) on COCO val", detected("coco", "map50")),
-    "coco.map": Measure("mAP@[.5, .95] (%) on COCO val", detected("coco", "map")),
+    "voc07.map50": Metric("mAP (%) on VOC 2007 test", detected("voc07", "map50")),
+    "voc12.map50": Metric("mAP (%) on VOC 2012 val", detected("voc12", "map50")),
+    "coco.map50": Metric("mAP@.5 (%) on COCO val", detected("coco", "map50")),
+    "coco.map": Metric("mAP@[.5, .95] (%) on COCO val", detected("coco", "map")),
 }
 
 

@@ -133,8 +133,8 @@ def render(
             }
             for name, drawing in ((name, read_paper(path)) for name, path in drawings.items())
         ],
-        errors=[_measure_table(table, read_paper(published)) for table, published in errors.items()],
-        detections=[_measure_table(table, read_paper(published)) for table, published in detection_tables.items()],
+        errors=[_metric_table(table, read_paper(published)) for table, published in errors.items()],
+        detections=[_metric_table(table, read_paper(published)) for table, published in detection_tables.items()],
         detection_figures=[
             {"name": path.stem, "image": embedded(path), **DETECTION_FIGURES[path.stem.split("-")[0]]}
             for path in detection_figures
@@ -225,7 +225,7 @@ def comparison_cell(row: dict[str, Any]) -> str:
     return f"{difference} ± {margin}" if row["margin"] else f"{difference} (exact)"
 
 
-def _measure_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
+def _metric_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
     """Return Table 2, 3, 4, 5, 7 or 8 as printed."""
     cells = [measure_cells(paper, row) for row in read_table(path, measure_kinds(paper))]
     return {

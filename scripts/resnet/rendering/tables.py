@@ -177,15 +177,15 @@ def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[
 
 def measured(paper: dict[str, Any]) -> dict[str, Any]:
     """Return what Table 2, 3, 4, 5, 7 or 8 takes from an evaluation, by key."""
-    measures = {column["measure"]: float for column in paper["columns"]}
-    return {"dataset": str, "source": str, **measures, **dict.fromkeys(paper.get("facts", ()), str)}
+    metrics = {column["metric"]: float for column in paper["columns"]}
+    return {"dataset": str, "source": str, **metrics, **dict.fromkeys(paper.get("facts", ()), str)}
 
 
 def measure_columns(paper: dict[str, Any]) -> tuple[str, ...]:
     """Return the columns of Table 2, 3, 4, 5, 7 or 8 as CSV."""
     names = [column["name"] for column in paper["columns"]]
-    measures = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
-    return ("method", *measures, *paper.get("facts", ()), "runs", "dataset", "scale", "source")
+    metrics = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
+    return ("method", *metrics, *paper.get("facts", ()), "runs", "dataset", "scale", "source")
 
 
 def measure_kinds(paper: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def measure_kinds(paper: dict[str, Any]) -> dict[str, Any]:
     return numbers | facts | dict.fromkeys(("method", "scale", "source"), str) | {"runs": int | None}
 
 
-def measure_table(
+def metric_table(
     paper: dict[str, Any], evaluations: dict[str, list[dict[str, Any]]], scale: str, weights: str
 ) -> list[dict[str, Any]]:
     """Return the rows of Table 2, 3, 4, 5, 7 or 8 in the paper's order.
@@ -214,7 +214,7 @@ def measure_table(
             runs = evaluations.get(published[column["model"]])
             if not runs:
                 continue
-            values = [run[column["measure"]] for run in runs]
+            values = [run[column["metric"]] for run in runs]
             row |= {column["name"]: statistics.mean(values), "runs": _together(row["runs"], len(runs))}
             row |= {key: runs[0][key] for key in ("dataset", "source")}
             if len(values) > 1:
@@ -245,7 +245,7 @@ def _same_images(column: dict[str, Any]) -> bool:
 
 
 def measure_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
-    """Return the printed cells of a row: per measure, measured, published, and the difference."""
+    """Return the printed cells of a row: per metric, measured, published, and the difference."""
     cells = [labelled(row)]
     for column in paper["columns"]:
         name = column["name"]

@@ -83,7 +83,7 @@ class Training:
         self.warmup_ended_at: int | None = None
         self.rows: list[dict[str, Any]] = []
         self.plateaus = self.find_plateaus()
-        self.window = self.task.window(self.device)
+        self.meter = self.task.meter(self.device)
         # The first iteration whose loss was not finite; kept on the device, read at log points.
         self.diverged_at = torch.tensor(-1, device=self.device)
         # Who made which updates, when and on what: an entry each time that the run was started and went on.
@@ -167,7 +167,7 @@ class Training:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of ``metrics.csv``."""
-        return ("iteration", "epoch", "split", *self.task.measures, "lr")
+        return ("iteration", "epoch", "split", *self.task.metrics, "lr")
 
     def find_plateaus(self) -> tuple[int, ...] | None:
         """Return the iterations at which the error was seen to stand still; None where the drops are fixed."""
@@ -199,7 +199,7 @@ class Training:
             if part < self.accumulate - 1:
                 contexts.enter_context(self.processes.no_sync(self.wrapped))
             loss, measured = self.task.loss(self._compute, batch, self._place(len(batch[0]), part))
-            self.window.add(*measured)
+            self.meter.add(*measured)
             (loss / self.accumulate).backward()
         bad = ~torch.isfinite(loss.detach()) & (self.diverged_at < 0)
         self.diverged_at = torch.where(bad, self.iteration, self.diverged_at)
@@ -250,9 +250,9 @@ class Training:
     def log_training(self) -> dict[str, Any]:
         """Append the training error since the last log point; end the warm-up when it is low enough."""
         self.check_loss()
-        self.window.sums = self.processes.all_reduce_sum(self.window.sums)
-        row = self._append("train", self.window.averages())
-        self.window = self.task.window(self.device)
+        self.meter.sums = self.processes.all_reduce_sum(self.meter.sums)
+        row = self._append("train", self.meter.averages())
+        self.meter = self.task.meter(self.device)
         warmup = self.recipe.warmup
         if warmup and self.warmup_ended_at is None and row["top1_error"] < warmup[1]:
             self.warmup_ended_at = self.iteration
@@ -336,7 +336,7 @@ class Training:
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rows": self.rows,
-            "window": self.processes.all_gather(self.window.sums),
+            "window": self.processes.all_gather(self.meter.sums),
             "slices": self.slices,
         }
 
@@ -354,14 +354,14 @@ class Training:
         self.plateaus = self.find_plateaus()
         windows = state["window"]
         if len(windows) == self.processes.world_size:
-            self.window.sums = windows[self.processes.rank].clone()
+            self.meter.sums = windows[self.processes.rank].clone()
         elif self.processes.is_main:
-            self.window.sums = windows.sum(0)
+            self.meter.sums = windows.sum(0)
 
     def result(self) -> dict[str, Any]:
-        """Return the final numbers: measures of the last iteration on every split, and what the network is."""
-        measures = self.task.measures
-        last = {row["split"]: {key: row[key] for key in measures if key in row} for row in self.rows}
+        """Return the final numbers: metrics of the last iteration on every split, and what the network is."""
+        metrics = self.task.metrics
+        last = {row["split"]: {key: row[key] for key in metrics if key in row} for row in self.rows}
         return {
             "model": self.recipe.model,
             "dataset": self.task.dataset,
@@ -513,7 +513,7 @@ def advance(run: Training, progress: Progress) -> None:
     progress.step()
     if run.is_due(run.recipe.log_interval):
         row = run.log_training()
-        progress.line(**run.task.shown(row), lr=row["lr"])
+        progress.line(**run.task.progress(row), lr=row["lr"])
 
 
 def save(run: Training, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a data set and its measure bring to a training, which is the same for all of them."""
+"""What a data set and its metrics bring to a training, which is the same for all of them."""
 
 import abc
 import dataclasses
@@ -18,7 +18,7 @@ class Source(Protocol):
         """Return the batch of the update number ``iteration`` as sequences of equal length, such as images, labels."""
 
 
-class Window(Protocol):
+class Meter(Protocol):
     """Sums of a loss and of what is counted with it since the last log point, kept on the device."""
 
     sums: Tensor
@@ -28,7 +28,7 @@ class Window(Protocol):
         """What adds what ``Task.loss`` returns of a micro-batch."""
 
     def averages(self) -> dict[str, float]:
-        """Return the measures of a row of metrics.csv."""
+        """Return the metrics of a row of metrics.csv."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Task(abc.ABC):
     """
 
     # The columns of metrics.csv that are measured.
-    measures: ClassVar[tuple[str, ...]]
+    metrics: ClassVar[tuple[str, ...]]
     # Whether torch.compile can gain anything: not where shapes differ from batch to batch.
     can_compile: ClassVar[bool] = True
 
@@ -86,14 +86,14 @@ class Task(abc.ABC):
     activation_bytes: float = 0
 
     @abc.abstractmethod
-    def window(self, device: torch.device) -> Window:
+    def meter(self, device: torch.device) -> Meter:
         """Return sums at zero."""
 
     @abc.abstractmethod
     def loss(
         self, forward: Callable[..., Any], batch: tuple[Any, ...], place: MicroBatch
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Return the loss of a micro-batch, and what its ``Window`` adds.
+        """Return the loss of a micro-batch, and what its ``Meter`` adds.
 
         Args:
             forward: the network in training, in the run's precision.
@@ -105,7 +105,7 @@ class Task(abc.ABC):
     def evaluate(
         self, autocast: torch.autocast, until_stopped: Callable[[Iterable[Any]], Iterator[Any]], processes: Processes
     ) -> dict[str, dict[str, float]]:
-        """Return the measures of each split that is not trained on; every process calls it.
+        """Return the metrics of each split that is not trained on; every process calls it.
 
         Args:
             autocast: the precision.
@@ -114,12 +114,12 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def shown(self, row: dict[str, Any]) -> dict[str, str]:
+    def progress(self, row: dict[str, Any]) -> dict[str, str]:
         """Return what the progress line shows of a row of training."""
 
     @abc.abstractmethod
     def result(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return what ``result.json`` says besides the last measures of each split, from the rows of metrics.csv."""
+        """Return what ``result.json`` says besides the last metrics of each split, from the rows of metrics.csv."""
 
     def weights(self) -> dict[str, Any]:
         """Return what is written as ``weights.pt``."""

@@ -8,8 +8,8 @@ from resnet.rendering.tables import (
     measure_cells,
     measure_columns,
     measure_headings,
-    measure_table,
     measured,
+    metric_table,
     read_evaluations,
     read_paper,
     scale_note,
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
     arguments = parser.parse_args()
     paper = read_paper(arguments.paper)
-    rows = measure_table(
+    rows = metric_table(
         paper, read_evaluations(arguments.evaluations, measured(paper)), arguments.scale, arguments.weights
     )
     write_table(measure_columns(paper), rows, arguments.csv)
