@@ -24,7 +24,7 @@ from resnet.config import read_yaml  # noqa: E402
 from resnet.errors import UserError, run_program  # noqa: E402
 from resnet.files import read_json, read_rows, write_text  # noqa: E402
 from resnet.rules import limits_of, rules_of  # noqa: E402
-from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Multiscale, Statistics  # noqa: E402
+from resnet.settings import BatchNormStatistics, CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Multiscale  # noqa: E402
 
 REPRODUCTION = ROOT / "docs/reproduction"
 PART = re.compile(r"(<!-- (\w+): python docs/generate\.py -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -32,7 +32,7 @@ SETTINGS = {
     "`cifar10.recipe`": CifarRecipe,
     "`imagenet.recipe`": ImageNetRecipe,
     "`detector.recipe`": DetectorRecipe,
-    "`detector.statistics`": Statistics,
+    "`detector.bn_statistics`": BatchNormStatistics,
     "the multi-scale test": Multiscale,
     "`hardware`": Hardware,
 }
