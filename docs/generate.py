@@ -1,4 +1,4 @@
-"""Write what is generated in README.md and docs/*.md: the table of results, and that of every setting.
+"""Write what is generated in *.md and docs/*.md: the tables of results, of every setting, and of renamed keys.
 
 It lies between ``<!-- name: python docs/generate.py -->`` and ``<!-- end -->``. Results are those of the run folders in
 docs/reproduction/<data set>-<scale>/ (``result.json`` and ``environment.json`` of each run) and of
@@ -10,6 +10,7 @@ docs/reproduction/demo.csv.
 
 import argparse
 import dataclasses
+import functools
 import re
 import statistics
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from resnet.config import read_yaml  # noqa: E402
+from resnet.config import read_yaml, schemas  # noqa: E402
 from resnet.errors import UserError, run_program  # noqa: E402
 from resnet.files import read_json, read_rows, write_text  # noqa: E402
 from resnet.rules import limits_of, rules_of  # noqa: E402
@@ -40,7 +41,7 @@ SETTINGS = {
 
 def pages() -> list[Path]:
     """Return the pages that may have generated parts."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def updated(text: str) -> str:
@@ -126,6 +127,21 @@ def settings() -> str:
     return "\n".join(parts)
 
 
+def renamed() -> str:
+    """Return the table of the configuration's keys that had other names."""
+    config, _scale = schemas(ROOT / "workflow/schemas")
+    return table(("was", "is"), ((f"`{before}`", f"`{now}`") for before, now in _renamed(config, config["$defs"], "")))
+
+
+def _renamed(rule: Any, definitions: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if "$ref" in rule:
+        rule = functools.reduce(lambda part, name: part[name], rule["$ref"].split("/")[2:], definitions) | rule
+    for key, inner in rule.get("properties", {}).items():
+        if "was" in inner:
+            yield f"{path}{inner['was']}", f"{path}{key}"
+        yield from _renamed(inner, definitions, f"{path}{key}.")
+
+
 def shown(value: Any) -> str:
     """Return a default as it is written in config.yaml."""
     if isinstance(value, tuple):
@@ -133,7 +149,7 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
-PARTS: dict[str, Callable[[], str]] = {"results": results, "settings": settings}
+PARTS: dict[str, Callable[[], str]] = {"results": results, "settings": settings, "renamed": renamed}
 
 
 def main() -> None:
