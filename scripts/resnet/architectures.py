@@ -27,7 +27,7 @@ IMAGENET_BLOCKS = {
 }
 # Pixels of the image per pixel of the last map, of every net here.
 TOTAL_STRIDE = 32
-# [41]: 3x3 layers per block, with the filters of IMAGENET_FILTERS and 512 again in the fifth.
+# VGG [41]: 3x3 layers per block, with the filters of IMAGENET_FILTERS and 512 again in the fifth.
 VGG_LAYERS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
@@ -460,7 +460,7 @@ def set_ghost_batch_size(net: nn.Module, ghost_batch_size: int | None) -> None:
 
 
 def initialise(net: nn.Module, generator: torch.Generator, branch_scale: float = 1) -> None:
-    """Draw the weights as in [13]: normal, variance 2 / fan-in; biases 0, BN at identity.
+    """Draw the weights as in He et al. [13]: normal, variance 2 / fan-in; biases 0, BN at identity.
 
     Args:
         net: the network.

@@ -14,7 +14,7 @@ import yaml
 from resnet.errors import UserError
 from resnet.idle import idle_data, idle_settings
 from resnet.rules import Fault, Rule, faults, read, requirement, rules_of, schema_of
-from resnet.sections import Config, DetectorPart, Part
+from resnet.sections import Config, DetectorSection, Section
 from resnet.settings import (
     EXPERIMENTS,
     IDENTITY,
@@ -30,7 +30,7 @@ from resnet.settings import (
 )
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
-PARTS = (*RECIPES, "detector")
+RECIPE_SECTIONS = (*RECIPES, "detector")
 # A tenth of the time where PyYAML was built with its C library.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -74,24 +74,24 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     hardware = dict(config["hardware"])
     processes = hardware.pop("processes")
     hardware = Hardware(**hardware)
-    values = {name: merge(scale[name], config[name]) for name in PARTS}
+    values = {name: merge(scale[name], config[name]) for name in RECIPE_SECTIONS}
     notes = leave_out(values)
-    parts = {name: load_part(name, values[name], where) for name in RECIPES}
-    check_ensemble(parts["imagenet"], where)
-    for name, together in (("cifar10", 1), ("imagenet", processes)):
-        for model in parts[name].seeds:
+    classifiers = {name: load_section(name, values[name], where) for name in RECIPES}
+    check_ensemble(classifiers["imagenet"], where)
+    for name, world_size in (("cifar10", 1), ("imagenet", processes)):
+        for model in classifiers[name].seeds:
             with named(f"{name}, {model}", "(hardware in config.yaml)"):
-                check_shares(parts[name].recipe(model, 0), together, hardware.accumulate)
-    detector = load_detector_part(values["detector"], parts["imagenet"], where)
+                check_shares(classifiers[name].recipe(model, 0), world_size, hardware.accumulate)
+    detector = load_detector_section(values["detector"], classifiers["imagenet"], where)
     if detector.data["coco"] == "coco":
         check_year(config["data"]["coco"])
-    cifar10, imagenet, sections = parts["cifar10"], parts["imagenet"], config["sections"]
+    cifar10, imagenet, sections = classifiers["cifar10"], classifiers["imagenet"], config["sections"]
     left_out = without_data(sections, config["data"]["imagenet"], imagenet, detector)
     notes += [f"section {section} is left out: {reason}" for section, reason in left_out.items()]
     loaded = Config(
         config["scale"], hardware, processes, config["data"], cifar10, imagenet, detector, sections, left_out
     )
-    notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in PARTS})
+    notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in RECIPE_SECTIONS})
     return dataclasses.replace(loaded, notes=tuple(notes))
 
 
@@ -125,7 +125,9 @@ def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
     return notes
 
 
-def without_data(sections: list[str], data: dict[str, Any], imagenet: Part, detector: DetectorPart) -> dict[str, str]:
+def without_data(
+    sections: list[str], data: dict[str, Any], imagenet: Section, detector: DetectorSection
+) -> dict[str, str]:
     """Return the sections among some that cannot be made, each with the reason: all but ImageNet is downloaded.
 
     Raises:
@@ -152,7 +154,7 @@ def those_run(seeds: dict[str, list[int]]) -> dict[str, list[int]]:
     return {model: numbers for model, numbers in seeds.items() if numbers}
 
 
-def load_part(name: str, values: dict[str, Any], where: str) -> Part:
+def load_section(name: str, values: dict[str, Any], where: str) -> Section:
     """Return the settings of one section of the paper.
 
     Raises:
@@ -161,14 +163,14 @@ def load_part(name: str, values: dict[str, Any], where: str) -> Part:
     values = dict(values)
     recipe, overrides = values.pop("recipe"), values.pop("overrides")
     dataset, seeds = values.pop("dataset"), values.pop("seeds")
-    part = Part(dataset, list(seeds), those_run(seeds), values, RECIPES[name], recipe, overrides)
-    for model in [*part.models, *overrides]:
+    section = Section(dataset, list(seeds), those_run(seeds), values, RECIPES[name], recipe, overrides)
+    for model in [*section.models, *overrides]:
         with named(f"{name}, {model}", where):
-            part.recipe(model, 0)
-    return part
+            section.recipe(model, 0)
+    return section
 
 
-def check_ensemble(imagenet: Part, where: str) -> None:
+def check_ensemble(imagenet: Section, where: str) -> None:
     """Check that the members of the ensemble are different runs.
 
     Raises:
@@ -182,7 +184,7 @@ def check_ensemble(imagenet: Part, where: str) -> None:
             raise UserError(f"imagenet.ensemble: {model} with seed {seed} is there twice {where}")
 
 
-def load_detector_part(values: dict[str, Any], imagenet: Part, where: str) -> DetectorPart:
+def load_detector_section(values: dict[str, Any], imagenet: Section, where: str) -> DetectorSection:
     """Return the settings of the detectors.
 
     Raises:
@@ -191,18 +193,18 @@ def load_detector_part(values: dict[str, Any], imagenet: Part, where: str) -> De
     values = dict(values)
     recipe, overrides, seeds = (values.pop(key) for key in ("recipe", "overrides", "seeds"))
     lists = {"models": list(seeds), "seeds": those_run(seeds)}
-    part = DetectorPart(**values, **lists, _recipe=recipe, _overrides=overrides)
+    section = DetectorSection(**values, **lists, _recipe=recipe, _overrides=overrides)
     groups = {*EXPERIMENTS, *(experiment.data for experiment in EXPERIMENTS.values())}
-    for model in part.seeds:
-        if part.weights == "trained" and model not in imagenet.seeds:
+    for model in section.seeds:
+        if section.weights == "trained" and model not in imagenet.seeds:
             raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
-    for model in [*part.models, *(key for key in overrides if key not in groups)]:
+    for model in [*section.models, *(key for key in overrides if key not in groups)]:
         with named(f"detector, {model}", f"(data sets and experiments: {', '.join(sorted(groups))}) {where}"):
             parse_imagenet_model(model)
         for experiment in EXPERIMENTS:
             with named(f"detector, {experiment}, {model}", where):
-                part.recipe(experiment, model, 0)
-    return part
+                section.recipe(experiment, model, 0)
+    return section
 
 
 @contextlib.contextmanager

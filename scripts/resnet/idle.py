@@ -34,35 +34,35 @@ CONDITIONS: dict[str, dict[str, tuple[Condition, str]]] = {
 def idle_settings(config: Config, changes: dict[str, dict[str, Any]]) -> list[str]:
     """Return a line for each of config.yaml's changes to the scale that no run feels."""
     lines = []
-    for part, changed in ((part, changed) for part, changed in changes.items() if changed):
-        runs = recipes_of(config, part)
-        lines += late_drops(part, runs)
+    for section, changed in ((section, changed) for section, changed in changes.items() if changed):
+        runs = recipes_of(config, section)
+        lines += late_drops(section, runs)
         for model, override in changed.get("overrides", {}).items():
             own = {name: recipe for name, recipe in runs.items() if model in name}
             if not own:
-                lines.append(f"{part}.overrides.{model} has no effect: it is not among {part}.seeds")
+                lines.append(f"{section}.overrides.{model} has no effect: it is not among {section}.seeds")
             else:
-                lines += idle_keys(part, f"{part}.overrides.{model}", override, own)
-        lines += idle_keys(part, f"{part}.recipe", changed.get("recipe", {}), runs)
+                lines += idle_keys(section, f"{section}.overrides.{model}", override, own)
+        lines += idle_keys(section, f"{section}.recipe", changed.get("recipe", {}), runs)
     resnets = any(model.startswith("resnet") for model in config.detector.seeds)
     if "bn_statistics" in changes["detector"] and not (resnets and config.detector.weights == "trained"):
         lines.append("detector.bn_statistics has no effect: they are measured of trained ResNets only")
     return lines
 
 
-def recipes_of(config: Config, part: str) -> dict[tuple[str, ...], Recipe]:
-    """Return the recipe of each network that a part trains, by all the names that overrides may have for it."""
-    if part == "detector":
+def recipes_of(config: Config, section: str) -> dict[tuple[str, ...], Recipe]:
+    """Return the recipe of each network that a section trains, by all the names that overrides may have for it."""
+    if section == "detector":
         return {
             (experiment.data, name, model): config.detector.recipe(name, model, seeds[0])
             for name, experiment in EXPERIMENTS.items()
             for model, seeds in config.detector.seeds.items()
         }
-    settings = getattr(config, part)
+    settings = getattr(config, section)
     return {(model,): settings.recipe(model, seeds[0]) for model, seeds in settings.seeds.items()}
 
 
-def late_drops(part: str, runs: dict[tuple[str, ...], Recipe]) -> list[str]:
+def late_drops(section: str, runs: dict[tuple[str, ...], Recipe]) -> list[str]:
     """Return a line for each group of runs that ends before its learning rate has dropped."""
     found: dict[tuple[tuple[int, ...], int], list[str]] = {}
     for names, recipe in runs.items():
@@ -70,16 +70,17 @@ def late_drops(part: str, runs: dict[tuple[str, ...], Recipe]) -> list[str]:
         if late and recipe.patience is None:
             found.setdefault((late, recipe.iterations), []).append(" ".join(names[-2:]))
     return [
-        f"{part}: lr_drops {', '.join(map(str, late))} have no effect in {iterations} iterations ({', '.join(models)})"
+        f"{section}: lr_drops {', '.join(map(str, late))} have no effect in {iterations} iterations "
+        f"({', '.join(models)})"
         for (late, iterations), models in found.items()
     ]
 
 
-def idle_keys(part: str, path: str, values: dict[str, Any], runs: dict[tuple[str, ...], Recipe]) -> list[str]:
+def idle_keys(section: str, path: str, values: dict[str, Any], runs: dict[tuple[str, ...], Recipe]) -> list[str]:
     """Return a line for each of some settings that applies to none of the runs, or that overrides replace in all."""
     lines = []
     for key, value in values.items():
-        applies, reason = CONDITIONS[part].get(key, (lambda _: True, ""))
+        applies, reason = CONDITIONS[section].get(key, (lambda _: True, ""))
         if not any(map(applies, runs.values())):
             lines.append(f"{path}.{key} has no effect: {reason if runs else 'there are no runs'}")
         elif not any(_equal(getattr(recipe, key), value) for recipe in runs.values()):

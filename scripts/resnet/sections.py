@@ -14,7 +14,7 @@ SECTIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Section:
     """The settings of one section of the paper, checked.
 
     Attributes:
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectorPart:
+class DetectorSection:
     """The settings of the detectors, checked.
 
     Attributes:
@@ -93,9 +93,9 @@ class Config:
     hardware: Hardware
     processes: int
     data: dict[str, Any]
-    cifar10: Part
-    imagenet: Part
-    detector: DetectorPart
+    cifar10: Section
+    imagenet: Section
+    detector: DetectorSection
     sections: list[str]
     left_out: dict[str, str]
     notes: tuple[str, ...] = ()

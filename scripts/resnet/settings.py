@@ -274,7 +274,7 @@ EXPERIMENTS = {
 
 @dataclasses.dataclass(frozen=True)
 class DetectorRecipe(Recipe):
-    """The settings that decide a detector's numbers (section 4.3, appendix A, and [32] where they are silent)."""
+    """The settings that decide a detector's numbers (section 4.3, appendix A; else Faster R-CNN [32])."""
 
     model: str = setting("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
     experiment: str = setting("voc07", "what it is trained and tested on", choices=tuple(EXPERIMENTS))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from resnet.data import cifar10, digits
-from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts, pixel_mean
+from resnet.data.batches import EvaluationBatches, TrainingBatches, load_splits, pixel_mean
 from resnet.errors import UserError
 
 
@@ -223,14 +223,14 @@ def test_an_existing_folder_is_described(folder, tmp_path):
 @pytest.mark.parametrize(("change", "message"), [(None, "is missing"), (b"x", "has changed since it was verified")])
 def test_data_that_change_after_they_were_verified_are_named(folder, change, message):
     description = cifar10.describe("tiny", folder, True)
-    load_parts(description, 8, 0.1, 0)
+    load_splits(description, 8, 0.1, 0)
     path = folder / "data_batch_4.bin"
     content = path.read_bytes()
     path.unlink()
     if change is not None:
         path.write_bytes(content[:-1] + change)
     with pytest.raises(UserError, match=rf"data_batch_4\.bin {message}; delete data/tiny/dataset\.json"):
-        load_parts(description, 8, 0.1, 0)
+        load_splits(description, 8, 0.1, 0)
 
 
 def test_an_archive_is_unpacked_and_a_truncated_one_is_refused(folder, tmp_path):

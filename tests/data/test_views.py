@@ -57,7 +57,7 @@ def test_views_against_a_slow_version(ilsvrc):
         if draws["flip"][place]:
             image = image[:, :, ::-1]
         image = image - statistics.mean
-        # [21]: add [p1, p2, p3][a1 l1, a2 l2, a3 l3]ᵀ to every pixel.
+        # AlexNet [21]: add [p1, p2, p3][a1 l1, a2 l2, a3 l3]ᵀ to every pixel.
         alphas = 0.1 * draws["colour"][place].numpy()
         shift = sum(alphas[k] * statistics.values[k] * statistics.vectors[:, k] for k in range(3))
         np.testing.assert_allclose(images[place].numpy(), image + shift[:, None, None], atol=1e-5)

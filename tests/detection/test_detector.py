@@ -145,7 +145,7 @@ def test_the_new_layers_are_drawn_as_published_and_from_the_generator():
 @pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
 @pytest.mark.processor
 def test_a_region_of_the_whole_image_has_the_features_of_the_classifier(model, pooling, edge):
-    """The shared map is 4 x 4. RoI pooling counts the last pixel as in [31], so that 0 to 48 are its 4 columns."""
+    """The shared map is 4 x 4. RoI pooling counts the last pixel, as Fast R-CNN [7] does: 0 to 48 are its 4 columns."""
     net, images = small_net(model), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         maps = net.features(images)
@@ -218,7 +218,7 @@ def test_the_loss_of_the_proposals_is_the_published_one():
     found = detector.rpn.compute_loss(*tensors[:2], list(tensors[2].split(30)), list(tensors[3].split(30)))
     chosen, positive = labels >= 0, labels == 1
     signed = np.where(labels == 1, 1, -1)[chosen] * scores[chosen, 0]
-    # -log σ(s) of every object and -log σ(-s) of the background; [32]: over the 256 anchors of each image.
+    # -log σ(s) of every object and -log σ(-s) of the background; Faster R-CNN [32]: over the 256 anchors of each image.
     expected = np.log1p(np.exp(-signed)).sum() / 512, smooth_l1((offsets - targets)[positive], 1 / 9) / 512
     np.testing.assert_allclose([value.item() for value in found], expected, rtol=1e-5)
 
@@ -238,7 +238,7 @@ def test_the_loss_of_the_regions_is_the_published_one():
 
 
 def brute_force_detections(scores, offsets, proposals, size):
-    """Detections (score, label from 0, box) by decreasing score: every step of [31] and [32] written out."""
+    """Detections (score, label from 0, box) by decreasing score: every step of [7] and [32] written out."""
     height, width = size
     found = []
     probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)

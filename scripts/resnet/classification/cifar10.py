@@ -4,7 +4,7 @@ import torch
 
 from resnet.architectures import CifarNet, initialise
 from resnet.classification.task import ClassificationTask
-from resnet.data.batches import EvaluationBatches, TrainingBatches, load_parts
+from resnet.data.batches import EvaluationBatches, TrainingBatches, load_splits
 from resnet.data.cifar10 import Description
 from resnet.settings import CifarRecipe, parse_model
 from resnet.training.distributed import Processes
@@ -20,8 +20,8 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
         UserError: a file is missing, damaged, or not the one that was described.
     """
     device = processes.device
-    parts, mean = load_parts(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
-    training = parts.pop("train")
+    splits, mean = load_splits(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
+    training = splits.pop("train")
     batches = TrainingBatches(
         training,
         mean,
@@ -43,15 +43,15 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
         training=batches,
         training_images=len(training),
         evaluation={
-            split: EvaluationBatches(part, mean, EVALUATION_BATCH, device, own)
-            for split, part in parts.items()
-            if len(part)
+            split: EvaluationBatches(images, mean, EVALUATION_BATCH, device, own)
+            for split, images in splits.items()
+            if len(images)
         },
         reported="test",
         image_size=recipe.image_size,
         facts={
             "horizontal_flip": description.horizontal_flip,
-            **{f"{split}_images": len(part) for split, part in parts.items() if len(part)},
+            **{f"{split}_images": len(images) for split, images in splits.items() if len(images)},
         },
         activation_bytes=activation_bytes(recipe),
     )

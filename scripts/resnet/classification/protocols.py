@@ -48,39 +48,39 @@ class Evaluator:
         self.net, self.normalise, self.folder = net, normalise, folder
         self.device, self.autocast, self.workers = device, autocast, workers
 
-    def centre(self, index: Index, part: range, side: int, size: int, progress: Progress) -> Tensor:
+    def centre(self, index: Index, share: range, side: int, size: int, progress: Progress) -> Tensor:
         """Return probabilities (N, classes) from the centre crop of images resized to ``side``."""
-        batches = in_batches(part, size * size)
-        return self._predict(index, part, batches, partial(centre_crop, side=side, crop=size), self._plain, progress)
+        batches = in_batches(share, size * size)
+        return self._predict(index, share, batches, partial(centre_crop, side=side, crop=size), self._plain, progress)
 
-    def ten_crop(self, index: Index, part: range, side: int, size: int, progress: Progress) -> Tensor:
+    def ten_crop(self, index: Index, share: range, side: int, size: int, progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over the four corners and the centre, and their mirror images."""
-        batches = in_batches(part, 10 * size * size)
+        batches = in_batches(share, 10 * size * size)
         view = partial(_ten_crops, side=side, size=size, mirrors=self.mirrors)
-        return self._predict(index, part, batches, view, self._crops, progress)
+        return self._predict(index, share, batches, view, self._crops, progress)
 
-    def multiscale(self, index: Index, part: range, shorter_sides: list[int], progress: Progress) -> Tensor:
+    def multiscale(self, index: Index, share: range, shorter_sides: list[int], progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over whole images at several sizes, and their mirror images.
 
         The network is applied in its fully convolutional form; each size has the shorter side of ``shorter_sides``.
         """
-        shapes = image_shapes(self.folder, index, part)
+        shapes = image_shapes(self.folder, index, share)
         scales = []
         for side in shorter_sides:
-            batches = same_shapes(part, [resized(shape, side) for shape in shapes])
-            scales.append(self._predict(index, part, batches, partial(whole, side=side), self._dense, progress))
+            batches = same_shapes(share, [resized(shape, side) for shape in shapes])
+            scales.append(self._predict(index, share, batches, partial(whole, side=side), self._dense, progress))
         return mean(scales)
 
     def _predict(
         self,
         index: Index,
-        part: range,
+        share: range,
         batches: list[list[int]],
         view: View,
         probabilities: Callable[[Tensor], Tensor],
         progress: Progress,
     ) -> Tensor:
-        """Return probabilities of the images ``part`` in their order, computed in the order of ``batches``."""
+        """Return probabilities of the images ``share`` in their order, computed in the order of ``batches``."""
         files = ImageFiles(self.folder, index, view)
         keys = [[(image,) for image in batch] for batch in batches]
         rows = []
@@ -120,14 +120,14 @@ def in_batches(images: Sequence[int], pixels: int) -> list[list[int]]:
     return [list(images[start : start + size]) for start in range(0, len(images), size)]
 
 
-def same_shapes(part: range, shapes: list[tuple[int, int]]) -> list[list[int]]:
+def same_shapes(share: range, shapes: list[tuple[int, int]]) -> list[list[int]]:
     """Group images by their shapes, so that a batch has one; each image is in exactly one batch."""
     groups: dict[tuple[int, int], list[int]] = {}
-    for image, shape in zip(part, shapes, strict=True):
+    for image, shape in zip(share, shapes, strict=True):
         groups.setdefault(shape, []).append(image)
     return [batch for (width, height), group in groups.items() for batch in in_batches(group, width * height)]
 
 
-def image_shapes(folder: Path, index: Index, part: range) -> list[tuple[int, int]]:
+def image_shapes(folder: Path, index: Index, share: range) -> list[tuple[int, int]]:
     """Return width and height of images, from the heads of their files."""
-    return [read_size(folder / index.paths[image]) for image in part]
+    return [read_size(folder / index.paths[image]) for image in share]

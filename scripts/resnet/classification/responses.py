@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, CifarNet
-from resnet.data.batches import EvaluationBatches, load_parts
+from resnet.data.batches import EvaluationBatches, load_splits
 from resnet.data.cifar10 import read_description
 from resnet.files import write_rows
 from resnet.settings import CifarRecipe, Hardware
@@ -37,8 +37,8 @@ def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -
     description = read_description(data)
     net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes))
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
-    parts, mean = load_parts(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
-    batches = EvaluationBatches(parts["test"], mean, BATCH, device)
+    splits, mean = load_splits(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
+    batches = EvaluationBatches(splits["test"], mean, BATCH, device)
     found = response_deviations(net.to(device), batches)
     rows = [dict(zip(COLUMNS, (layer, *row), strict=True)) for layer, row in enumerate(found, start=1)]
     write_rows(output, COLUMNS, rows)

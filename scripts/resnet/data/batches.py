@@ -11,10 +11,10 @@ from resnet.data.cifar10 import Description, Images, read_split, shrink, split_t
 from resnet.data.draws import seeded_generator
 
 
-def load_parts(
+def load_splits(
     description: Description, image_size: int, validation_fraction: float, split_seed: int
 ) -> tuple[dict[str, Images], Tensor]:
-    """Return the images of the parts train, val and test, shrunk, and the per-pixel mean of train.
+    """Return the images of the splits train, val and test, shrunk, and the per-pixel mean of train.
 
     Raises:
         UserError: a file is missing, damaged, or not the one that was described.
@@ -39,7 +39,7 @@ class TrainingBatches:
     two epochs.
 
     Args:
-        images: the training part.
+        images: the training split.
         mean: per-pixel mean (3, S, S).
         padding: pixels of zeros on each side; there are (2 * padding + 1)² crops.
         horizontal_flip: mirror every second image, at random.
@@ -109,10 +109,10 @@ class EvaluationBatches:
     """Whole images, mean subtracted, in order: the single view of section 4.2."""
 
     def __init__(
-        self, images: Images, mean: Tensor, batch_size: int, device: torch.device, part: slice = slice(None)
+        self, images: Images, mean: Tensor, batch_size: int, device: torch.device, share: slice = slice(None)
     ) -> None:
         self.device = device
-        images = images.take(np.arange(len(images))[part])
+        images = images.take(np.arange(len(images))[share])
         self.pixels = torch.from_numpy(images.pixels).to(device)
         self.labels = torch.from_numpy(images.labels).to(device)
         self.mean, self.batch_size = mean.to(device), batch_size

@@ -112,7 +112,7 @@ class TrainingViews:
         return self.normalise(views, self.colour_shift(draws["colour"]))
 
     def colour_shift(self, draws: Tensor) -> Tensor:
-        """Return what is added to red, green and blue of each image (B, 3): Σ vector · value · draw, as in [21]."""
+        """Return what is added to red, green and blue of each image (B, 3): Σ vector · value · draw (AlexNet [21])."""
         return draws @ self.components.T
 
     def draws(self, iteration: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Faster R-CNN with ResNet or VGG-16 (section 4.3, appendix A and [32]), built from torchvision's blocks.
+"""Faster R-CNN [32] with ResNet or VGG-16 (section 4.3, appendix A), built from torchvision's blocks.
 
 ResNet: conv1 to conv4_x are shared (stride 16); regions are pooled from conv4_x, and conv5_x with an average pool is
 the head of each region. VGG-16: conv1_1 to conv5_3, and fc6 and fc7. Two sibling layers follow: class and box.
@@ -29,7 +29,7 @@ REGION_IOU = 0.5
 ANCHORS_PER_IMAGE, ANCHOR_POSITIVES = 256, 0.5
 REGION_POSITIVES = 0.25
 PROPOSAL_NMS, DETECTION_NMS = 0.7, 0.3
-# Box offsets are divided by their typical size ([31]'s code): (1/10, 1/10, 1/5, 1/5).
+# Box offsets are divided by their typical size (Fast R-CNN [7]'s code): (1/10, 1/10, 1/5, 1/5).
 BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 # Where the smooth L1 loss turns linear, in [32]'s code: sigma 3 for the proposals, 1 for the detections.
 PROPOSAL_BETA, DETECTION_BETA = 1 / 9, 1.0
@@ -95,7 +95,7 @@ class Proposals(RegionProposalNetwork):
 
 
 class Heads(RoIHeads):
-    """torchvision's heads with the loss of [31]: torchvision has another beta."""
+    """torchvision's heads with the loss of [7]: torchvision has another beta."""
 
     def forward(
         self,
@@ -276,7 +276,7 @@ class Detector(Engine):
         freeze(self, self.shared.parts()[: recipe.frozen_stages])
 
     def _draw(self, generator: torch.Generator | None) -> None:
-        """Draw the new layers as [32] and [31] do; boxes of regions with a deviation of 0.001."""
+        """Draw the new layers as [32] and [7] do; boxes of regions with a deviation of 0.001."""
         for module in [*self.rpn.head.modules(), *self.heads.box_predictor.modules()]:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 deviation = 0.001 if module is self.heads.box_predictor.bbox_pred else 0.01

@@ -17,7 +17,7 @@ from resnet.errors import UserError
 
 
 def resized(size: tuple[int, int], shorter_side: int, max_size: int) -> tuple[int, int]:
-    """Return width and height after [32]'s resize: to ``shorter_side``, but the longer at most ``max_size``."""
+    """Return width and height as Faster R-CNN [32] resizes: to ``shorter_side``, but to at most ``max_size``."""
     scale = min(shorter_side / min(size), max_size / max(size))
     return round(size[0] * scale), round(size[1] * scale)
 

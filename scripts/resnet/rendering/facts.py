@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from resnet.config import RECIPES, load_detector_part, load_part
+from resnet.config import RECIPES, load_detector_section, load_section
 from resnet.rendering.comparisons import Measured
 from resnet.settings import EXPERIMENTS, DetectorRecipe, updated
 
@@ -76,8 +76,8 @@ class Paper:
     @classmethod
     def read(cls, scale: dict[str, Any], file: Path, images: dict[str, int]) -> "Paper":
         """Return what ``workflow/scales/paper.yaml`` says."""
-        cifar10, imagenet = (load_part(name, scale[name], str(file)) for name in SETS)
-        detector = load_detector_part(scale["detector"], imagenet, str(file))
+        cifar10, imagenet = (load_section(name, scale[name], str(file)) for name in SETS)
+        detector = load_detector_section(scale["detector"], imagenet, str(file))
         parts = {"cifar10": cifar10, "imagenet": imagenet, "detector": detector}
         return cls(
             {name: functools.cache(functools.partial(_settings, part.recipe)) for name, part in parts.items()},

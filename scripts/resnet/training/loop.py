@@ -185,20 +185,20 @@ class Training:
         batch = self.task.training.batch(self.iteration)
         self.optimizer.zero_grad(set_to_none=True)
         size = len(batch[0]) // self.accumulate
-        for part in range(self.accumulate):
-            chosen = slice(part * size, (part + 1) * size)
-            self._add_gradient(tuple(values[chosen] for values in batch), part)
+        for number in range(self.accumulate):
+            chosen = slice(number * size, (number + 1) * size)
+            self._add_gradient(tuple(values[chosen] for values in batch), number)
         self.optimizer.step()
         self.iteration += 1
 
-    def _add_gradient(self, batch: tuple[Any, ...], part: int) -> None:
-        """Add the gradient of one part of this process's images; the last part averages over the processes."""
+    def _add_gradient(self, batch: tuple[Any, ...], number: int) -> None:
+        """Add the gradient of one of this process's micro-batches; the last one averages over the processes."""
         with contextlib.ExitStack() as contexts:
-            if part:
+            if number:
                 contexts.enter_context(frozen_statistics(self.net))
-            if part < self.accumulate - 1:
+            if number < self.accumulate - 1:
                 contexts.enter_context(self.processes.no_sync(self.wrapped))
-            loss, measured = self.task.loss(self._compute, batch, self._place(len(batch[0]), part))
+            loss, measured = self.task.loss(self._compute, batch, self._place(len(batch[0]), number))
             self.meter.add(*measured)
             (loss / self.accumulate).backward()
         bad = ~torch.isfinite(loss.detach()) & (self.diverged_at < 0)
@@ -209,14 +209,14 @@ class Training:
         with self.autocast:
             return self.forward(*inputs)
 
-    def _place(self, images: int, part: int) -> MicroBatch:
-        """Return which of the update's images are in a part of so many."""
+    def _place(self, images: int, number: int) -> MicroBatch:
+        """Return which of the update's images are in a micro-batch of so many."""
         return MicroBatch(
             seed=self.recipe.seed,
             iteration=self.iteration,
             rank=self.processes.rank,
-            number=part,
-            first=self.share.start + part * images,
+            number=number,
+            first=self.share.start + number * images,
             batch_size=self.recipe.batch_size,
             device=self.device,
         )
@@ -313,7 +313,7 @@ class Training:
     @property
     def seconds(self) -> float:
         """How long the updates took, over all slices."""
-        return sum(part["seconds"] for part in self.slices)
+        return sum(one["seconds"] for one in self.slices)
 
     @property
     def owes_evaluation(self) -> bool:
@@ -350,7 +350,7 @@ class Training:
         self.rows = state["rows"]
         # Earlier checkpoints know only how long it took.
         earlier = [{"from": 0, "to": self.iteration, "seconds": state.get("seconds", 0.0)}]
-        self.slices = [dict(part) for part in state.get("slices", earlier)]
+        self.slices = [dict(one) for one in state.get("slices", earlier)]
         self.plateaus = self.find_plateaus()
         windows = state["window"]
         if len(windows) == self.processes.world_size:
@@ -395,24 +395,24 @@ def train(
     """
     processes = Processes(hardware)
     with training_lock(folder, wait, processes), StopSignals() as stop, warned_of_the_end(os.environ):
-        run = Training(recipe, hardware, build_task, processes, stop)
-        if (state := load_checkpoint(run, folder)) is not None:
-            run.restore(state)
-            say(processes, f"resumed {folder} at iteration {run.iteration} of {recipe.iterations}")
+        training = Training(recipe, hardware, build_task, processes, stop)
+        if (state := load_checkpoint(training, folder)) is not None:
+            training.restore(state)
+            say(processes, f"resumed {folder} at iteration {training.iteration} of {recipe.iterations}")
         # What a job that failed has written is deleted by Snakemake, so it is written again at every start.
         if processes.is_main:
-            write_yaml(folder / "config.yaml", resolved_settings(run))
-        write_metrics(run, folder)
-        if not run.is_finished:
-            run.begin_slice(hardware.threads)
-        run_loop(run, folder, hardware.checkpoint_seconds)
+            write_yaml(folder / "config.yaml", resolved_settings(training))
+        write_metrics(training, folder)
+        if not training.is_finished:
+            training.begin_slice(hardware.threads)
+        run_loop(training, folder, hardware.checkpoint_seconds)
         if processes.is_main:
             # All together, as Snakemake has deleted the earlier ones if it was started again in the meantime.
-            write_yaml(folder / "config.yaml", resolved_settings(run))
-            write_rows(folder / "metrics.csv", run.columns, run.rows)
-            checkpoint.save_weights(folder / "weights.pt", run.task.weights())
-            write_json(folder / "result.json", run.result())
-            write_json(folder / "environment.json", environment(run))
+            write_yaml(folder / "config.yaml", resolved_settings(training))
+            write_rows(folder / "metrics.csv", training.columns, training.rows)
+            checkpoint.save_weights(folder / "weights.pt", training.task.weights())
+            write_json(folder / "result.json", training.result())
+            write_json(folder / "environment.json", environment(training))
         processes.barrier()
         processes.close()
 
@@ -425,15 +425,15 @@ def training_lock(folder: Path, wait: bool, processes: Processes) -> Iterator[No
         yield
 
 
-def load_checkpoint(run: Training, folder: Path) -> dict[str, Any] | None:
+def load_checkpoint(training: Training, folder: Path) -> dict[str, Any] | None:
     """Return the state to go on from; process 0 looks first, as it moves checkpoints of other settings aside."""
 
     def load() -> dict[str, Any] | None:
-        return checkpoint.load(folder, run.fingerprint, run.device, run.check_statistics)
+        return checkpoint.load(folder, training.fingerprint, training.device, training.check_statistics)
 
-    state = load() if run.processes.is_main else None
-    run.processes.barrier()
-    return state if run.processes.is_main else load()
+    state = load() if training.processes.is_main else None
+    training.processes.barrier()
+    return state if training.processes.is_main else load()
 
 
 def say(processes: Processes, message: str) -> None:
@@ -442,7 +442,7 @@ def say(processes: Processes, message: str) -> None:
         print(message, flush=True)
 
 
-def run_loop(run: Training, folder: Path, checkpoint_seconds: float) -> None:
+def run_loop(training: Training, folder: Path, checkpoint_seconds: float) -> None:
     """Make the updates and evaluations that are left, log, save; the last state is saved too.
 
     Raises:
@@ -450,37 +450,39 @@ def run_loop(run: Training, folder: Path, checkpoint_seconds: float) -> None:
         InputError: images cannot be read; as above, where a single process trains.
     """
     started = time.monotonic()
-    saved, agreement, finished = started, Agreement(run.processes, run.iteration), run.is_finished
-    progress = show_progress(run)
-    while not run.is_finished:
+    saved, agreement, finished = started, Agreement(training.processes, training.iteration), training.is_finished
+    progress = show_progress(training)
+    while not training.is_finished:
         try:
             # An evaluation that was cut short comes first.
-            if not run.owes_evaluation:
-                advance(run, progress)
-            if run.owes_evaluation:
-                run.log_evaluation()
-                write_metrics(run, folder)
+            if not training.owes_evaluation:
+                advance(training, progress)
+            if training.owes_evaluation:
+                training.log_evaluation()
+                write_metrics(training, folder)
         except EvaluationStoppedError:
-            agreement.next_iteration = run.iteration
+            agreement.next_iteration = training.iteration
         except InputError:
             # The state is that after the last update. Several processes cannot agree here on what to save.
-            if run.processes.world_size == 1:
-                run.extend_slice(time.monotonic() - started)
-                save(run, folder)
+            if training.processes.world_size == 1:
+                training.extend_slice(time.monotonic() - started)
+                save(training, folder)
             raise
-        if run.iteration < agreement.next_iteration and not run.is_finished:
+        if training.iteration < agreement.next_iteration and not training.is_finished:
             continue
         moment = time.monotonic()
-        number, late = agreement.reach(run.iteration, run.stop.received or 0, moment - saved >= checkpoint_seconds)
-        if number or late or run.is_finished:
-            run.extend_slice(moment - started)
-            save(run, folder)
+        number, late = agreement.reach(
+            training.iteration, training.stop.received or 0, moment - saved >= checkpoint_seconds
+        )
+        if number or late or training.is_finished:
+            training.extend_slice(moment - started)
+            save(training, folder)
             saved = moment
-        if number and not run.is_finished:
-            leave(run, folder, signal.Signals(int(number)))
+        if number and not training.is_finished:
+            leave(training, folder, signal.Signals(int(number)))
     progress.close()
     if not finished:
-        say(run.processes, f"trained {run.recipe.iterations} iterations in {run.seconds:.0f} s")
+        say(training.processes, f"trained {training.recipe.iterations} iterations in {training.seconds:.0f} s")
 
 
 class Agreement:
@@ -507,59 +509,59 @@ class Agreement:
         return largest
 
 
-def advance(run: Training, progress: Progress) -> None:
+def advance(training: Training, progress: Progress) -> None:
     """Make one update, and log the training error where it is due."""
-    run.update()
+    training.update()
     progress.step()
-    if run.is_due(run.recipe.log_interval):
-        row = run.log_training()
-        progress.line(**run.task.progress(row), lr=row["lr"])
+    if training.is_due(training.recipe.log_interval):
+        row = training.log_training()
+        progress.line(**training.task.progress(row), lr=row["lr"])
 
 
-def save(run: Training, folder: Path) -> None:
+def save(training: Training, folder: Path) -> None:
     """Write the checkpoint; every process takes part in it.
 
     Raises:
         UserError: the loss or a weight is not finite, or the disk is full.
     """
-    run.check_loss()
-    run.check_weights()
-    state = run.state()
-    if run.processes.is_main:
+    training.check_loss()
+    training.check_weights()
+    state = training.state()
+    if training.processes.is_main:
         checkpoint.save(folder, state)
 
 
-def leave(run: Training, folder: Path, received: signal.Signals) -> NoReturn:
+def leave(training: Training, folder: Path, received: signal.Signals) -> NoReturn:
     """Leave after the state has been saved; a Slurm job that was warned of its end (SIGUSR1) is queued again.
 
     Raises:
         StoppedError: always.
     """
     saved = (
-        f"{received.name}: saved {folder / checkpoint.NAME} at iteration {run.iteration} of {run.recipe.iterations}; "
-        "the same command goes on from there"
+        f"{received.name}: saved {folder / checkpoint.NAME} at iteration {training.iteration} of "
+        f"{training.recipe.iterations}; the same command goes on from there"
     )
-    if received is signal.SIGUSR1 and run.processes.is_main and (requeued := requeue_job(os.environ)):
+    if received is signal.SIGUSR1 and training.processes.is_main and (requeued := requeue_job(os.environ)):
         saved += f"\n{requeued}"
     raise StoppedError(saved, 128 + received)
 
 
-def write_metrics(run: Training, folder: Path) -> None:
+def write_metrics(training: Training, folder: Path) -> None:
     """Write ``metrics.csv``, in process 0."""
-    if run.processes.is_main:
-        write_rows(folder / "metrics.csv", run.columns, run.rows)
+    if training.processes.is_main:
+        write_rows(folder / "metrics.csv", training.columns, training.rows)
 
 
-def show_progress(run: Training) -> Progress:
+def show_progress(training: Training) -> Progress:
     """Return the display of a run; only process 0 shows it."""
     return Progress(
-        run.recipe.iterations,
-        title=f"{run.recipe.model} seed {run.recipe.seed}",
+        training.recipe.iterations,
+        title=f"{training.recipe.model} seed {training.recipe.seed}",
         unit="iterations",
         speed_unit="images",
-        done=run.iteration,
-        scale=run.recipe.batch_size,
-        silent=not run.processes.is_main,
+        done=training.iteration,
+        scale=training.recipe.batch_size,
+        silent=not training.processes.is_main,
     )
 
 
@@ -570,26 +572,26 @@ def choose_precision(precision: str, device: torch.device) -> str:
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
 
 
-def resolved_settings(run: Training) -> dict[str, Any]:
+def resolved_settings(training: Training) -> dict[str, Any]:
     """Return every setting that decides the run's numbers, and the data and code that it is used with."""
-    settings = dataclasses.asdict(run.recipe)
+    settings = dataclasses.asdict(training.recipe)
     return {
-        "recipe": {**settings, "lr_drops": list(run.recipe.lr_drops)},
-        "versions": run.task.versions,
+        "recipe": {**settings, "lr_drops": list(training.recipe.lr_drops)},
+        "versions": training.task.versions,
         "resolved": {
-            "ghost_batch_size": run.ghost_batch_size,
-            "training_images": run.task.training_images,
-            **run.task.facts,
+            "ghost_batch_size": training.ghost_batch_size,
+            "training_images": training.task.training_images,
+            **training.task.facts,
         },
-        "dataset": {"name": run.task.dataset, "sha256": run.task.checksums},
-        "fingerprint": run.fingerprint,
+        "dataset": {"name": training.task.dataset, "sha256": training.task.checksums},
+        "fingerprint": training.fingerprint,
     }
 
 
-def environment(run: Training) -> dict[str, Any]:
+def environment(training: Training) -> dict[str, Any]:
     """Return where the numbers come from, slice by slice: code, versions, device, time."""
     return {
-        "seconds": round(run.seconds, 1),
-        "images_per_second": round(run.iteration * run.recipe.batch_size / max(run.seconds, 1e-9), 1),
-        "slices": run.slices,
+        "seconds": round(training.seconds, 1),
+        "images_per_second": round(training.iteration * training.recipe.batch_size / max(training.seconds, 1e-9), 1),
+        "slices": training.slices,
     }
