@@ -292,6 +292,45 @@ def test_the_last_normalisation_of_each_residual_branch_begins_at_its_scale(buil
             assert (module.weight == (0.25 if module in last else 1)).all()
 
 
+def test_plain_nets_with_bottlenecks_are_residual_ones_without_shortcuts():
+    """Section 4.1's footnote 4."""
+    with torch.device("meta"):
+        plain, residual = imagenet_net("plain-50", 10), imagenet_net("resnet-50", 10)
+    own = {key: value.shape for key, value in plain.state_dict().items() if key != "_extra_state"}
+    rest = {key: value.shape for key, value in residual.state_dict().items() if key != "_extra_state"}
+    assert own == {key: shape for key, shape in rest.items() if ".shortcut." not in key}
+    block = plain.stages[0][0]
+    x = torch.randn(2, 64, 5, 5)
+    block = block.to_empty(device="cpu")
+    initialise(block, torch.Generator().manual_seed(0))
+    for norm in (block.bn1, block.bn2, block.bn3):
+        norm.reset_running_stats()
+        nn.init.ones_(norm.weight)
+        nn.init.zeros_(norm.bias)
+    out = F.relu(block.bn2(block.conv2(F.relu(block.bn1(block.conv1(x))))))
+    torch.testing.assert_close(block(x), F.relu(block.bn3(block.conv3(out))))
+
+
+def test_shortcuts_may_go_around_single_layers():
+    """Section 3.2's F(x) of one layer: as many layers and parameters, twice the shortcuts."""
+    single, plain = CifarNet("resnet-20", layers_per_block=1), CifarNet("plain-20")
+    assert len(weighted_layers(single)) == 20
+    assert count_parameters(single) == count_parameters(plain)
+    assert len(single.blocks) == 2 * len(plain.blocks)
+    initialise(single, torch.Generator().manual_seed(0))
+    block, x = single.blocks[1], torch.randn(4, 16, 6, 6)
+    torch.testing.assert_close(block(x), F.relu(F.batch_norm(block.conv1(x), None, None, training=True) + x))
+    with pytest.raises(UserError, match="the weights have layers_per_block None, but the net has 1"):
+        single.load_state_dict(CifarNet("resnet-20").state_dict())
+
+
+def test_the_name_of_a_variation_is_not_that_of_its_network():
+    assert CifarNet("resnet-20+slow").architecture == CifarNet("resnet-20").architecture
+    with torch.device("meta"):
+        varied, net = imagenet_net("vgg-16+slow", 10), imagenet_net("vgg-16", 10)
+    assert varied.architecture == net.architecture
+
+
 def test_a_plain_net_has_no_branches_to_scale():
     net = CifarNet("plain-20")
     initialise(net, torch.Generator().manual_seed(0), branch_scale=0.25)

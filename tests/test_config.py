@@ -119,6 +119,18 @@ def test_config_lays_over_the_scale(config):
     )
 
 
+def test_a_variation_is_its_network_by_other_settings(config):
+    config["cifar10"] = {
+        "seeds": {"resnet-1202+slow": [3]},
+        "overrides": {"resnet-1202+slow": {"lr": 0.003}},
+    }
+    part = load(config, WORKFLOW).cifar10
+    own, other = part.recipe("resnet-1202+slow", 3), part.recipe("resnet-1202", 3)
+    assert own == dataclasses.replace(other, model="resnet-1202+slow", lr=0.003)
+    assert (own.batch_size, part.recipe("resnet-20+slow", 3).batch_size) == (32, 64)
+    assert own.warmup == other.warmup == (0.001, 80)
+
+
 def test_values_from_the_command_line_are_text(config):
     config["data"]["coco"] |= {"year": "2017", "folder": "null"}
     config["hardware"] |= {"workers": "null", "compile": "true", "threads": "1"}
@@ -172,7 +184,7 @@ def change(config, path, value):
             [],
             "imagenet.multiscale_shorter_sides is []; it must be a list that is not empty",
         ),
-        ("detector.overrides.vco", {}, "detector, vco: unknown model 'vco': expected plain-18"),
+        ("detector.overrides.vco", {}, "detector, vco: unknown model 'vco': expected plain-<18"),
         ("data.imagenet", {"folder": "a", "archives": "b", "weights": None}, "name folder or archives, not both"),
         ("cifar10.recipe.image_size", 12, "cifar10.recipe.image_size is 12; it must be one of 4, 8, 16, 32"),
         ("cifar10.seeds.resnet-21", [0], "cifar10, resnet-21: model 'resnet-21': the depth must be 6n+2"),
@@ -246,7 +258,7 @@ def test_recipes_of_imagenet_survive_the_command_line():
     ("changes", "message"),
     [
         ({"seeds": {"resnet-34": [0]}}, "say which shortcuts it has: resnet-34-A, resnet-34-B or resnet-34-C"),
-        ({"seeds": {"plain-50": [0]}}, "plain nets have 18 or 34 layers and no shortcuts"),
+        ({"seeds": {"plain-34-A": [0]}}, "plain nets have no shortcuts"),
         ({"recipe": {"scale_min": 32}}, "scale_min must be at least image_size (64), not 32"),
         ({"recipe": {"scale_max": 100, "scale_min": 110}}, "scale_max must be at least scale_min (110), not 100"),
         ({"ensemble": [{"model": "resnet-152", "seed": 7}]}, "resnet-152 with seed 7 is not a run of imagenet.seeds"),
@@ -320,7 +332,7 @@ def test_every_setting_of_a_scale_has_an_effect(config, scale):
             "lr_drops 180 have no effect in 180 iterations (plain-20, plain",
         ),
         ("cifar10.recipe", {"warmup_from_depth": 2000, "warmup_error": 70}, "recipe.warmup_error has no effect: there"),
-        ("imagenet.overrides.resnet-34-A", {"stride_in_3x3": True}, "stride_in_3x3 has no effect: only ResNets of 50"),
+        ("imagenet.overrides.resnet-34-A", {"stride_in_3x3": True}, "stride_in_3x3 has no effect: only nets of 50"),
         ("imagenet.recipe", {"plateau": 2, "lr_drops": [100]}, "imagenet.recipe.lr_drops has no effect: plateau takes"),
         ("imagenet.seeds", {"resnet-152": []}, "imagenet.ensemble (Table 5) is without resnet-152, left out in"),
         ("imagenet.seeds", {"vgg-16": []}, "there are no detectors with vgg-16, left out in imagenet.seeds"),

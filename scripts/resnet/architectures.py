@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from resnet.errors import UserError
-from resnet.settings import parse_imagenet_model, parse_model
+from resnet.settings import network_of, parse_imagenet_model, parse_model
 
 STAGE_FILTERS = (16, 32, 64)
 # Table 1: filters of the 3x3 layers and number of blocks in conv2_x to conv5_x.
@@ -108,8 +108,27 @@ class BasicBlock(nn.Module):
         return F.relu(out, inplace=True)
 
 
+class SingleLayerBlock(nn.Module):
+    """One 3x3 convolution, with a shortcut around it or without: F(x) of a single layer (section 3.2)."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.conv1 = conv(in_channels, channels, 3, stride)
+        self.bn1 = BatchNorm2d(channels)
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
+        out = self.bn1(self.conv1(x))
+        if self.shortcut is not None:
+            out += self.shortcut(x)
+        return F.relu(out, inplace=True)
+
+
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions of which the last has four times the filters (Fig. 5, right), and a shortcut.
+
+    Plain nets of section 4.1's footnote 4 have none.
 
     The first 1x1 has the stride, as in the authors' released nets; ``stride_in_3x3`` gives it to the 3x3, as
     torchvision does.
@@ -118,7 +137,7 @@ class Bottleneck(nn.Module):
     expansion = 4
 
     def __init__(
-        self, in_channels: int, channels: int, stride: int, shortcut: nn.Module, stride_in_3x3: bool = False
+        self, in_channels: int, channels: int, stride: int, shortcut: nn.Module | None, stride_in_3x3: bool = False
     ) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, channels, 1, 1 if stride_in_3x3 else stride)
@@ -134,7 +153,8 @@ class Bottleneck(nn.Module):
         out = F.relu(self.bn1(self.conv1(x)), inplace=True)
         out = F.relu(self.bn2(self.conv2(out)), inplace=True)
         out = self.bn3(self.conv3(out))
-        out += self.shortcut(x)
+        if self.shortcut is not None:
+            out += self.shortcut(x)
         return F.relu(out, inplace=True)
 
 
@@ -154,22 +174,34 @@ class CifarNet(nn.Module):
         shortcut: option A (the paper's choice on CIFAR-10), B or C; plain nets have none.
         classes: outputs of the last layer.
         ghost_batch_size: images per batch-normalisation statistic, None for the whole batch.
+        layers_per_block: layers that a shortcut goes around: 2, or section 3.2's 1.
 
     Raises:
         UserError: the name is unknown or the depth is not 6n+2.
     """
 
-    def __init__(self, model: str, shortcut: str = "A", classes: int = 10, ghost_batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        shortcut: str = "A",
+        classes: int = 10,
+        ghost_batch_size: int | None = None,
+        layers_per_block: int = 2,
+    ) -> None:
         super().__init__()
         kind, depth = parse_model(model)
-        self.architecture: dict[str, object] = {"model": model, "shortcut": shortcut if kind == "resnet" else None}
+        option = shortcut if kind == "resnet" else None
+        self.architecture: dict[str, object] = {"model": network_of(model), "shortcut": option}
+        if layers_per_block != 2:
+            self.architecture["layers_per_block"] = layers_per_block
+        block_kind = {1: SingleLayerBlock, 2: BasicBlock}[layers_per_block]
         blocks, channels = [], STAGE_FILTERS[0]
         self.conv1, self.bn1 = conv(3, channels, 3), BatchNorm2d(channels)
         for stage, filters in enumerate(STAGE_FILTERS):
-            for block in range((depth - 2) // 6):
+            for block in range((depth - 2) // 3 // layers_per_block):
                 stride = 2 if stage > 0 and block == 0 else 1
                 around = make_shortcut(shortcut, channels, filters, stride) if kind == "resnet" else None
-                blocks.append(BasicBlock(channels, filters, stride, around))
+                blocks.append(block_kind(channels, filters, stride, around))
                 channels = filters
         self.blocks = nn.ModuleList(blocks)
         self.fc = nn.Linear(channels, classes)
@@ -204,7 +236,7 @@ class ImageNetNet(nn.Module):
     """A plain or residual net of Table 1.
 
     Args:
-        model: ``plain-18``, ``plain-34``, ``resnet-<18|34>-<A|B|C>``, ``resnet-<50|101|152>``.
+        model: ``plain-<18|34|50|101|152>``, ``resnet-<18|34>-<A|B|C>``, ``resnet-<50|101|152>``.
         classes: outputs of the last layer.
         width: multiplies the number of filters of every layer.
         image_size: side of the training crop, which sets the average pool of the fully convolutional form.
@@ -243,8 +275,7 @@ class ImageNetNet(nn.Module):
             for block in range(count):
                 stride = 2 if stage > 0 and block == 0 else 1
                 around = make_shortcut(option, channels, out_channels, stride) if option else None
-                # From 50 layers on, all have shortcuts.
-                if depth >= 50 and around is not None:
+                if depth >= 50:
                     blocks.append(Bottleneck(channels, filters, stride, around, stride_in_3x3))
                 else:
                     blocks.append(BasicBlock(channels, filters, stride, around))
@@ -303,7 +334,7 @@ class Vgg(nn.Module):
     ) -> None:
         super().__init__()
         _, depth, _ = parse_imagenet_model(model)
-        self.architecture: dict[str, object] = {"model": model, "image_size": image_size}
+        self.architecture: dict[str, object] = {"model": network_of(model), "image_size": image_size}
         layers, channels = [], 3
         for filters, count in zip((*IMAGENET_FILTERS, IMAGENET_FILTERS[-1]), VGG_LAYERS[depth], strict=True):
             for _ in range(count):
@@ -474,8 +505,8 @@ def initialise(net: nn.Module, generator: torch.Generator, branch_scale: float =
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, BasicBlock | Bottleneck) and module.shortcut is not None:
-            last = module.bn3 if isinstance(module, Bottleneck) else module.bn2
+        elif isinstance(module, SingleLayerBlock | BasicBlock | Bottleneck) and module.shortcut is not None:
+            last = [child for child in module.children() if isinstance(child, BatchNorm2d)][-1]
             nn.init.constant_(last.weight, branch_scale)
 
 

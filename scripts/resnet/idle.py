@@ -11,6 +11,10 @@ Condition = Callable[[Any], bool]
 CONDITIONS: dict[str, dict[str, tuple[Condition, str]]] = {
     "cifar10": {
         "shortcut": (lambda recipe: parse_model(recipe.model)[0] == "resnet", "plain nets have no shortcuts"),
+        "layers_per_block": (
+            lambda recipe: parse_model(recipe.model)[0] == "resnet",
+            "plain nets have no shortcuts",
+        ),
         "split_seed": (lambda recipe: recipe.validation_fraction > 0, "no images are held out"),
         "warmup_lr": (
             lambda recipe: parse_model(recipe.model)[1] >= recipe.warmup_from_depth,
@@ -21,8 +25,8 @@ CONDITIONS: dict[str, dict[str, tuple[Condition, str]]] = {
     },
     "imagenet": {
         "stride_in_3x3": (
-            lambda recipe: recipe.model.startswith("resnet") and parse_imagenet_model(recipe.model)[1] >= 50,
-            "only ResNets of 50 layers and more have bottlenecks",
+            lambda recipe: not recipe.model.startswith("vgg") and parse_imagenet_model(recipe.model)[1] >= 50,
+            "only nets of 50 layers and more have bottlenecks",
         ),
         "dropout": (lambda recipe: recipe.model.startswith("vgg"), "only VGG nets have dropout"),
         "lr_drops": (lambda recipe: recipe.plateau is None, "plateau takes their place"),

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, Recipe
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, Recipe, network_of
 
 # What a report calls them.
 SECTIONS = {
@@ -33,8 +33,9 @@ class Section:
     _overrides: dict[str, dict[str, Any]]
 
     def recipe(self, model: str, seed: int) -> Any:
-        """Return the recipe of one run."""
-        values: dict[str, Any] = {**self._recipe, **self._overrides.get(model, {}), "model": model, "seed": seed}
+        """Return the recipe of one run; a variation has its network's overrides, and its own."""
+        overrides = [self._overrides.get(name, {}) for name in (network_of(model), model)]
+        values: dict[str, Any] = {**self._recipe, **overrides[0], **overrides[1], "model": model, "seed": seed}
         values |= {"lr_drops": tuple(values["lr_drops"])}
         return self._kind(**values)
 

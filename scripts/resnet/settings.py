@@ -26,12 +26,20 @@ SWITCH = ("auto", "true", "false")
 LARGEST_SEED = 2**32 - 1
 # No machine has more cores, and no sound configuration asks for more.
 MOST_CORES = 1024
-MODEL_PATTERN = re.compile(r"(plain|resnet)-(\d+)")
-IMAGENET_PATTERN = re.compile(r"(plain|resnet)-(18|34|50|101|152)(?:-([ABC]))?|vgg-(16|19)")
+# A name may end in what sets its runs apart from the network's other ones, such as resnet-110+no-warmup: the settings
+# of its overrides.
+VARIATION = r"(?:\+[a-z0-9-]+)?"
+MODEL_PATTERN = re.compile(rf"(plain|resnet)-(\d+){VARIATION}")
+IMAGENET_PATTERN = re.compile(rf"(?:(plain|resnet)-(18|34|50|101|152)(?:-([ABC]))?|vgg-(16|19)){VARIATION}")
+
+
+def network_of(model: str) -> str:
+    """Return the name of a network without that of a variation."""
+    return model.partition("+")[0]
 
 
 def parse_model(model: str) -> tuple[str, int]:
-    """Split ``plain-20`` or ``resnet-110`` into kind and depth.
+    """Split ``plain-20``, ``resnet-110`` or ``resnet-110+<variation>`` into kind and depth.
 
     Raises:
         UserError: the name has another form, or the depth is not 6n+2 with n ≥ 1 (section 4.2).
@@ -49,7 +57,8 @@ def parse_model(model: str) -> tuple[str, int]:
 def parse_imagenet_model(model: str) -> tuple[str, int, str | None]:
     """Split ``plain-18``, ``resnet-34-A``, ``resnet-50`` or ``vgg-16`` into kind, depth and shortcut option.
 
-    ResNet-18 and -34 name their option, as the paper trains several; from 50 layers on it is B unless named.
+    ResNet-18 and -34 name their option, as the paper trains several; from 50 layers on it is B unless named. Plain nets
+    of 50 layers and more are those of footnote 4, with bottlenecks. ``+<variation>`` may follow.
 
     Raises:
         UserError: the name has another form.
@@ -57,15 +66,15 @@ def parse_imagenet_model(model: str) -> tuple[str, int, str | None]:
     match = IMAGENET_PATTERN.fullmatch(model)
     if match is None:
         raise UserError(
-            f"unknown model {model!r}: expected plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, "
-            "vgg-16 or vgg-19"
+            f"unknown model {model!r}: expected plain-<18|34|50|101|152>, resnet-<18|34>-<A|B|C>, "
+            "resnet-<50|101|152>, vgg-16 or vgg-19"
         )
     if match[4]:
         return "vgg", int(match[4]), None
     kind, depth, option = match[1], int(match[2]), match[3]
     if kind == "plain":
-        if option or depth > 34:
-            raise UserError(f"model {model!r}: plain nets have 18 or 34 layers and no shortcuts")
+        if option:
+            raise UserError(f"model {model!r}: plain nets have no shortcuts")
         return kind, depth, None
     if option is None and depth < 50:
         raise UserError(f"model {model!r}: say which shortcuts it has: {model}-A, {model}-B or {model}-C (section 4.1)")
@@ -150,6 +159,9 @@ class CifarRecipe(ClassifierRecipe):
         "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3",
         choices=("A", "B", "C"),
     )
+    layers_per_block: int = setting(
+        2, "layers that a shortcut goes around; 1 shows no advantage (section 3.2)", choices=(1, 2), added=True
+    )
     image_size: int = setting(32, "side to which the 32-pixel images are shrunk", unit="pixels", choices=(4, 8, 16, 32))
     padding: int = setting(4, "zero padding of the augmentation, on each side", unit="pixels", minimum=0)
     validation_fraction: float = setting(
@@ -181,7 +193,9 @@ class CifarRecipe(ClassifierRecipe):
 class ImageNetRecipe(ClassifierRecipe):
     """The settings that decide a run's numbers (sections 3.4 and 4.1)."""
 
-    model: str = setting("resnet-50", "plain-18, plain-34, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19")
+    model: str = setting(
+        "resnet-50", "plain-<18|34|50|101|152>, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19"
+    )
     stride_in_3x3: bool = setting(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
     width: float = setting(1.0, "multiplies the number of filters of every layer", above=0)
     dropout: float = setting(0.0, "dropout between the fc layers of a VGG net", minimum=0, below=1)

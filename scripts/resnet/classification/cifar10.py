@@ -33,7 +33,9 @@ def cifar_task(recipe: CifarRecipe, description: Description, processes: Process
         share=processes.own_share(recipe.batch_size),
     )
     own = slice(processes.rank, None, processes.world_size)
-    net = CifarNet(recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size)
+    net = CifarNet(
+        recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size, recipe.layers_per_block
+    )
     initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(
         dataset=description.name,

@@ -33,9 +33,12 @@ def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -
     """
     torch.set_num_threads(hardware.threads)
     device = Processes(hardware).device
-    recipe = read_recipe(run, CifarRecipe, "model", "shortcut", "image_size", "validation_fraction", "split_seed")
+    keys = ("model", "shortcut", "layers_per_block", "image_size", "validation_fraction", "split_seed")
+    recipe = read_recipe(run, CifarRecipe, *keys)
     description = read_description(data)
-    net = CifarNet(recipe["model"], recipe["shortcut"], len(description.classes))
+    net = CifarNet(
+        recipe["model"], recipe["shortcut"], len(description.classes), layers_per_block=recipe["layers_per_block"]
+    )
     fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
     splits, mean = load_splits(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
     batches = EvaluationBatches(splits["test"], mean, BATCH, device)
