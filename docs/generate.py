@@ -10,7 +10,6 @@ docs/reproduction/demo.csv.
 
 import argparse
 import dataclasses
-import functools
 import re
 import statistics
 import sys
@@ -21,21 +20,24 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from resnet.config import read_yaml, schemas  # noqa: E402
+from resnet.config import read_yaml  # noqa: E402
 from resnet.errors import UserError, run_program  # noqa: E402
 from resnet.files import read_json, read_rows, write_text  # noqa: E402
-from resnet.rules import limits_of, rules_of  # noqa: E402
-from resnet.settings import BatchNormStatistics, CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Multiscale  # noqa: E402
+from resnet.rules import kinds_of, limits_of, rules_of  # noqa: E402
+from resnet.schema import CifarKeys, DetectorKeys, ImageNetKeys, WorkflowHardware, schemas  # noqa: E402
+from resnet.settings import BatchNormStatistics, CifarRecipe, DetectorRecipe, ImageNetRecipe  # noqa: E402
 
 REPRODUCTION = ROOT / "docs/reproduction"
 PART = re.compile(r"(<!-- (\w+): python docs/generate\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 SETTINGS = {
+    "`cifar10`": CifarKeys,
     "`cifar10.recipe`": CifarRecipe,
+    "`imagenet`": ImageNetKeys,
     "`imagenet.recipe`": ImageNetRecipe,
+    "`detector`": DetectorKeys,
     "`detector.recipe`": DetectorRecipe,
     "`detector.bn_statistics`": BatchNormStatistics,
-    "the multi-scale test": Multiscale,
-    "`hardware`": Hardware,
+    "`hardware`": WorkflowHardware,
 }
 
 
@@ -117,7 +119,7 @@ def settings() -> str:
         rows = []
         for field in dataclasses.fields(kind):
             rule, text = rules_of(kind)[field.name], field.metadata["help"]
-            if (field.name, text, field.default) in seen or field.name in ("model", "seed", "experiment", "engine"):
+            if (field.name, text, field.default) in seen or field.metadata["identity"] or "object" in kinds_of(rule):
                 continue
             seen.add((field.name, text, field.default))
             limits = limits_of(rule.get("items", rule)) or " ".join(map(str, rule.get("items", rule).get("enum", [])))
@@ -129,17 +131,15 @@ def settings() -> str:
 
 def renamed() -> str:
     """Return the table of the configuration's keys that had other names."""
-    config, _scale = schemas(ROOT / "workflow/schemas")
-    return table(("was", "is"), ((f"`{before}`", f"`{now}`") for before, now in _renamed(config, config["$defs"], "")))
+    config, _scale = schemas(ROOT / "workflow/scales")
+    return table(("was", "is"), ((f"`{before}`", f"`{now}`") for before, now in _renamed(config, "")))
 
 
-def _renamed(rule: Any, definitions: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
-    if "$ref" in rule:
-        rule = functools.reduce(lambda part, name: part[name], rule["$ref"].split("/")[2:], definitions) | rule
+def _renamed(rule: Any, path: str) -> Iterator[tuple[str, str]]:
     for key, inner in rule.get("properties", {}).items():
         if "was" in inner:
             yield f"{path}{inner['was']}", f"{path}{key}"
-        yield from _renamed(inner, definitions, f"{path}{key}.")
+        yield from _renamed(inner, f"{path}{key}.")
 
 
 def shown(value: Any) -> str:

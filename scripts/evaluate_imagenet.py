@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 from resnet.errors import run_program
-from resnet.settings import ArgumentParser, Hardware, Multiscale, add_arguments, read_hardware
+from resnet.schema import ImageNetKeys
+from resnet.settings import ArgumentParser, Hardware, add_arguments, read_hardware
 
 PROTOCOLS = ("center", "10crop", "multiscale")
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to test")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--predictions", type=Path, required=True, help="npz of probabilities to write")
-    add_arguments(parser, Multiscale)
+    add_arguments(parser, ImageNetKeys, ("multiscale_shorter_sides",))
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
@@ -38,7 +39,7 @@ def main() -> None:
         arguments.data,
         arguments.image_statistics,
         protocol=arguments.protocol,
-        shorter_sides=list(arguments.shorter_sides),
+        shorter_sides=list(arguments.multiscale_shorter_sides),
         output=arguments.output,
         predictions=arguments.predictions,
         hardware=hardware,

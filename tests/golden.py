@@ -428,7 +428,7 @@ def evaluate_imagenet(folder: Path) -> Numbers:
         write_run(folder / model, recipe, draw_weights(imagenet_net(model, 4, **TINY)))
         for protocol in ("center", "10crop", "multiscale"):
             run("evaluate_imagenet", "--data", data, "--image-statistics", pixels, "--run-folder", folder / model,
-                "--protocol", protocol, "--shorter-sides", 40, 40, "--output", folder / "e.json",
+                "--protocol", protocol, "--multiscale-shorter-sides", 40, 40, "--output", folder / "e.json",
                 "--predictions", folder / f"{model}-{protocol}.npz", "--device", "cpu")  # fmt: skip
             found = read_arrays(folder / f"{model}-{protocol}.npz", Predictions)
             numbers[f"{model} {protocol}"] = found.probabilities

@@ -2,27 +2,29 @@
 
 import argparse
 import dataclasses
+import functools
 import os
+import re
+import shutil
 
 import pytest
 import yaml
 from conftest import ROOT, run_program
 
-from resnet.config import RECIPES, check_keys, load, schemas
+from resnet.config import RECIPES, check_keys, load
 from resnet.data import coco
 from resnet.errors import UserError
-from resnet.rules import faults, read, reader, requirement, rules_of
+from resnet.rules import faults, read, reader, requirement, rules_of, schema_of
+from resnet.schema import schemas
 from resnet.sections import SECTIONS
 from resnet.settings import (
     EXPERIMENTS,
-    IDENTITY,
     ArgumentParser,
     BatchNormStatistics,
     CifarRecipe,
     DetectorRecipe,
     Hardware,
     ImageNetRecipe,
-    Multiscale,
     add_arguments,
     check_shares,
     fingerprint,
@@ -39,14 +41,66 @@ def config():
     return yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
-@pytest.mark.parametrize("part", ["cifar10", "imagenet"])
-@pytest.mark.parametrize("scale", ["demo", "short", "paper"])
-def test_every_scale_is_valid_and_sets_every_setting(config, scale, part):
-    loaded = load({**config, "scale": scale}, WORKFLOW)
-    values = yaml.safe_load((WORKFLOW / f"scales/{scale}.yaml").read_text())[part]["recipe"]
-    fields = {field.name for field in dataclasses.fields(RECIPES[part])}
-    assert set(values) == fields - {"model", "seed"}
-    assert next(iter(getattr(loaded, part).seeds)).startswith("plain-")
+def leaves(value, path=""):
+    if not isinstance(value, dict):
+        return {path: value}
+    return {place: leaf for key, inner in value.items() for place, leaf in leaves(inner, f"{path}.{key}").items()}
+
+
+@pytest.mark.parametrize("scale", ["demo", "short"])
+def test_a_scale_says_only_what_differs_from_the_papers(scale):
+    said, paper = (leaves(yaml.safe_load((WORKFLOW / f"scales/{name}.yaml").read_text())) for name in (scale, "paper"))
+    defaults = leaves({name: dataclasses.asdict(kind()) for name, kind in RECIPES.items()})
+    assert said.pop(".base") == "paper"
+    papers = {place: paper.get(place, defaults.get(place.replace(".recipe", ""), "nothing")) for place in said}
+    assert [place for place, value in said.items() if value == papers[place]] == []
+
+
+def write_scale(folder, name, text):
+    (folder / "scales").mkdir(exist_ok=True)
+    (folder / f"scales/{name}.yaml").write_text(text)
+
+
+def test_a_scale_of_ones_own_is_laid_over_its_base_and_may_take_out_what_is_there(config, tmp_path):
+    shutil.copytree(WORKFLOW / "scales", tmp_path / "scales")
+    write_scale(
+        tmp_path, "mine", "base: short\ncifar10: {seeds: {resnet-110: [7]}}\ndetector: {overrides: {coco: null}}\n"
+    )
+    loaded, short = load({**config, "scale": "mine"}, tmp_path), load({**config, "scale": "short"}, tmp_path)
+    assert loaded.cifar10.seeds == short.cifar10.seeds | {"resnet-110": [7]}
+    assert loaded.cifar10.recipe("resnet-20", 0) == short.cifar10.recipe("resnet-20", 0)
+    assert short.detector.recipe("coco", "vgg-16", 0).anchor_sizes == (64, 128, 256, 512)
+    assert loaded.detector.recipe("coco", "vgg-16", 0).anchor_sizes == (128, 256, 512)
+    config["detector"] = {"overrides": {"coco": None, "voc": None}}
+    assert load({**config, "scale": "short"}, tmp_path).detector.recipe("coco", "vgg-16", 0).iterations == 8000
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: mine", "its base is mine of mine, so it has none; name another"),
+        ("base: theirs", "its base is mine of theirs of mine, so it has none; name another"),
+        ("base: other", "mine.yaml: base is 'other'; it must be null or one of mine, theirs"),
+        ("cifar10: {recipe: {lr: -1}}", "mine.yaml: cifar10.recipe.lr is -1; it must be a number, above 0"),
+        ("cifar10: {recipe: {exceptions: 1}}", "mine.yaml: unknown key cifar10.recipe.exceptions"),
+        ("cifar10: 1\ncifar10: 2", "mine.yaml: key cifar10 is there twice"),
+    ],
+)
+def test_what_is_wrong_with_a_scale_is_named(config, tmp_path, text, message):
+    write_scale(tmp_path, "mine", text)
+    write_scale(tmp_path, "theirs", "base: mine")
+    with pytest.raises(UserError) as error:
+        load({**config, "scale": "mine"}, tmp_path)
+    assert message in str(error.value)
+
+
+def test_what_config_yaml_does_not_say_has_its_default(config):
+    given = {"scale": "demo", "data": config["data"], "hardware": {"threads": 2}}
+    del given["data"]["coco"]["year"], given["data"]["voc"]["folder"]
+    loaded, expected = load(given, WORKFLOW), load(config, WORKFLOW)
+    assert loaded.hardware == dataclasses.replace(expected.hardware, threads=2)
+    assert (loaded.processes, loaded.sections, loaded.data) == (1, expected.sections, expected.data)
+    assert loaded.cifar10 == expected.cifar10
 
 
 # Values of every kind, as YAML gives them.
@@ -63,13 +117,9 @@ def accepted(function, *arguments):
         return False, None
 
 
-@pytest.mark.parametrize(
-    "settings", [CifarRecipe, ImageNetRecipe, DetectorRecipe, Hardware, BatchNormStatistics, Multiscale]
-)
+@pytest.mark.parametrize("settings", [CifarRecipe, ImageNetRecipe, DetectorRecipe, Hardware, BatchNormStatistics])
 def test_the_configuration_accepts_what_the_program_accepts_and_nothing_else(settings):
-    for name, rule in rules_of(settings).items():
-        if name in IDENTITY:
-            continue
+    for name, rule in schema_of(settings, identity=False)["properties"].items():
         item = rule.get("items", rule)
         some = 0
         free_text = "string" in item["type"] and "enum" not in item
@@ -163,7 +213,7 @@ def change(config, path, value):
             "two",
             "hardware.threads is 'two'; it must be a whole number, at least 1 and at most 1024",
         ),
-        ("scale", "papper", "config.yaml: scale is 'papper'; it must be one of demo, short, paper"),
+        ("scale", "papper", "config.yaml: scale is 'papper'; it must be one of demo, paper, short"),
         ("data.cifar10.folder", 7, "config.yaml: data.cifar10.folder is 7; it must be null or text"),
         ("data.cifar10.md5", "xyz", "config.yaml: data.cifar10.md5 is 'xyz'; it must be 32 hexadecimal digits"),
         ("cifar10.recipe.iteration", 5, "unknown key cifar10.recipe.iteration; did you mean iterations?"),
@@ -210,9 +260,11 @@ def test_archives_of_another_year_of_coco_are_seen_before_they_are_downloaded(co
     load(config, WORKFLOW)
 
 
-def test_a_missing_key_is_named(config):
-    del config["hardware"]["device"]
-    with pytest.raises(UserError, match=r"config\.yaml: missing key hardware\.device"):
+@pytest.mark.parametrize("key", ["scale", "data", "data.coco", "data.coco.archives", "data.cifar10.md5"])
+def test_a_missing_key_is_named(config, key):
+    *parents, last = key.split(".")
+    del functools.reduce(lambda inner, name: inner[name], parents, config)[last]
+    with pytest.raises(UserError, match=rf"config\.yaml: missing key {re.escape(key)}$"):
         load(config, WORKFLOW)
 
 
@@ -304,7 +356,7 @@ def test_home_is_found(config, monkeypatch):
 
 
 def test_the_years_of_coco_are_those_of_the_program():
-    schema, _ = schemas(WORKFLOW / "schemas")
+    schema, _ = schemas(WORKFLOW / "scales")
     years = schema["properties"]["data"]["properties"]["coco"]["properties"]["year"]["enum"]
     assert [str(year) for year in years] == list(coco.WHOLE)
 
@@ -413,7 +465,7 @@ def test_sections_that_cannot_be_are_one_error(config, sections, message):
 
 
 def test_the_sections_of_the_configuration_are_those_of_the_report():
-    schema, _ = schemas(WORKFLOW / "schemas")
+    schema, _ = schemas(WORKFLOW / "scales")
     assert schema["properties"]["sections"]["items"]["enum"] == list(SECTIONS)
 
 

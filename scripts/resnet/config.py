@@ -13,24 +13,20 @@ import yaml
 
 from resnet.errors import UserError
 from resnet.idle import idle_data, idle_settings
-from resnet.rules import Fault, Rule, faults, read, requirement, rules_of, schema_of
-from resnet.sections import Config, DetectorSection, Section
+from resnet.rules import Fault, Rule, faults, read, requirement, with_defaults
+from resnet.schema import schemas
+from resnet.sections import SECTIONS, Config, DetectorSection, Section
 from resnet.settings import (
     EXPERIMENTS,
-    IDENTITY,
-    BatchNormStatistics,
     CifarRecipe,
-    DetectorRecipe,
     Hardware,
     ImageNetRecipe,
-    Multiscale,
-    Recipe,
     check_shares,
     parse_imagenet_model,
 )
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
-RECIPE_SECTIONS = (*RECIPES, "detector")
+SECTIONS_OF_SCALES = (*RECIPES, "detector")
 # A tenth of the time where PyYAML was built with its C library.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -55,7 +51,7 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
 
     Args:
         config: what Snakemake made of its configuration files and command line.
-        workflow: the folder of the schemas and scales.
+        workflow: the folder of the scales.
         files: the configuration files, which are looked through for keys that are given twice.
 
     Raises:
@@ -63,18 +59,23 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     """
     for file in files:
         check_keys(Path(file))
-    config_schema, scale_schema = schemas(workflow / "schemas")
-    config = checked(config, config_schema, "config.yaml")
-    scale_file = workflow / f"scales/{config['scale']}.yaml"
-    check_keys(scale_file)
-    scale = checked(read_yaml(scale_file), scale_schema, str(scale_file))
-    where = f"({scale_file} or config.yaml)"
+    config_schema, scale_schema = schemas(workflow / "scales")
+    config = {name: {} for name in SECTIONS_OF_SCALES} | checked(config, config_schema, "config.yaml")
+    config |= {
+        key: with_defaults(config.get(key, {}), config_schema["properties"][key]) for key in ("data", "hardware")
+    }
+    config.setdefault("sections", list(SECTIONS))
+    scale = read_scale(workflow / "scales", config["scale"], scale_schema)
+    where = f"({workflow}/scales/{config['scale']}.yaml or config.yaml)"
     if config["data"]["imagenet"]["folder"] and config["data"]["imagenet"]["archives"]:
         raise UserError("config.yaml: data.imagenet: name folder or archives, not both")
     hardware = dict(config["hardware"])
     processes = hardware.pop("processes")
     hardware = Hardware(**hardware)
-    values = {name: merge(scale[name], config[name]) for name in RECIPE_SECTIONS}
+    values = {
+        name: with_defaults(merge(scale.get(name, {}), config[name]), scale_schema["properties"][name])
+        for name in SECTIONS_OF_SCALES
+    }
     notes = leave_out(values)
     classifiers = {name: load_section(name, values[name], where) for name in RECIPES}
     check_ensemble(classifiers["imagenet"], where)
@@ -91,22 +92,29 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     loaded = Config(
         config["scale"], hardware, processes, config["data"], cifar10, imagenet, detector, sections, left_out
     )
-    notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in RECIPE_SECTIONS})
+    notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in SECTIONS_OF_SCALES})
     return dataclasses.replace(loaded, notes=tuple(notes))
 
 
-def schemas(folder: Path) -> tuple[Rule, Rule]:
-    """Return the schemas of config.yaml and of a scale: what is written there, with the settings classes."""
-    config, scale = (read_yaml(folder / f"{name}.schema.yaml") for name in ("config", "scale"))
-    scale["$defs"] |= {kind.__name__: schema_of(kind, IDENTITY) for kind in (*RECIPES.values(), DetectorRecipe)}
-    scale["$defs"] |= {kind.__name__: schema_of(kind) for kind in (BatchNormStatistics, Multiscale)}
-    scale["$defs"] |= {"seed": rules_of(Recipe)["seed"], "engine": rules_of(DetectorRecipe)["engine"]}
-    config["$defs"] |= scale["$defs"]
-    config["properties"] |= scale["properties"]
-    hardware = config["properties"]["hardware"]
-    hardware["properties"] |= schema_of(Hardware)["properties"]
-    hardware["required"] = list(hardware["properties"])
-    return config, scale
+def read_scale(folder: Path, name: str, schema: Rule, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return what a scale says: its base, and what differs from it (see ``merge``).
+
+    Args:
+        folder: where the scales are.
+        name: of the scale.
+        schema: of every scale.
+        above: the scales that it is the base of.
+
+    Raises:
+        UserError: it does not fit its schema, or is its own base.
+    """
+    file = folder / f"{name}.yaml"
+    if name in above:
+        raise UserError(f"{file}: its base is {' of '.join((name, *reversed(above)))}, so it has none; name another")
+    check_keys(file)
+    scale = checked(read_yaml(file), schema, str(file))
+    base = scale.pop("base", None)
+    return merge(read_scale(folder, base, schema, (*above, name)), scale) if base else scale
 
 
 def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
@@ -154,6 +162,11 @@ def those_run(seeds: dict[str, list[int]]) -> dict[str, list[int]]:
     return {model: numbers for model, numbers in seeds.items() if numbers}
 
 
+def given(overrides: dict[str, dict[str, Any] | None]) -> dict[str, dict[str, Any]]:
+    """Return overrides without those that are null, as they take out what is not there."""
+    return {key: values for key, values in overrides.items() if values is not None}
+
+
 def load_section(name: str, values: dict[str, Any], where: str) -> Section:
     """Return the settings of one section of the paper.
 
@@ -161,7 +174,7 @@ def load_section(name: str, values: dict[str, Any], where: str) -> Section:
         UserError: a recipe is out of range; the message names the model and the key.
     """
     values = dict(values)
-    recipe, overrides = values.pop("recipe"), values.pop("overrides")
+    recipe, overrides = values.pop("recipe"), given(values.pop("overrides"))
     dataset, seeds = values.pop("dataset"), values.pop("seeds")
     section = Section(dataset, list(seeds), those_run(seeds), values, RECIPES[name], recipe, overrides)
     for model in [*section.models, *overrides]:
@@ -191,7 +204,7 @@ def load_detector_section(values: dict[str, Any], imagenet: Section, where: str)
         UserError: a recipe is out of range, or a detector's classifier is not trained; the message names the key.
     """
     values = dict(values)
-    recipe, overrides, seeds = (values.pop(key) for key in ("recipe", "overrides", "seeds"))
+    recipe, overrides, seeds = values.pop("recipe"), given(values.pop("overrides")), values.pop("seeds")
     lists = {"models": list(seeds), "seeds": those_run(seeds)}
     section = DetectorSection(**values, **lists, _recipe=recipe, _overrides=overrides)
     groups = {*EXPERIMENTS, *(experiment.data for experiment in EXPERIMENTS.values())}
@@ -217,9 +230,16 @@ def named(what: str, where: str) -> Iterator[None]:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``changes`` laid over it, key by key."""
+    """Return ``base`` with ``changes`` laid over it.
+
+    What is a mapping in both is merged key by key; everything else replaces what was there, lists too; null in place of
+    a mapping takes it out.
+    """
     merged = copy.deepcopy(base)
     for key, value in changes.items():
+        if value is None and isinstance(merged.get(key), dict):
+            del merged[key]
+            continue
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged

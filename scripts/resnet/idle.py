@@ -42,6 +42,8 @@ def idle_settings(config: Config, changes: dict[str, dict[str, Any]]) -> list[st
         runs = recipes_of(config, section)
         lines += late_drops(section, runs)
         for model, override in changed.get("overrides", {}).items():
+            if override is None:
+                continue
             own = {name: recipe for name, recipe in runs.items() if model in name}
             if not own:
                 lines.append(f"{section}.overrides.{model} has no effect: it is not among {section}.seeds")

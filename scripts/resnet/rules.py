@@ -1,7 +1,7 @@
 """One rule per setting, by which the configuration and the programs' command lines are read and checked alike.
 
-A rule is a fragment of JSON schema. It comes from a field of a settings class (``setting``), or from the hand-written
-schemas of what is no class (``workflow/schemas``).
+A rule is a fragment of JSON schema. It comes from a field of a settings class (``setting``), so that all that is known
+of a setting stands in one place.
 """
 
 import argparse
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 Rule = dict[str, Any]
+# The default of a setting that has none.
+REQUIRED = dataclasses.MISSING
 
 KINDS = {int: "integer", float: "number", str: "string", bool: "boolean", None: "null", types.NoneType: "null"}
 NAMES = {
@@ -62,14 +64,21 @@ def setting(
     below: float | None = None,
     multiple_of: int | None = None,
     choices: tuple[int | str, ...] = (),
+    pattern: str = "",
+    path: bool = False,
     empty: bool = True,
+    unique: bool = False,
+    identity: bool = False,
     was: str = "",
     added: bool | Callable[[dict[str, Any]], Any] = False,
 ) -> Any:
     """Return the dataclass field of a setting, with all that is known of it: its type is its annotation.
 
-    Limits and choices of a tuple are those of its items, and ``empty`` says whether it may have none. An optional
-    setting may be None whatever its limits. Infinity and NaN never fit.
+    A type may be a settings class, a tuple of any number of items, or a dict with names as its keys. Limits and choices
+    are then those of the items; ``empty`` says whether a tuple may have none, ``unique`` whether each is there once.
+    An optional setting may be None whatever its limits. Infinity and NaN never fit. Text must fit its ``pattern``,
+    which ``help`` puts in words; in a ``path``, ``~`` is the home folder. ``identity`` marks what names a run, which a
+    recipe within a configuration does not have. A setting whose default is ``REQUIRED`` must be given.
 
     Two things keep earlier runs readable. ``was`` is the name that the setting had before. ``added`` marks one that
     came when there were runs already: they were made with its default, or with what it makes of their other settings.
@@ -81,58 +90,84 @@ def setting(
         "exclusiveMaximum": below,
         "multipleOf": multiple_of,
         "enum": list(choices) or None,
+        "pattern": pattern or None,
+        "format": "path" if path else None,
     }
     limits = {name: limit for name, limit in limits.items() if limit is not None}
-    return dataclasses.field(
-        default=default,
-        metadata={"help": help, "unit": unit, "limits": limits, "empty": empty, "was": was, "added": added},
-    )
+    metadata = {"help": help, "unit": unit, "limits": limits, "empty": empty, "unique": unique, "identity": identity}
+    metadata |= {"was": was, "added": added}
+    # The default of a class within another is that of each of its settings.
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @functools.cache
 def rules_of(settings: type) -> dict[str, Rule]:
     """Return the rule of every field of a settings class."""
-    return {
-        field.name: {
-            "description": field.metadata["help"],
-            **_rule(field.type, **field.metadata),
-            **({"was": field.metadata["was"]} if field.metadata["was"] else {}),
-        }
-        for field in dataclasses.fields(settings)
-    }
+    rules = {}
+    for field in dataclasses.fields(settings):
+        rule = {"description": field.metadata["help"], **_rule(field.type, **field.metadata)}
+        if field.metadata["was"]:
+            rule["was"] = field.metadata["was"]
+        if field.default_factory is not dataclasses.MISSING:
+            rule["default"] = field.default_factory()
+        elif field.default is not REQUIRED:
+            rule["default"] = list(field.default) if isinstance(field.default, tuple) else field.default
+        rules[field.name] = rule
+    return rules
 
 
-def _rule(annotation: Any, limits: Rule, empty: bool, **_other: Any) -> Rule:
+def _rule(annotation: Any, limits: Rule, empty: bool, unique: bool, **_other: Any) -> Rule:
+    kinds = typing.get_args(annotation)
+    if dataclasses.is_dataclass(annotation):
+        return schema_of(annotation, identity=False)
     if typing.get_origin(annotation) is tuple:
-        items = _rule(typing.get_args(annotation)[0], limits, empty)
-        return {"type": "array", "items": items, "minItems": int(not empty)}
-    optional = isinstance(annotation, types.UnionType)
-    kinds = [KINDS[kind] for kind in (typing.get_args(annotation) if optional else (annotation,))]
-    return {"type": kinds if optional else kinds[0], **limits}
+        items = _rule(kinds[0], limits, empty, unique)
+        return {"type": "array", "items": items, "minItems": int(not empty), "uniqueItems": unique}
+    if typing.get_origin(annotation) is dict:
+        return {"type": "object", "additionalProperties": _rule(kinds[1], limits, empty, unique)}
+    if isinstance(annotation, types.UnionType):
+        [kind] = (kind for kind in kinds if kind is not types.NoneType)
+        rule = _rule(kind, limits, empty, unique)
+        return {**rule, "type": [rule["type"], "null"]}
+    return {"type": KINDS[annotation], **limits}
 
 
 @functools.cache
-def schema_of(settings: type, without: tuple[str, ...] = ()) -> Rule:
-    """Return the JSON schema of a settings class; all of its keys may be left out."""
-    properties = {name: rule for name, rule in rules_of(settings).items() if name not in without}
-    return {"type": "object", "additionalProperties": False, "properties": properties}
+def schema_of(settings: type, identity: bool = True) -> Rule:
+    """Return the JSON schema of a settings class, with or without what names a run."""
+    named = {field.name for field in dataclasses.fields(settings) if field.metadata["identity"]}
+    properties = {name: rule for name, rule in rules_of(settings).items() if identity or name not in named}
+    required = [name for name, rule in properties.items() if "default" not in rule]
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": required}
 
 
-def read(value: Any, rule: Rule, root: Rule | None = None) -> Any:
+def with_defaults(value: dict[str, Any], rule: Rule) -> dict[str, Any]:
+    """Return a mapping, and those within it, with what its rule has for the keys that are not given."""
+    given = dict(value)
+    for key, inner in rule["properties"].items():
+        if "properties" in inner and isinstance(given.get(key, {}), dict):
+            given[key] = with_defaults(given.get(key, {}), inner)
+        elif key not in given and "default" in inner:
+            given[key] = inner["default"]
+    return given
+
+
+def read(value: Any, rule: Rule) -> Any:
     """Return a value as its rule's type: numbers written as text, null, true and whole floats mean what they say.
 
     ``snakemake --config`` and a program's command line give text only, and YAML takes 1e-3 for text. A folder's ``~``
-    becomes the home folder. What does not fit stays as it is, for ``faults`` to find. ``root`` is the schema in which a
-    ``$ref`` is looked up.
+    becomes the home folder. What does not fit stays as it is, for ``faults`` to find.
     """
-    root = rule if root is None else root
-    rule = resolved(rule, root)
     kinds = kinds_of(rule)
+    if value is None and "null" in kinds:
+        return None
     if "object" in kinds and (value is None or isinstance(value, dict)):
         known, other = rule.get("properties", {}), rule.get("additionalProperties") or {}
-        return {str(key): read(item, known.get(str(key), other), root) for key, item in (value or {}).items()}
+        return {str(key): read(item, known.get(str(key), other)) for key, item in (value or {}).items()}
     if "array" in kinds and isinstance(value, list | tuple):
-        return [read(item, rule.get("items", {}), root) for item in value]
+        return [read(item, rule.get("items", {})) for item in value]
     if isinstance(value, str):
         return _read_text(value, rule, kinds)
     if isinstance(value, bool) and str(value).lower() in rule.get("enum", ()):
@@ -168,13 +203,6 @@ def kinds_of(rule: Rule) -> list[str]:
     """Return the types that a rule allows."""
     kinds = rule.get("type", [])
     return [kinds] if isinstance(kinds, str) else kinds
-
-
-def resolved(rule: Rule, root: Rule) -> Rule:
-    """Return a rule, or the one in ``root`` that it refers to."""
-    while "$ref" in rule:
-        rule = functools.reduce(lambda found, key: found[key], rule["$ref"].removeprefix("#/").split("/"), root)
-    return rule
 
 
 def faults(value: Any, schema: Rule) -> Iterator[Fault]:

@@ -85,9 +85,13 @@ def parse_imagenet_model(model: str) -> tuple[str, int, str | None]:
 class Recipe:
     """The settings that decide a run's numbers; those that both data sets share."""
 
-    model: str = setting("", "name of the network")
+    model: str = setting("", "name of the network", identity=True)
     seed: int = setting(
-        0, "seeds the initial weights, the order of the images and the augmentation", minimum=0, maximum=LARGEST_SEED
+        0,
+        "seeds the initial weights, the order of the images and the augmentation",
+        minimum=0,
+        maximum=LARGEST_SEED,
+        identity=True,
     )
     batch_size: int = setting(128, "images per update, over all processes", minimum=1)
     ghost_batch_size: int | None = setting(
@@ -153,7 +157,7 @@ class ClassifierRecipe(Recipe):
 class CifarRecipe(ClassifierRecipe):
     """The settings that decide a run's numbers (section 4.2)."""
 
-    model: str = setting("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2")
+    model: str = setting("resnet-20", "plain-<depth> or resnet-<depth>, depth = 6n+2", identity=True)
     shortcut: str = setting(
         "A",
         "shortcuts of a residual net: A (zero padding), B or C (projections), section 3.3",
@@ -194,7 +198,9 @@ class ImageNetRecipe(ClassifierRecipe):
     """The settings that decide a run's numbers (sections 3.4 and 4.1)."""
 
     model: str = setting(
-        "resnet-50", "plain-<18|34|50|101|152>, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19"
+        "resnet-50",
+        "plain-<18|34|50|101|152>, resnet-<18|34>-<A|B|C>, resnet-<50|101|152>, vgg-16, vgg-19",
+        identity=True,
     )
     stride_in_3x3: bool = setting(False, "bottlenecks stride in the 3x3 layer (torchvision) instead of the first 1x1")
     width: float = setting(1.0, "multiplies the number of filters of every layer", above=0)
@@ -290,9 +296,9 @@ EXPERIMENTS = {
 class DetectorRecipe(Recipe):
     """The settings that decide a detector's numbers (section 4.3, appendix A; else Faster R-CNN [32])."""
 
-    model: str = setting("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector")
-    experiment: str = setting("voc07", "what it is trained and tested on", choices=tuple(EXPERIMENTS))
-    engine: str = setting("torchvision", "whose detector", choices=("torchvision", "detectron2"))
+    model: str = setting("resnet-101", "vgg-16, or resnet-<50|101|152>: the network of the detector", identity=True)
+    experiment: str = setting("voc07", "what it is trained and tested on", choices=tuple(EXPERIMENTS), identity=True)
+    engine: str = setting("torchvision", "whose detector", choices=("torchvision", "detectron2"), identity=True)
     shorter_side: int = setting(600, "shorter side of an image after the resize", unit="pixels", minimum=1, was="side")
     max_size: int = setting(
         1000,
@@ -366,19 +372,6 @@ class BatchNormStatistics:
 
     size: int = setting(224, "size of the training images' squares", unit="pixels", minimum=32, was="side")
     images: int | None = setting(None, "so many images, drawn at random; none is all of them", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Multiscale:
-    """The multi-scale test (section 3.4)."""
-
-    shorter_sides: tuple[int, ...] = setting(
-        (224, 256, 384, 480, 640), "shorter sides of the whole images", unit="pixels", minimum=32, empty=False
-    )
-
-
-# What names a run, beside the settings that a recipe in the configuration holds.
-IDENTITY = ("model", "seed", "experiment", "engine")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -581,4 +574,6 @@ def _text(value: Any) -> str:
     """Return a value as the command line takes it."""
     if isinstance(value, tuple):
         return " ".join(map(str, value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -116,7 +116,7 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
     for name in ("one", "two"):
         command = [
             "evaluate_imagenet", "--data", ilsvrc, "--image-statistics", image_statistics(ilsvrc), "--run-folder", run,
-            "--protocol", "multiscale", "--shorter-sides", 32, 48, "--output", tmp_path / f"{name}.json",
+            "--protocol", "multiscale", "--multiscale-shorter-sides", 32, 48, "--output", tmp_path / f"{name}.json",
             "--predictions", tmp_path / f"{name}.npz",
             "--device", "cpu",
         ]  # fmt: skip

@@ -1,7 +1,6 @@
 """The settings of the detectors: recipes, scales and what is laid over them."""
 
 import argparse
-import dataclasses
 
 import pytest
 import yaml
@@ -52,15 +51,6 @@ def test_a_recipe_survives_the_command_line():
 @pytest.fixture
 def config():
     return yaml.safe_load((ROOT / "config.yaml").read_text())
-
-
-@pytest.mark.parametrize("scale", ["demo", "short", "paper"])
-def test_every_scale_sets_every_setting_of_the_detectors(config, scale):
-    loaded = load({**config, "scale": scale}, ROOT / "workflow")
-    values = yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text())["detector"]["recipe"]
-    fields = {field.name for field in dataclasses.fields(DetectorRecipe)}
-    assert set(values) == fields - {"model", "seed", "experiment", "engine", "ghost_batch_size"}
-    assert set(loaded.detector.seeds) == {"vgg-16", "resnet-101"}
 
 
 def test_the_paper_scale_is_the_defaults_of_the_recipe(config):

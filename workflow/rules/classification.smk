@@ -150,7 +150,7 @@ rule evaluate_imagenet:
         versions=versions("decode", "evaluate_imagenet"),
     shell:
         "python scripts/evaluate_imagenet.py --data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
-        "--protocol {wildcards.protocol:q} --shorter-sides {params.shorter_sides:q} --output {output.result:q} "
+        "--protocol {wildcards.protocol:q} --multiscale-shorter-sides {params.shorter_sides:q} --output {output.result:q} "
         f"--predictions {{output.predictions:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
