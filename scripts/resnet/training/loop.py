@@ -27,6 +27,7 @@ from resnet.settings import Hardware, Recipe, check_shares, fingerprint
 from resnet.signals import StopSignals
 from resnet.training import checkpoint
 from resnet.training.distributed import Processes
+from resnet.training.optimizer import SGD
 from resnet.training.schedule import find_plateaus, learning_rate
 from resnet.training.slurm import requeue_job, warned_of_the_end
 from resnet.training.task import MicroBatch, Task
@@ -134,7 +135,7 @@ class Training:
         if isinstance(self.net, CifarNet) and self._recomputes(hardware):
             self.recompute_group = self.net.recompute_group = RECOMPUTE_GROUP
         trained = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = SGD(
             trained, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
         self.precision = choose_precision(recipe.precision, self.device)
