@@ -101,7 +101,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    description = cifar10.read_description(arguments.data)
+    description = cifar10.CifarDescription.read(arguments.data)
     training, test = (cifar10.read_split(description.path, split) for split in ("train", "test"))
     training, _ = cifar10.split_training(training, arguments.validation_fraction, arguments.seed)
     net = network_of(arguments.net)

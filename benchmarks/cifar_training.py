@@ -102,7 +102,7 @@ def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Call
     return update
 
 
-def our_loop(depth: int, description: cifar10.Description, hardware: Hardware) -> Callable[[], None]:
+def our_loop(depth: int, description: cifar10.CifarDescription, hardware: Hardware) -> Callable[[], None]:
     """Return a function that makes one update with the project's own training."""
     recipe = CifarRecipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None)
     run = Training(recipe, hardware, functools.partial(cifar_task, recipe, description))
@@ -134,7 +134,7 @@ def matrix_product_rate(device: torch.device) -> float:
     return 2 * size**3 / statistics.median(times)
 
 
-def random_dataset(folder: Path) -> tuple[cifar10.Description, cifar10.Images]:
+def random_dataset(folder: Path) -> tuple[cifar10.CifarDescription, cifar10.Images]:
     """Write noise in CIFAR-10's layout: the speed does not depend on what images show."""
     generator = np.random.RandomState(0)
     shape = (IMAGES, 3, 32, 32)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from resnet.data.objects import read_description, set_file
+from resnet.data.objects import ObjectsDescription, set_file
 from resnet.detection.evaluation import average_precision
 from resnet.errors import UserError, run_program
 from resnet.files import REMAKE, read_json, write_json, write_rows
@@ -30,7 +30,7 @@ def main() -> None:
     experiment = EXPERIMENTS[run["experiment"]]
     if experiment.metric == "server":
         raise UserError(f"the objects of {experiment.test} are not public: use write_submission.py")
-    truth = read_json(set_file(arguments.data, read_description(arguments.data), experiment.test))
+    truth = read_json(set_file(arguments.data, ObjectsDescription.read(arguments.data), experiment.test))
     found = average_precision(truth, read_json(arguments.detections, list[Detection]), experiment.metric)
     counted, classes = objects_per_class(truth), found.pop("classes")
     rows = [{"class": name, "objects": counted[name], **values} for name, values in classes.items()]

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from resnet.classification.predictions import average, write_submission
-from resnet.data.imagenet import read_description
+from resnet.data.imagenet import ImageNetDescription
 from resnet.errors import run_program
 from resnet.files import write_json
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--submission", type=Path, required=True, help="text file for the test server")
     arguments = parser.parse_args()
-    description = read_description(arguments.data)
+    description = ImageNetDescription.read(arguments.data)
     found = average(arguments.predictions)
     count = write_submission(arguments.submission, found, description.ids)
     if count:

@@ -12,7 +12,7 @@ import torch
 from resnet.classification.bn_statistics import drawn_images, measure_bn_statistics
 from resnet.classification.evaluate import load_network
 from resnet.data.image_statistics import ImageStatistics
-from resnet.data.imagenet import read_description, read_index
+from resnet.data.imagenet import ImageNetDescription, read_index
 from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise
 from resnet.errors import run_program
@@ -36,7 +36,7 @@ def main() -> None:
     hardware = read_hardware(arguments)
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
-    description = read_description(arguments.data)
+    description = ImageNetDescription.read(arguments.data)
     net, _ = load_network(arguments.run_folder, len(description.wnids), processes.device)
     index = read_index(arguments.data, description, "train")
     description = on_scratch(description, processes, index)

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from resnet.data.image_statistics import measure
-from resnet.data.imagenet import SPLITS, read_description, read_index
+from resnet.data.imagenet import SPLITS, ImageNetDescription, read_index
 from resnet.errors import UserError, run_program
 from resnet.files import write_arrays
 from resnet.progress import Progress
@@ -27,7 +27,7 @@ def main() -> None:
     side, size, workers = arguments.test_shorter_side, arguments.image_size, at_most_cores("workers", arguments.workers)
     if side < size:
         raise UserError(f"test_shorter_side must be at least image_size ({size}), not {side}")
-    description = read_description(arguments.data)
+    description = ImageNetDescription.read(arguments.data)
     splits = [split for split in SPLITS if split in description.images]
     training, *others = (read_index(arguments.data, description, split) for split in splits)
     count = sum(description.images.values())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from resnet.data.objects import read_description, read_scenes
+from resnet.data.objects import ObjectsDescription, read_scenes
 from resnet.errors import run_program
 from resnet.files import read_json
 from resnet.records import Detection
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
     parser.add_argument("--note", default="", help="a line under the figure")
     arguments = parser.parse_args()
-    description = read_description(arguments.data)
+    description = ObjectsDescription.read(arguments.data)
     scenes = read_scenes(arguments.data, description, EXPERIMENTS[arguments.experiment].test)
     names = dict(zip(description.ids, description.classes, strict=True))
     chosen = choose_scenes(scenes, arguments.images)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnet.data.archive import unpack
-from resnet.data.cifar10 import ALL_FILES, FOLDER, describe, write_description
+from resnet.data.cifar10 import ALL_FILES, FOLDER, describe
 from resnet.errors import run_program
 from resnet.locks import file_lock
 
@@ -30,7 +30,7 @@ def main() -> None:
         )
         if description.training_images != 50000 or description.test_images != 10000:
             print("this is not the whole of CIFAR-10, which has 50000 and 10000")
-        write_description(arguments.output, description)
+        description.write(arguments.output)
 
 
 if __name__ == "__main__":

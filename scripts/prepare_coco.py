@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnet.data.archive import unpack_matching
 from resnet.data.coco import WHOLE, members, read_coco
-from resnet.data.objects import summary, write_description
+from resnet.data.objects import describe, summary
 from resnet.errors import advising, run_program
 from resnet.locks import file_lock
 
@@ -26,7 +26,7 @@ def main() -> None:
             unpack_matching(archive, folder, members(arguments.year))
         with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
             sets = read_coco(folder, arguments.year, arguments.workers)
-        description = write_description(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
+        description = describe(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
         print(summary(description, WHOLE[arguments.year]))
         for name, value in sets.items():
             if value["dropped"]:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.cifar10 import FOLDER, describe, write_dataset, write_description
+from resnet.data.cifar10 import FOLDER, describe, write_dataset
 from resnet.data.digits import CLASSES, load_images
 from resnet.errors import run_program
 from resnet.locks import file_lock
@@ -19,7 +19,7 @@ def main() -> None:
         training, test = load_images()
         write_dataset(folder, training, test, CLASSES)
         # A mirrored 2 is no digit, so the augmentation must not flip.
-        write_description(arguments.output, describe("digits", folder, horizontal_flip=False))
+        describe("digits", folder, horizontal_flip=False).write(arguments.output)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnet.data.coco import read_coco
-from resnet.data.objects import summary, write_description
+from resnet.data.objects import describe, summary
 from resnet.data.scenes import COCO_YEAR, write_scenes
 from resnet.data.voc import read_voc
 from resnet.errors import run_program
@@ -27,7 +27,7 @@ def main() -> None:
             ("scenes-coco", coco, read_coco(coco, str(COCO_YEAR)), arguments.output_coco),
         ):
             # A mirrored 2 is no digit, so the augmentation must not flip.
-            description = write_description(output, name=name, folder=folder, horizontal_flip=False, sets=sets)
+            description = describe(output, name=name, folder=folder, horizontal_flip=False, sets=sets)
             print(summary(description))
 
 

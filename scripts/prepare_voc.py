@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnet.data.archive import unpack_matching
-from resnet.data.objects import summary, write_description
+from resnet.data.objects import describe, summary
 from resnet.data.voc import MEMBERS, WHOLE, read_voc
 from resnet.errors import advising, run_program
 from resnet.locks import file_lock
@@ -31,7 +31,7 @@ def main() -> None:
         needed = {name for experiment in experiments for name in (*experiment.train, experiment.test)}
         with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
             sets = read_voc(folder, arguments.workers, needed)
-        description = write_description(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
+        description = describe(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
         print(summary(description, WHOLE))
 
 

@@ -17,10 +17,10 @@ def main() -> None:
 
     # torch takes seconds to import, so settings are checked first.
     from resnet.classification.cifar10 import cifar_task
-    from resnet.data.cifar10 import read_description
+    from resnet.data.cifar10 import CifarDescription
     from resnet.training.loop import train
 
-    build_task = partial(cifar_task, recipe, read_description(arguments.data))
+    build_task = partial(cifar_task, recipe, CifarDescription.read(arguments.data))
     train(arguments.run_folder, recipe, hardware, build_task, arguments.wait)
 
 

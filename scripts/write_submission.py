@@ -7,7 +7,7 @@ import argparse
 import tarfile
 from pathlib import Path
 
-from resnet.data.objects import read_description, set_file
+from resnet.data.objects import ObjectsDescription, set_file
 from resnet.detection.metrics import write_voc_submission
 from resnet.errors import run_program
 from resnet.files import atomic_path, read_json
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--detections", type=Path, required=True, help="the detections, as COCO's results")
     parser.add_argument("--output", type=Path, required=True, help="archive to write; the files lie beside it")
     arguments = parser.parse_args()
-    truth = set_file(arguments.data, read_description(arguments.data), EXPERIMENTS[arguments.experiment].test)
+    truth = set_file(arguments.data, ObjectsDescription.read(arguments.data), EXPERIMENTS[arguments.experiment].test)
     folder = arguments.output.parent / FOLDER
     files = write_voc_submission(folder, read_json(truth), read_json(arguments.detections, list[Detection]))
     with atomic_path(arguments.output) as temporary, tarfile.open(temporary, "w:gz") as tar:

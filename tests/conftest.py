@@ -63,7 +63,7 @@ def dataset(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     folder = root / cifar10.FOLDER
     cifar10.write_dataset(folder, random_images(100), random_images(20, seed=1), CLASSES)
-    cifar10.write_description(root / "dataset.json", cifar10.describe("tiny", folder, horizontal_flip=True))
+    cifar10.describe("tiny", folder, horizontal_flip=True).write(root / "dataset.json")
     return root / "dataset.json"
 
 
@@ -85,7 +85,7 @@ def tiny_recipe(**changes) -> CifarRecipe:
 
 def task(recipe: CifarRecipe, dataset: Path) -> functools.partial:
     """Return what builds the task of a recipe on the data set."""
-    return functools.partial(cifar_task, recipe, cifar10.read_description(dataset))
+    return functools.partial(cifar_task, recipe, cifar10.CifarDescription.read(dataset))
 
 
 def in_float64(build_task: Callable[[Processes], Task]) -> Callable[[Processes], Task]:

@@ -145,7 +145,7 @@ def doubled(images: torch.Tensor | list[torch.Tensor]) -> torch.Tensor | list[to
     return images.double() if torch.is_tensor(images) else [image.double() for image in images]
 
 
-def write_cifar(folder: Path) -> cifar10.Description:
+def write_cifar(folder: Path) -> cifar10.CifarDescription:
     """Write 60 training and 20 test images in CIFAR-10's layout."""
     names = [f"class{number}" for number in range(10)]
     parts = []
@@ -154,7 +154,7 @@ def write_cifar(folder: Path) -> cifar10.Description:
         parts.append(cifar10.Images(pixels.transpose(0, 3, 1, 2), np.arange(count) % 10))
     cifar10.write_dataset(folder / "cifar", *parts, names)
     description = cifar10.describe("golden", folder / "cifar", horizontal_flip=True)
-    cifar10.write_description(folder / "dataset.json", description)
+    description.write(folder / "dataset.json")
     return description
 
 
@@ -202,7 +202,7 @@ def write_objects(folder: Path) -> Path:
                 )
         sets[name] = {"images": images, "annotations": annotations, "categories": categories}
     output = folder / "dataset.json"
-    objects.write_description(output, name="golden", folder=folder, horizontal_flip=True, sets=sets)
+    objects.describe(output, name="golden", folder=folder, horizontal_flip=True, sets=sets)
     return output
 
 
@@ -263,10 +263,10 @@ def prepare_detection(folder: Path) -> Numbers:
         ("voc", "VOCdevkit", read_voc(folder / "VOCdevkit")),
         ("coco", "coco", read_coco(folder / "coco", "2014")),
     ):
-        objects.write_description(
+        objects.describe(
             folder / name / "dataset.json", name=name, folder=folder / below, horizontal_flip=False, sets=sets
         )
-        description = objects.read_description(folder / name / "dataset.json")
+        description = objects.ObjectsDescription.read(folder / name / "dataset.json")
         for key in sets:
             found = objects.read_scenes(folder / name / "dataset.json", description, key)
             numbers[f"{key} sizes"] = [scene.size for scene in found]
@@ -378,7 +378,7 @@ def train_imagenet(folder: Path) -> Numbers:
         found = trained(training, () if model == "resnet-50" else ("val",))
         numbers |= {f"{model} {name}": values for name, values in found.items()}
     recipe = ImageNetRecipe(**{"model": "plain-18", **tiny, "scale_max": 64})
-    draws = imagenet_task(recipe, data, pixels, training.processes).training.draws(2)
+    draws = imagenet_task(recipe, data, pixels, training.processes).training.plan.draws(2)
     return numbers | {f"drawn {name}": values for name, values in draws.items()}
 
 

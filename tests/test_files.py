@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from resnet.data import description as descriptions
+from resnet.data.description import DataDescription
 from resnet.data.image_statistics import ImageStatistics
 from resnet.errors import UserError, run_program
 from resnet.files import (
@@ -36,13 +36,9 @@ class Detection(TypedDict):
     score: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Described:
-    name: str
-    folder: str
-    classes: tuple[str, ...]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Described(DataDescription):
     images: dict[str, int]
-    version: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,21 +229,21 @@ def test_described_data_are_found_from_any_folder_and_after_a_move(tmp_path, mon
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     path = tmp_path / "project/data/x/dataset.json"
-    facts = {"name": "x", "classes": ("a",), "images": {}}
+    facts = {"name": "x", "horizontal_flip": True, "classes": ("a",), "sha256": {}, "images": {}}
     for folder in ("data/x/images", str(path.parent / "images")):
-        descriptions.write(path, Described(folder=folder, **facts))
+        Described(folder=folder, **facts).write(path)
         assert json.loads(path.read_text())["folder"] == "images"
-    descriptions.write(tmp_path / "other.json", Described(folder="../elsewhere", **facts))
+    Described(folder="../elsewhere", **facts).write(tmp_path / "other.json")
     monkeypatch.chdir(tmp_path)
-    assert descriptions.read(path, Described) == Described(folder=str(path.parent / "images"), **facts)
-    assert (tmp_path / "elsewhere").samefile(descriptions.read(tmp_path / "other.json", Described).folder)
+    assert Described.read(path) == Described(folder=str(path.parent / "images"), **facts)
+    assert (tmp_path / "elsewhere").samefile(Described.read(tmp_path / "other.json").folder)
     (tmp_path / "project").rename(tmp_path / "moved")
     moved = tmp_path / "moved/data/x"
-    assert descriptions.read(moved / "dataset.json", Described).folder == str(moved / "images")
+    assert Described.read(moved / "dataset.json").folder == str(moved / "images")
     # As earlier versions wrote it.
     monkeypatch.chdir(tmp_path / "moved")
     (moved / "dataset.json").write_text(json.dumps({**facts, "folder": "data/x/images"}))
-    assert descriptions.read(moved / "dataset.json", Described).folder == "data/x/images"
+    assert Described.read(moved / "dataset.json").folder == "data/x/images"
 
 
 def test_a_damaged_description_is_named(tmp_path):
@@ -255,7 +251,7 @@ def test_a_damaged_description_is_named(tmp_path):
     for content, message in (("{}", "Object missing required field"), ("[1]", "Expected `object`, got `array`")):
         path.write_text(content)
         with pytest.raises(UserError, match=rf"dataset\.json: {message}.*; {ADVICE}"):
-            descriptions.read(path, Described)
+            Described.read(path)
 
 
 def test_what_killed_writers_have_left_is_removed_by_the_next_one(tmp_path):

@@ -142,7 +142,7 @@ def test_real_imagenet_images(tmp_path):
     assert code == 0, output
     assert "10 classes, 1000 training and 200 validation images" in output
     truth = [line.split() for line in (tmp_path / "imagenet_pocket/val_wnids.txt").read_text().splitlines()]
-    description = imagenet.read_description(data)
+    description = imagenet.ImageNetDescription.read(data)
     index = imagenet.read_index(data, description, "val")
     assert [description.wnids[label] for label in index.labels] == [row[1] for row in truth]
     assert description.classes[0] == "goldfish, Carassius auratus"

@@ -22,7 +22,7 @@ def evaluator(ilsvrc):
     initialise(net, torch.Generator().manual_seed(0))
     compute_in_float64(net).eval()
     normalise = Normalise(torch.from_numpy(read_arrays(image_statistics(ilsvrc), ImageStatistics).mean))
-    folder = imagenet.read_description(ilsvrc).path
+    folder = imagenet.ImageNetDescription.read(ilsvrc).path
     return Evaluator(net, normalise, folder, CPU, torch.autocast("cpu", enabled=False), workers=0)
 
 
@@ -32,7 +32,7 @@ class Silent:
 
 
 def validation(ilsvrc):
-    return imagenet.read_index(ilsvrc, imagenet.read_description(ilsvrc), "val")
+    return imagenet.read_index(ilsvrc, imagenet.ImageNetDescription.read(ilsvrc), "val")
 
 
 def softmax(net, image):

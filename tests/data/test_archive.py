@@ -9,7 +9,7 @@ from conftest import run_program
 from data.conftest import pack, refused, tree
 from resnet.data.archive import unpack_matching
 from resnet.data.coco import members, read_coco
-from resnet.data.objects import read_description, write_description
+from resnet.data.objects import ObjectsDescription, describe
 from resnet.data.voc import MEMBERS, read_list
 
 
@@ -52,8 +52,8 @@ def test_voc_s_archives_share_a_folder_and_give_what_the_folder_gives(scenes, tm
     assert unpacked == tree(source)
     folder = tmp_path / "folder/dataset.json"
     assert run_program("prepare_voc", "--folder", source, "--output", folder)[0] == 0
-    assert read_description(folder).sha256 == read_description(output).sha256
-    assert read_description(folder).horizontal_flip
+    assert ObjectsDescription.read(folder).sha256 == ObjectsDescription.read(output).sha256
+    assert ObjectsDescription.read(folder).horizontal_flip
 
 
 def test_coco_s_archives_give_what_the_folder_gives(scenes, tmp_path):
@@ -73,8 +73,8 @@ def test_coco_s_archives_give_what_the_folder_gives(scenes, tmp_path):
     unpacked = {name: value for name, value in tree(output.parent / "coco").items() if not name.startswith(".")}
     assert unpacked == tree(scenes / "coco")
     sets = read_coco(scenes / "coco", "2014")
-    write_description(tmp_path / "x.json", name="x", folder=scenes, horizontal_flip=True, sets=sets)
-    assert read_description(output).sha256 == read_description(tmp_path / "x.json").sha256
+    describe(tmp_path / "x.json", name="x", folder=scenes, horizontal_flip=True, sets=sets)
+    assert ObjectsDescription.read(output).sha256 == ObjectsDescription.read(tmp_path / "x.json").sha256
 
 
 GOOD = "VOCdevkit/VOC2007/JPEGImages/000001.jpg"

@@ -9,7 +9,7 @@ from conftest import run_program
 from data.conftest import refused
 from resnet.data.coco import read_coco
 from resnet.data.images import read_size
-from resnet.data.objects import read_scenes, summary, write_description
+from resnet.data.objects import describe, read_scenes, summary
 from resnet.data.scenes import COCO_IDS
 from resnet.data.voc import read_voc
 
@@ -191,7 +191,7 @@ def test_real_coco(packs, tmp_path):
     counts = [(len(value["images"]), len(value["annotations"]), value["dropped"]) for value in sets.values()]
     assert counts == [(48, 468, 0), (24, 232, 0)]
     assert sum(one["iscrowd"] for value in sets.values() for one in value["annotations"]) == 10
-    description = write_description(tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=True, sets=sets)
+    description = describe(tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=True, sets=sets)
     assert (len(description.ids), description.ids[-1]) == (80, 90)
     assert summary(description).endswith("val 24 images with 232 objects")
     for name in sets:

@@ -161,9 +161,9 @@ def test_batches_equal_the_slow_obvious_way(iteration, seed):
     images = random_images(50)
     batches = make_batches(images, seed=seed)
     found, labels = batches.batch(iteration)
-    draws = batches._draws(iteration * 16).numpy()
+    draws = batches.plan.draws(iteration)
     mean = pixel_mean(images).numpy()
-    for row, (index, y, x, flip) in enumerate(draws.T):
+    for row, (index, y, x, flip) in enumerate(zip(*(drawn.tolist() for drawn in draws.values()), strict=True)):
         expected = slow_crop(images, mean, index, y, x, flip, 4)
         np.testing.assert_allclose(found[row].numpy(), expected, atol=1e-6)
         assert labels[row] == images.labels[index]
@@ -171,17 +171,18 @@ def test_batches_equal_the_slow_obvious_way(iteration, seed):
 
 def test_all_81_offsets_and_both_mirrorings_are_drawn_evenly():
     batches = make_batches(random_images(100), batch_size=100)
-    draws = torch.cat([batches._draws(start) for start in range(0, 20000, 100)], 1)
-    counts = torch.bincount(draws[1] * 9 + draws[2], minlength=81)
+    epochs = [batches.plan.draws(iteration) for iteration in range(200)]
+    y, x, flip = (torch.cat([draws[name] for draws in epochs]) for name in ("y", "x", "flip"))
+    counts = torch.bincount(y * 9 + x, minlength=81)
     assert len(counts) == 81
     assert counts.min() > 150  # 247 expected, standard deviation 16
     assert counts.max() < 350
-    assert 9500 < draws[3].sum() < 10500
+    assert 9500 < flip.sum() < 10500
 
 
 def test_every_epoch_shows_every_image_once_and_batches_span_epochs():
     batches = make_batches(random_images(50), batch_size=16)
-    stream = torch.cat([batches._draws(16 * i)[0] for i in range(25)])[:400]
+    stream = torch.cat([batches.plan.draws(i)["image"] for i in range(25)])[:400]
     for epoch in stream.split(50):
         assert sorted(epoch.tolist()) == list(range(50))
     assert not torch.equal(stream[:50], stream[50:100])
@@ -200,7 +201,7 @@ def test_no_mirroring_where_it_changes_the_class():
     images = random_images(50)
     batches = make_batches(images, horizontal_flip=False, padding=0)
     found, _ = batches.batch(0)
-    expected = torch.from_numpy(images.pixels[batches._draws(0)[0]]).float() / 255 - pixel_mean(images)
+    expected = torch.from_numpy(images.pixels[batches.plan.draws(0)["image"]]).float() / 255 - pixel_mean(images)
     torch.testing.assert_close(found, expected)
 
 
@@ -215,7 +216,7 @@ def test_an_existing_folder_is_described(folder, tmp_path):
     code, output = run_program("prepare_cifar10", "--folder", folder, "--output", tmp_path / "out/dataset.json")
     assert code == 0, output
     assert "100 training and 20 test images" in output
-    description = cifar10.read_description(tmp_path / "out/dataset.json")
+    description = cifar10.CifarDescription.read(tmp_path / "out/dataset.json")
     assert description.horizontal_flip
     assert description.classes == CLASSES
 
@@ -239,7 +240,7 @@ def test_an_archive_is_unpacked_and_a_truncated_one_is_refused(folder, tmp_path)
         tar.add(folder, cifar10.FOLDER)
     output = tmp_path / "data/dataset.json"
     assert run_program("prepare_cifar10", "--archive", archive, "--output", output)[0] == 0
-    assert cifar10.read_description(output).training_images == 100
+    assert cifar10.CifarDescription.read(output).training_images == 100
     archive.write_bytes(archive.read_bytes()[:-2000])
     code, text = run_program("prepare_cifar10", "--archive", archive, "--output", tmp_path / "other/dataset.json")
     assert code == 1

@@ -50,7 +50,7 @@ def md5s(archives):
 def test_archives_are_checked_and_unpacked(archives, ilsvrc, tmp_path):
     ilsvrc_archives.unpack_archives(archives, tmp_path / "data", md5s(archives))
     found = imagenet.describe("x", tmp_path / "data", True, tmp_path / "dataset.json")
-    expected = imagenet.read_description(ilsvrc)
+    expected = imagenet.ImageNetDescription.read(ilsvrc)
     assert found.images == {"train": 48, "val": 18}
     assert found.ids == expected.ids
     assert found.classes[0] == "name of n00000000"

@@ -15,7 +15,7 @@ from resnet.errors import UserError
 
 
 def test_the_layout_is_described(ilsvrc):
-    description = imagenet.read_description(ilsvrc)
+    description = imagenet.ImageNetDescription.read(ilsvrc)
     assert description.images == {"train": 48, "val": 18, "test": 4}
     assert description.wnids == tuple(sorted(description.wnids))
     assert description.ids == (6, 5, 4, 3, 2, 1)
@@ -86,7 +86,7 @@ def test_what_systems_and_editors_leave_is_no_data_and_said(ilsvrc, tmp_path, ca
         (folder / name).write_bytes(b"\0\5\x16\7")
     (folder / "train/n00000002/notes.txt").touch()
     found = imagenet.describe("x", folder, True, tmp_path / "dataset.json")
-    assert found.sha256 == imagenet.read_description(ilsvrc).sha256
+    assert found.sha256 == imagenet.ImageNetDescription.read(ilsvrc).sha256
     output = capsys.readouterr().out
     assert re.search(r"left out: 8 files and folders that are hidden, .*train/\.DS_Store for one", output)
     assert re.search(r"left out: 1 files and folders that are no images, .*notes\.txt for one", output)
@@ -158,7 +158,7 @@ def test_names_of_classes_are_read_whatever_system_wrote_them(ilsvrc, tmp_path, 
         (folder / name).write_bytes((folder / name).read_text().replace("\n", "\r\n").encode(encoding) + b"")
     found = imagenet.describe("x", folder, True, tmp_path / "dataset.json")
     assert found.classes == tuple(names)
-    assert found.sha256 == imagenet.read_description(ilsvrc).sha256
+    assert found.sha256 == imagenet.ImageNetDescription.read(ilsvrc).sha256
 
 
 def test_a_broken_image_is_found_before_training(ilsvrc, tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from data.conftest import tree
 from resnet.data.coco import read_coco
 from resnet.data.digits import CLASSES
-from resnet.data.objects import read_description, read_scenes, write_description
+from resnet.data.objects import ObjectsDescription, describe, read_scenes
 from resnet.data.scenes import COCO_IDS, IMAGES
 from resnet.data.voc import read_list, read_voc
 
@@ -23,7 +23,7 @@ def test_the_scenes_have_the_same_bytes_every_time_and_are_described(scenes, tmp
     assert code == 0, output
     assert tree(tmp_path / "voc/VOCdevkit") == tree(scenes / "VOCdevkit")
     assert tree(tmp_path / "coco/coco") == tree(scenes / "coco")
-    voc, coco = map(read_description, outputs)
+    voc, coco = map(ObjectsDescription.read, outputs)
     expected = {name: count for name, count in IMAGES.items() if name.startswith("voc")}
     assert voc.images == {**expected, "voc2012_trainval": IMAGES["voc2012_train"] + IMAGES["voc2012_val"]}
     assert coco.images == {"train": IMAGES["coco_train"], "val": IMAGES["coco_val"]}
@@ -39,9 +39,7 @@ def test_the_scenes_have_the_same_bytes_every_time_and_are_described(scenes, tmp
 def test_scenes_are_what_a_detector_needs(scenes, tmp_path):
     folder = scenes / "VOCdevkit"
     sets = read_voc(folder)
-    description = write_description(
-        tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=False, sets=sets
-    )
+    description = describe(tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=False, sets=sets)
     for name in ("voc2007_trainval", "voc2007_test", "voc2012_trainval"):
         read = read_scenes(tmp_path / "dataset.json", description, name)
         ignored = np.concatenate([scene.ignored for scene in read])

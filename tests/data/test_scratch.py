@@ -18,7 +18,7 @@ from resnet.training.distributed import Processes
 def on_disk(ilsvrc, tmp_path, monkeypatch):
     """A copy of the data set, and what brings it to a machine's own disk."""
     monkeypatch.setenv("OWN_DISK", str(tmp_path / "disk"))
-    description = dataclasses.replace(imagenet.read_description(ilsvrc), folder=str(copied(ilsvrc, tmp_path)))
+    description = dataclasses.replace(imagenet.ImageNetDescription.read(ilsvrc), folder=str(copied(ilsvrc, tmp_path)))
     splits = [imagenet.read_index(ilsvrc, description, split) for split in ("train", "val")]
 
     def bring(scratch="$OWN_DISK/scratch"):

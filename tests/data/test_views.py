@@ -21,7 +21,7 @@ def test_ten_crops_are_torchvision_s():
 
 
 def views(dataset, **changes):
-    description = imagenet.read_description(dataset)
+    description = imagenet.ImageNetDescription.read(dataset)
     values = {"image_size": 32, "scale_min": 36, "scale_max": 48, "pca_colour_std": 0.1, "batch_size": 8, "seed": 0}
     return TrainingViews(
         description, imagenet.read_index(dataset, description, "train"),
@@ -42,14 +42,14 @@ def test_batches_do_not_depend_on_workers_restarts_or_processes(ilsvrc):
         parts = [half.batch(iteration) for half in halves]
         assert torch.equal(torch.cat([part[0] for part in parts]), images)
         assert torch.equal(torch.cat([part[1] for part in parts]), labels)
-    seen = torch.cat([whole.draws(iteration)["image"] for iteration in range(6)])
+    seen = torch.cat([whole.plan.draws(iteration)["image"] for iteration in range(6)])
     assert sorted(seen.tolist()) == list(range(48)), "an epoch has every image once"
 
 
 def test_views_against_a_slow_version(ilsvrc):
     source, statistics = views(ilsvrc), read_arrays(image_statistics(ilsvrc), ImageStatistics)
     images, labels = source.batch(5)
-    draws = source.draws(5)
+    draws = source.plan.draws(5)
     for place in range(8):
         path = source.images.folder / str(source.images.paths[draws["image"][place]])
         crop = crop_of_resized(path, int(draws["side"][place]), 32, tuple(draws["place"][place].tolist()))

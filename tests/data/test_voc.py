@@ -12,7 +12,7 @@ from data.conftest import SMALL, refused
 from resnet.data.archive import unpack_matching
 from resnet.data.digits import CLASSES
 from resnet.data.images import read_size
-from resnet.data.objects import read_description, read_scenes, write_description
+from resnet.data.objects import ObjectsDescription, describe, read_scenes
 from resnet.data.voc import MEMBERS, read_classes, read_list, read_voc
 
 
@@ -73,8 +73,8 @@ def test_parts_of_a_person_are_no_objects(devkit):
 def test_a_set_reads_back_as_it_was_written(devkit, tmp_path):
     change(xml(devkit), *box(3, 4, 10, 20), (r"<name>\w+", "<name>zero"))
     sets = read_voc(devkit)
-    write_description(tmp_path / "dataset.json", name="x", folder=devkit, horizontal_flip=True, sets=sets)
-    description = read_description(tmp_path / "dataset.json")
+    describe(tmp_path / "dataset.json", name="x", folder=devkit, horizontal_flip=True, sets=sets)
+    description = ObjectsDescription.read(tmp_path / "dataset.json")
     scene = read_scenes(tmp_path / "dataset.json", description, "voc2007_trainval")[0]
     assert scene.boxes[0].tolist() == [2, 3, 10, 20]
     assert description.classes[scene.labels[0]] == "zero"
@@ -213,7 +213,7 @@ def test_real_voc(packs, tmp_path):
     assert sum(len(value["images"]) for value in sets.values()) == 110
     objects = [one for value in sets.values() for one in value["annotations"]]
     assert (len(objects), sum(one["difficult"] for one in objects)) == (306, 44)
-    description = write_description(tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=True, sets=sets)
+    description = describe(tmp_path / "dataset.json", name="x", folder=folder, horizontal_flip=True, sets=sets)
     assert (len(description.classes), description.classes[0], description.classes[-1]) == (20, "aeroplane", "tvmonitor")
     for name in sets:
         for scene in read_scenes(tmp_path / "dataset.json", description, name):

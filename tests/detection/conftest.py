@@ -14,7 +14,7 @@ from resnet.architectures import ImageNetNet
 from resnet.classification.bn_statistics import measure_bn_statistics
 from resnet.data.coco import read_coco
 from resnet.data.image_statistics import ImageStatistics
-from resnet.data.objects import write_description
+from resnet.data.objects import describe
 from resnet.data.scenes import IMAGES, write_scenes
 from resnet.data.voc import read_voc
 from resnet.detection.detector import Detector
@@ -52,7 +52,7 @@ def packs(tmp_path_factory):
         ("coco", root / "coco/coco", read_coco(root / "coco/coco", "2014")),
     ):
         output = root / name / "dataset.json"
-        write_description(output, name=f"scenes-{name}", folder=folder, horizontal_flip=False, sets=sets)
+        describe(output, name=f"scenes-{name}", folder=folder, horizontal_flip=False, sets=sets)
     return root
 
 

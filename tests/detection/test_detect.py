@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from detection.conftest import detect, run_here, sharp
-from resnet.data.objects import read_description, read_scenes
+from resnet.data.objects import ObjectsDescription, read_scenes
 from resnet.detection.detect import load_detector
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
@@ -48,7 +48,7 @@ def test_a_run_folder_that_does_not_fit_is_named(finished, tmp_path):
 @pytest.mark.slow
 def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the_image(detections, sharpened, packs):
     path = packs / "coco/dataset.json"
-    description = read_description(path)
+    description = ObjectsDescription.read(path)
     net, _ = load_detector(sharpened)
     by_image = {}
     for one in detections:

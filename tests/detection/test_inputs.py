@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from resnet.data.objects import Scene, read_description, read_scenes
+from resnet.data.objects import ObjectsDescription, Scene, read_scenes
 from resnet.detection.inputs import EvaluationScenes, TrainingScenes, resized
 from resnet.errors import UserError
 
@@ -61,7 +61,7 @@ def scene(number, file, size, boxes, ignored=None):
 
 
 def first_is_mirrored(seed):
-    return bool(source("", [scene(1, "", (9, 9), [[0, 0, 9, 9]])], seed=seed)._draws(0)[0][1])
+    return bool(source("", [scene(1, "", (9, 9), [[0, 0, 9, 9]])], seed=seed).plan.draws(0)["flip"])
 
 
 # Of a source with one image: one seed that leaves the first image as it is, and one that mirrors it.
@@ -114,7 +114,7 @@ def test_mirroring_twice_is_the_identity_and_stays_inside(size, corners):
 @pytest.mark.parametrize(("data", "name"), [("voc", "voc2007_trainval"), ("coco", "train")])
 def test_ignored_objects_and_images_without_others_are_left_out(packs, data, name):
     path = packs / data / "dataset.json"
-    description = read_description(path)
+    description = ObjectsDescription.read(path)
     scenes = read_scenes(path, description, name)
     # One image more, whose only object does not count.
     scenes.append(dataclasses.replace(scenes[0], id=10**6, ignored=np.ones_like(scenes[0].ignored)))
@@ -127,7 +127,7 @@ def test_ignored_objects_and_images_without_others_are_left_out(packs, data, nam
         assert any(one.ignored.any() and one.id in kept for one in scenes), "a crowd beside objects"
     seen = []
     for iteration in range(len(trained)):
-        number, _ = trained._draws(iteration)[0]
+        [number] = trained.plan.draws(iteration)["image"]
         (_,), (target,) = trained.batch(iteration)
         chosen = trained.scenes[number]
         assert target["labels"].tolist() == [
@@ -151,7 +151,7 @@ def same_batch(ours, theirs):
 
 def test_batches_do_not_depend_on_workers_restarts_or_processes(packs):
     path = packs / "voc/dataset.json"
-    description = read_description(path)
+    description = ObjectsDescription.read(path)
     scenes = read_scenes(path, description, "voc2007_trainval")
     build = functools.partial(source, description.path, scenes, batch_size=4, share=slice(0, 4))
     whole, resumed, with_workers = build(), build(), build(workers=1)
@@ -163,17 +163,18 @@ def test_batches_do_not_depend_on_workers_restarts_or_processes(packs):
         parts = [half.batch(iteration) for half in halves]
         same_batch([[*parts[0][place], *parts[1][place]] for place in (0, 1)], batches[iteration])
     same_batch(whole.batch(1), batches[1])
-    flips = [flip for iteration in range(100) for _, flip in whole._draws(iteration)]
-    assert 0.4 < np.mean(flips) < 0.6
-    assert not any(flip for _, flip in build(horizontal_flip=False)._draws(7))
-    assert [build(seed=1)._draws(n) for n in range(6)] != [whole._draws(n) for n in range(6)]
+    flips = torch.cat([whole.plan.draws(iteration)["flip"] for iteration in range(100)])
+    assert 0.4 < flips.float().mean() < 0.6
+    assert not build(horizontal_flip=False).plan.draws(7)["flip"].any()
+    orders = [[made.plan.draws(n)["image"].tolist() for n in range(6)] for made in (build(seed=1), whole)]
+    assert orders[0] != orders[1]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("what", ["missing", "truncated", "another size"])
 def test_a_bad_image_is_one_error_that_names_it(packs, tmp_path, workers, what):
     path = packs / "voc/dataset.json"
-    description = read_description(path)
+    description = ObjectsDescription.read(path)
     one = read_scenes(path, description, "voc2007_trainval")[0]
     file = tmp_path / "bad.jpg"
     content = (description.path / one.file).read_bytes()

@@ -32,7 +32,7 @@ from detection.conftest import (
     tiny,
     training,
 )
-from resnet.data.objects import write_description
+from resnet.data.objects import describe
 from resnet.data.voc import read_voc
 from resnet.detection.detect import load_detector
 from resnet.detection.detector import LOSSES
@@ -72,7 +72,7 @@ def test_few_scenes_are_learnt(packs, classifiers):
     recipe = tiny(model="vgg-16", dropout=0.0, iterations=60, lr=0.02, lr_drops=(), log_interval=10)
     run = training(recipe, packs, classifiers)
     run.task.training.scenes = run.task.training.scenes[:2]
-    run.task.training._plans.clear()
+    run.task.training.plan.images = 2
     for _ in range(60):
         run.update()
         if run.is_due(10):
@@ -231,7 +231,7 @@ def test_a_set_without_objects_is_not_trained_on(packs, classifiers, tmp_path):
     sets = read_voc(packs / "voc/VOCdevkit")
     sets["voc2012_trainval"]["unlabelled"] = True
     data = tmp_path / "dataset.json"
-    write_description(data, name="x", folder=packs / "voc/VOCdevkit", horizontal_flip=False, sets=sets)
+    describe(data, name="x", folder=packs / "voc/VOCdevkit", horizontal_flip=False, sets=sets)
     command = arguments(packs, classifiers, tmp_path / "run", tiny(), data=data)
     assert "the set voc2012_trainval comes without objects, so nothing can be trained on it" in run_here(*command)
 
@@ -249,7 +249,7 @@ def test_a_set_that_is_not_there_and_one_that_has_changed_are_named(packs, class
 def test_a_missing_image_stops_a_training_without_traceback(packs, classifiers, tmp_path):
     sets = read_voc(packs / "voc/VOCdevkit")
     (tmp_path / "empty").mkdir()
-    write_description(tmp_path / "dataset.json", name="x", folder=tmp_path / "empty", horizontal_flip=False, sets=sets)
+    describe(tmp_path / "dataset.json", name="x", folder=tmp_path / "empty", horizontal_flip=False, sets=sets)
     hardware = Hardware(device="cpu", workers=1)
     command = arguments(packs, classifiers, tmp_path / "run", tiny(), hardware, data=tmp_path / "dataset.json")
     assert run_here(*command).endswith(".jpg is missing")

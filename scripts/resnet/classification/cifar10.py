@@ -5,7 +5,7 @@ import torch
 from resnet.architectures import CifarNet, initialise
 from resnet.classification.task import ClassificationTask
 from resnet.data.batches import EvaluationBatches, TrainingBatches, load_splits
-from resnet.data.cifar10 import Description
+from resnet.data.cifar10 import CifarDescription
 from resnet.settings import CifarRecipe, parse_model
 from resnet.training.distributed import Processes
 from resnet.versions import versions
@@ -13,7 +13,7 @@ from resnet.versions import versions
 EVALUATION_BATCH = 500
 
 
-def cifar_task(recipe: CifarRecipe, description: Description, processes: Processes) -> ClassificationTask:
+def cifar_task(recipe: CifarRecipe, description: CifarDescription, processes: Processes) -> ClassificationTask:
     """Load the images onto the device of a process and build the network.
 
     Raises:

@@ -12,7 +12,7 @@ from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, imagenet_net
 from resnet.classification.predictions import Predictions
 from resnet.classification.protocols import Evaluator
 from resnet.data.image_statistics import ImageStatistics
-from resnet.data.imagenet import ImageNetDescription, Index, read_description, read_index
+from resnet.data.imagenet import ImageNetDescription, Index, read_index
 from resnet.data.scratch import on_scratch
 from resnet.data.views import Normalise
 from resnet.errors import UserError
@@ -73,7 +73,7 @@ def evaluate_run(
             f"shorter_sides: {min(shorter_sides)} pixels are less than one of the network's last map ({TOTAL_STRIDE})"
         )
     processes = Processes(hardware)
-    description = read_description(data)
+    description = ImageNetDescription.read(data)
     needed = ("seed", "test_shorter_side", "precision")
     net, recipe = load_network(run, len(description.wnids), processes.device, *needed)
     index = read_index(data, description, "val")

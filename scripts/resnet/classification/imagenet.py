@@ -7,7 +7,7 @@ import torch
 from resnet.architectures import imagenet_net, initialise
 from resnet.classification.task import ClassificationTask
 from resnet.data.image_statistics import ImageStatistics
-from resnet.data.imagenet import read_description, read_index
+from resnet.data.imagenet import ImageNetDescription, read_index
 from resnet.data.scratch import on_scratch
 from resnet.data.views import CentreViews, Normalise, TrainingViews
 from resnet.files import checksum, read_arrays
@@ -30,7 +30,7 @@ def imagenet_task(
     Raises:
         UserError: a file is missing, damaged, or not the one that was described.
     """
-    description, statistics = read_description(data), read_arrays(image_statistics, ImageStatistics)
+    description, statistics = ImageNetDescription.read(data), read_arrays(image_statistics, ImageStatistics)
     training, validation = (read_index(data, description, split) for split in ("train", "val"))
     description = on_scratch(description, processes, training, validation)
     net = imagenet_net(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from resnet.architectures import BatchNorm2d, CifarNet
 from resnet.data.batches import EvaluationBatches, load_splits
-from resnet.data.cifar10 import read_description
+from resnet.data.cifar10 import CifarDescription
 from resnet.files import write_rows
 from resnet.settings import CifarRecipe, Hardware
 from resnet.training.checkpoint import fill, read_tensors
@@ -35,7 +35,7 @@ def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -
     device = Processes(hardware).device
     keys = ("model", "shortcut", "layers_per_block", "image_size", "validation_fraction", "split_seed")
     recipe = read_recipe(run, CifarRecipe, *keys)
-    description = read_description(data)
+    description = CifarDescription.read(data)
     net = CifarNet(
         recipe["model"], recipe["shortcut"], len(description.classes), layers_per_block=recipe["layers_per_block"]
     )

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resnet.data.cifar10 import Description, Images, read_split, shrink, split_training, verify
-from resnet.data.draws import seeded_generator
+from resnet.data.cifar10 import CifarDescription, Images, read_split, shrink, split_training, verify
+from resnet.data.draws import Draws, EpochPlan
 
 
 def load_splits(
-    description: Description, image_size: int, validation_fraction: float, split_seed: int
+    description: CifarDescription, image_size: int, validation_fraction: float, split_seed: int
 ) -> tuple[dict[str, Images], Tensor]:
     """Return the images of the splits train, val and test, shrunk, and the per-pixel mean of train.
 
@@ -34,9 +34,7 @@ def pixel_mean(images: Images) -> Tensor:
 class TrainingBatches:
     """Augmented training batches (section 4.2): zero padding, random crop, random mirroring, mean subtracted.
 
-    The batch of an iteration is a pure function of the seed and the iteration, so a run that is resumed anywhere
-    sees the batches it would have seen, on any device. Images are shuffled anew in every epoch, and a batch may span
-    two epochs.
+    The batch of an iteration is that of an ``EpochPlan``, on any device.
 
     Args:
         images: the training split.
@@ -61,48 +59,29 @@ class TrainingBatches:
         device: torch.device,
         share: slice = slice(None),
     ) -> None:
-        self.batch_size, self.seed, self.device, self.share = batch_size, seed, device, share
         self.horizontal_flip, self.offsets = horizontal_flip, 2 * padding + 1
+        self.plan = EpochPlan(len(images), self._draw, batch_size=batch_size, seed=seed, share=share, device=device)
         self.labels = torch.from_numpy(images.labels).to(device)
         # Views, not copies: crops[image, :, y, x] is the crop at offset (y, x) of a padded image.
         self.crops = _crops(torch.from_numpy(images.pixels).to(device), padding)
         # The mean is padded with zeros too, so that the padding is zero after it has been subtracted.
         self.mean_crops = _crops(mean.to(device)[None], padding)[0].permute(1, 2, 0, 3, 4)
-        self._plans: dict[int, Tensor] = {}
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) float32 and labels (B,) of the update number ``iteration``."""
-        image, y, x, flip = self._draws(iteration * self.batch_size)[:, self.share]
+        image, y, x, flip = self.plan.draws(iteration).values()
         pixels = self.crops[image, :, y, x].float().div_(255).sub_(self.mean_crops[y, x])
         if self.horizontal_flip:
             pixels = torch.where(flip.bool()[:, None, None, None], pixels.flip(3), pixels)
         return pixels, self.labels[image]
 
-    def _draws(self, start: int) -> Tensor:
-        """Return (4, B): image, vertical and horizontal offset, mirrored or not, of the stream's images from start."""
-        pieces, stop, images = [], start + self.batch_size, len(self.labels)
-        while start < stop:
-            epoch, first = divmod(start, images)
-            pieces.append(self._plan(epoch)[:, first : first + stop - start])
-            start += pieces[-1].shape[1]
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, 1)
-
-    def _plan(self, epoch: int) -> Tensor:
-        """Return the draws (4, N) of a whole epoch, on the device."""
-        if epoch not in self._plans:
-            generator = seeded_generator(self.seed, epoch)
-            count = len(self.labels)
-            plan = torch.stack(
-                [
-                    torch.randperm(count, generator=generator),
-                    torch.randint(self.offsets, (count,), generator=generator),
-                    torch.randint(self.offsets, (count,), generator=generator),
-                    torch.randint(2, (count,), generator=generator),
-                ]
-            )
-            self._plans = {key: value for key, value in self._plans.items() if key == epoch - 1}
-            self._plans[epoch] = plan.to(self.device)
-        return self._plans[epoch]
+    def _draw(self, count: int, generator: torch.Generator) -> Draws:
+        """Draw the vertical and horizontal offset of each crop, and whether it is mirrored."""
+        return {
+            "y": torch.randint(self.offsets, (count,), generator=generator),
+            "x": torch.randint(self.offsets, (count,), generator=generator),
+            "flip": torch.randint(2, (count,), generator=generator),
+        }
 
 
 class EvaluationBatches:

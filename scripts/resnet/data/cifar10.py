@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet.data import description as descriptions
+from resnet.data.description import DataDescription
 from resnet.errors import UserError
 from resnet.files import atomic_path, checksum, read_lines, write_text
 from resnet.versions import VERSIONS
@@ -39,25 +39,12 @@ class Images:
         return Images(self.pixels[indices], self.labels[indices])
 
 
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """A data set on disk that has been verified, as written to ``dataset.json``."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CifarDescription(DataDescription):
+    """A data set in CIFAR-10's binary format."""
 
-    name: str
-    folder: str
-    # False where a mirrored image belongs to another class, as with digits: the augmentation then does not flip.
-    horizontal_flip: bool
-    classes: tuple[str, ...]
     training_images: int
     test_images: int
-    sha256: dict[str, str]
-    # Of prepare_cifar10; descriptions from before it was written have the first.
-    version: int = 1
-
-    @property
-    def path(self) -> Path:
-        """The folder that holds the files."""
-        return Path(self.folder)
 
 
 def read_classes(folder: Path) -> tuple[str, ...]:
@@ -130,7 +117,7 @@ def write_dataset(folder: Path, training: Images, test: Images, classes: tuple[s
     write_text(folder / CLASSES_FILE, "\n".join(classes) + "\n\n")
 
 
-def describe(name: str, folder: Path, horizontal_flip: bool) -> Description:
+def describe(name: str, folder: Path, horizontal_flip: bool) -> CifarDescription:
     """Read every record of a data set and describe it.
 
     Raises:
@@ -139,33 +126,19 @@ def describe(name: str, folder: Path, horizontal_flip: bool) -> Description:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: expected one that holds {', '.join(ALL_FILES)}")
     training, test = read_split(folder, "train"), read_split(folder, "test")
-    return Description(
-        name,
-        str(folder),
-        horizontal_flip,
-        read_classes(folder),
-        len(training),
-        len(test),
-        {file: checksum(folder / file, "sha256") for file in ALL_FILES},
-        VERSIONS["prepare_cifar10"],
+    return CifarDescription(
+        name=name,
+        folder=str(folder),
+        horizontal_flip=horizontal_flip,
+        classes=read_classes(folder),
+        sha256={file: checksum(folder / file, "sha256") for file in ALL_FILES},
+        version=VERSIONS["prepare_cifar10"],
+        training_images=len(training),
+        test_images=len(test),
     )
 
 
-def write_description(path: Path, description: Description) -> None:
-    """Write ``dataset.json``; the same data gives the same bytes."""
-    descriptions.write(path, description)
-
-
-def read_description(path: Path) -> Description:
-    """Read ``dataset.json``.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    return descriptions.read(path, Description)
-
-
-def verify(description: Description) -> None:
+def verify(description: CifarDescription) -> None:
     """Check that the files are still those that were described: a run's fingerprint names them.
 
     Raises:

@@ -66,7 +66,7 @@ def members(year: str) -> re.Pattern[str]:
 
 
 def read_coco(folder: Path, year: str, workers: int = 1) -> dict[str, dict[str, Any]]:
-    """Read both sets, ``train`` and ``val``, as ``resnet.data.objects.write_description`` takes them.
+    """Read both sets, ``train`` and ``val``, as ``resnet.data.objects.describe`` takes them.
 
     The official numbers of images, objects and classes are kept, segmentations are left out. Boxes that leave their
     image by up to ten pixels are clipped; those without width or height, of which the real sets have a few, are left

@@ -9,7 +9,7 @@ import csv
 import dataclasses
 from pathlib import Path
 
-from resnet.data import description as descriptions
+from resnet.data.description import DataDescription
 from resnet.data.folders import SUFFIXES, Listing
 from resnet.errors import UserError
 from resnet.files import BYTES, checksum, read_lines, write_rows
@@ -37,27 +37,19 @@ class Index:
         return len(self.paths)
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageNetDescription:
-    """A data set on disk that has been checked, as written to ``dataset.json``; its indexes lie beside that file."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageNetDescription(DataDescription):
+    """A data set in ILSVRC2012's layout; its indexes lie beside ``dataset.json``.
 
-    name: str
-    folder: str
-    # False where a mirrored image belongs to another class, as with digits: the augmentation then does not flip.
-    horizontal_flip: bool
+    Attributes:
+        wnids: the folder of each class.
+        ids: the devkit's number of each class, which the test server expects.
+        images: how many each split has.
+    """
+
     wnids: tuple[str, ...]
-    classes: tuple[str, ...]
-    # The devkit's number of each class, which the test server expects.
     ids: tuple[int, ...]
     images: dict[str, int]
-    sha256: dict[str, str]
-    # Of prepare_imagenet; descriptions from before it was written have the first.
-    version: int = 1
-
-    @property
-    def path(self) -> Path:
-        """The folder that holds the images."""
-        return Path(self.folder)
 
 
 def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> ImageNetDescription:
@@ -86,17 +78,17 @@ def describe(name: str, folder: Path, horizontal_flip: bool, output: Path) -> Im
         write_rows(output.parent / f"{split}.csv", COLUMNS, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
     ids = {wnid: number for number, wnid in numbers.items()}
     description = ImageNetDescription(
-        name,
-        str(folder),
-        horizontal_flip,
-        wnids,
-        tuple(names.get(wnid, wnid) for wnid in wnids),
-        tuple(ids[wnid] for wnid in wnids),
-        {split: len(index) for split, index in indexes.items()},
-        {f"{split}.csv": checksum(output.parent / f"{split}.csv", "sha256") for split in indexes},
-        VERSIONS["prepare_imagenet"],
+        name=name,
+        folder=str(folder),
+        horizontal_flip=horizontal_flip,
+        classes=tuple(names.get(wnid, wnid) for wnid in wnids),
+        sha256={f"{split}.csv": checksum(output.parent / f"{split}.csv", "sha256") for split in indexes},
+        version=VERSIONS["prepare_imagenet"],
+        wnids=wnids,
+        ids=tuple(ids[wnid] for wnid in wnids),
+        images={split: len(index) for split, index in indexes.items()},
     )
-    descriptions.write(output, description)
+    description.write(output)
     return description
 
 
@@ -212,15 +204,6 @@ def read_meta(path: Path) -> tuple[dict[int, str], dict[str, str]]:
         {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets},
         {str(row["WNID"]): str(row["words"]) for row in synsets},
     )
-
-
-def read_description(path: Path) -> ImageNetDescription:
-    """Read ``dataset.json``.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    return descriptions.read(path, ImageNetDescription)
 
 
 def read_index(path: Path, description: ImageNetDescription, split: str) -> Index:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet.data import description as descriptions
+from resnet.data.description import DataDescription
 from resnet.data.images import checked_size
 from resnet.data.workers import in_processes
 from resnet.errors import UserError
@@ -25,29 +25,21 @@ from resnet.versions import VERSIONS
 PIECE = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class ObjectsDescription:
-    """A data set of images with objects that has been checked, as written to ``dataset.json``."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectsDescription(DataDescription):
+    """A data set of images with objects.
 
-    name: str
-    folder: str
-    # False where a mirrored object is of another class, as with digits: the augmentation then does not flip.
-    horizontal_flip: bool
-    classes: tuple[str, ...]
-    # COCO's number of each class: from 1, with gaps in the real one.
+    Attributes:
+        ids: COCO's number of each class: from 1, with gaps in the real one.
+        images: how many each set has.
+        objects: how many each set has.
+        unlabelled: the sets that come without objects, as a server keeps them.
+    """
+
     ids: tuple[int, ...]
     images: dict[str, int]
     objects: dict[str, int]
-    # The sets that come without objects, as a server keeps them.
     unlabelled: tuple[str, ...]
-    sha256: dict[str, str]
-    # Of prepare_detection; descriptions from before it was written have the first.
-    version: int = 1
-
-    @property
-    def path(self) -> Path:
-        """The folder that holds the images."""
-        return Path(self.folder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +128,7 @@ def write_set(folder: Path, name: str, value: dict[str, Any]) -> None:
     write_text(folder / f"{name}.json", json.dumps(value, separators=(",", ":")) + "\n")
 
 
-def write_description(
+def describe(
     output: Path, *, name: str, folder: Path, horizontal_flip: bool, sets: dict[str, dict[str, Any]]
 ) -> ObjectsDescription:
     """Write every set beside ``output``, and the description to it; all sets have the same categories."""
@@ -155,17 +147,8 @@ def write_description(
         sha256={f"{key}.json": checksum(output.parent / f"{key}.json", "sha256") for key in sets},
         version=VERSIONS["prepare_detection"],
     )
-    descriptions.write(output, description)
+    description.write(output)
     return description
-
-
-def read_description(path: Path) -> ObjectsDescription:
-    """Read ``dataset.json``.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    return descriptions.read(path, ObjectsDescription)
 
 
 def summary(description: ObjectsDescription, whole: dict[str, int] | None = None) -> str:

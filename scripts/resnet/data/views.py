@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from resnet.data.draws import seeded_generator
+from resnet.data.draws import Draws, EpochPlan
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import centre_crop, crop_of_resized
@@ -55,8 +55,7 @@ class Normalise:
 class TrainingViews:
     """Augmented training batches of section 3.4: scale, crop, mirroring, mean, PCA colour.
 
-    The batch of an iteration is a pure function of the seed and the iteration, as on CIFAR-10, and the part of it that
-    a process takes is a slice of it.
+    The batch of an iteration is that of an ``EpochPlan``.
 
     Args:
         description: the data set.
@@ -87,11 +86,11 @@ class TrainingViews:
         self.images = ImageFiles(description.path, index, partial(_crop, image_size))
         self.labels = torch.tensor(index.labels)
         self.horizontal_flip, self.sides = description.horizontal_flip, (scale_min, scale_max + 1)
-        self.batch_size, self.seed, self.share, self.workers, self.device = batch_size, seed, share, workers, device
+        self.workers, self.device = workers, device
+        self.plan = EpochPlan(len(index), self._draw, batch_size=batch_size, seed=seed, share=share)
         self.normalise = Normalise(torch.from_numpy(image_statistics.mean).to(device))
         # One column per principal component, as long as its eigenvalue times the deviation of the draws.
         self.components = torch.from_numpy(image_statistics.vectors * image_statistics.values * pca_colour_std)
-        self._plans: dict[int, dict[str, Tensor]] = {}
         self._next, self._stream = -1, iter(())
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
@@ -100,7 +99,7 @@ class TrainingViews:
             self._stream = load(self.images, self._keys(iteration), self.workers, self.device.type == "cuda")
         self._next = iteration + 1
         views = next(self._stream).to(self.device, non_blocking=True)
-        draws = self.draws(iteration)
+        draws = self.plan.draws(iteration)
         labels = self.labels[draws["image"]].to(self.device, non_blocking=True)
         return self.finish(views, draws), labels
 
@@ -115,40 +114,21 @@ class TrainingViews:
         """Return what is added to red, green and blue of each image (B, 3): Σ vector · value · draw (AlexNet [21])."""
         return draws @ self.components.T
 
-    def draws(self, iteration: int) -> dict[str, Tensor]:
-        """Return the draws of this process's images: image, side, place (2), flip, colour (3), each (B, …)."""
-        start = iteration * self.batch_size + self.share.start
-        stop = start + self.share.stop - self.share.start
-        pieces, images = [], len(self.labels)
-        while start < stop:
-            epoch, first = divmod(start, images)
-            plan = self._plan(epoch)
-            pieces.append({name: values[first : first + stop - start] for name, values in plan.items()})
-            start += len(pieces[-1]["image"])
-        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+    def _draw(self, count: int, generator: torch.Generator) -> Draws:
+        """Draw the shorter side of each image, the crop's place (2), whether it is mirrored, and its colour (3)."""
+        return {
+            "side": torch.randint(*self.sides, (count,), generator=generator),
+            "place": torch.rand(count, 2, generator=generator),
+            "flip": torch.randint(2, (count,), generator=generator),
+            "colour": torch.randn(count, 3, generator=generator),
+        }
 
     def _keys(self, iteration: int) -> Iterator[list[tuple]]:
         while True:
-            draws = self.draws(iteration)
+            draws = self.plan.draws(iteration)
             places = map(tuple, draws["place"].tolist())
             yield list(zip(draws["image"].tolist(), draws["side"].tolist(), places, strict=True))
             iteration += 1
-
-    def _plan(self, epoch: int) -> dict[str, Tensor]:
-        """Return the draws of a whole epoch."""
-        if epoch not in self._plans:
-            generator, count = seeded_generator(self.seed, epoch), len(self.labels)
-            plan = {
-                "image": torch.randperm(count, generator=generator),
-                "side": torch.randint(*self.sides, (count,), generator=generator),
-                "place": torch.rand(count, 2, generator=generator),
-                "flip": torch.randint(2, (count,), generator=generator),
-                "colour": torch.randn(count, 3, generator=generator),
-            }
-            # Workers are ahead of the training, perhaps in the next epoch.
-            self._plans = {key: value for key, value in self._plans.items() if abs(key - epoch) <= 1}
-            self._plans[epoch] = plan
-        return self._plans[epoch]
 
 
 def _crop(image_size: int, path: Path, side: int, place: tuple[float, float]) -> np.ndarray:

@@ -35,7 +35,7 @@ MEMBERS = re.compile(r"VOCdevkit/(VOC20(?:07|12)/(?:Annotations|ImageSets/Main|J
 
 
 def read_voc(folder: Path, workers: int = 1, needed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
-    """Read every set there is, as ``resnet.data.objects.write_description`` takes them.
+    """Read every set there is, as ``resnet.data.objects.describe`` takes them.
 
     A set's images are numbered from 1 in the order of its list, its objects from 1 too, and the classes from 1 in
     alphabetical order. Boxes are continuous: VOC's ``xmin`` 1 and ``xmax`` 2 become left 0 and width 2; ones that leave

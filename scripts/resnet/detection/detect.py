@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet.data.objects import Scene, read_description, read_scenes
+from resnet.data.objects import ObjectsDescription, Scene, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_detector
 from resnet.detection.initial import build_classifier
@@ -112,7 +112,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     processes = Processes(hardware)
     net, recipe = load_detector(run)
     net.to(processes.device).to(memory_format=torch.channels_last)
-    description = read_description(data)
+    description = ObjectsDescription.read(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
     own = EvaluationScenes(
         description.path,

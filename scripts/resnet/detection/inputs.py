@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from resnet.data.draws import seeded_generator
+from resnet.data.draws import Draws, EpochPlan
 from resnet.data.images import read_image
 from resnet.data.loader import load
 from resnet.data.objects import Scene
@@ -65,8 +65,7 @@ def to_input(image: Tensor, device: torch.device, mirrored: bool = False) -> Ten
 class TrainingScenes:
     """Batches of scenes with their objects; without difficult ones, crowds, and images that have no other objects.
 
-    The batch of an iteration is a pure function of the seed and the iteration, and the part of it that a process takes
-    is a slice of it.
+    The batch of an iteration is that of an ``EpochPlan``.
 
     Args:
         folder: the data set's folder.
@@ -97,8 +96,8 @@ class TrainingScenes:
             raise UserError(f"{folder}: no image of the training sets has an object")
         self.images = SceneImages(folder, self.scenes, shorter_side, max_size)
         self.device, self.workers = device, workers
-        self.batch_size, self.seed, self.share, self.horizontal_flip = batch_size, seed, share, horizontal_flip
-        self._plans: dict[int, Tensor] = {}
+        self.horizontal_flip = horizontal_flip
+        self.plan = EpochPlan(len(self.scenes), self._draw, batch_size=batch_size, seed=seed, share=share)
         self._next, self._stream = -1, iter(())
 
     def __len__(self) -> int:
@@ -112,7 +111,8 @@ class TrainingScenes:
             self._stream = load(self.images, self._keys(iteration), self.workers, pin, collate)
         self._next = iteration + 1
         images, targets = [], []
-        for image, (number, flip) in zip(next(self._stream), self._draws(iteration), strict=True):
+        numbers, flips = (values.tolist() for values in self.plan.draws(iteration).values())
+        for image, number, flip in zip(next(self._stream), numbers, flips, strict=True):
             images.append(to_input(image, self.device, bool(flip)))
             targets.append(self._target(self.scenes[number], image.shape[:2], bool(flip)))
         return images, targets
@@ -128,27 +128,14 @@ class TrainingScenes:
             "labels": torch.from_numpy(scene.labels[kept]).to(self.device),
         }
 
-    def _draws(self, iteration: int) -> list[tuple[int, int]]:
-        """Return image and mirroring of this process's part of a batch."""
-        start = iteration * self.batch_size
-        places = range(start + self.share.start, start + self.share.stop)
-        return [tuple(self._plan(place // len(self))[:, place % len(self)].tolist()) for place in places]
+    def _draw(self, count: int, generator: torch.Generator) -> Draws:
+        """Draw whether each image is mirrored."""
+        return {"flip": torch.randint(2, (count,), generator=generator) * self.horizontal_flip}
 
     def _keys(self, iteration: int) -> Iterator[list[int]]:
         while True:
-            yield [number for number, _ in self._draws(iteration)]
+            yield self.plan.draws(iteration)["image"].tolist()
             iteration += 1
-
-    def _plan(self, epoch: int) -> Tensor:
-        """Return order and mirroring (2, N) of a whole epoch."""
-        if epoch not in self._plans:
-            generator = seeded_generator(self.seed, epoch)
-            order = torch.randperm(len(self), generator=generator)
-            flips = torch.randint(2, (len(self),), generator=generator) * self.horizontal_flip
-            # Workers are ahead of the training, perhaps in the next epoch.
-            self._plans = {key: value for key, value in self._plans.items() if abs(key - epoch) <= 1}
-            self._plans[epoch] = torch.stack([order, flips])
-        return self._plans[epoch]
 
 
 class EvaluationScenes:

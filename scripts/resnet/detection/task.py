@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resnet.data.draws import derived_seed
-from resnet.data.objects import ObjectsDescription, Scene, read_description, read_scenes, set_file
+from resnet.data.objects import ObjectsDescription, Scene, read_scenes, set_file
 from resnet.detection.detect import detect, in_order
 from resnet.detection.detector import LOSSES, Detector, Engine
 from resnet.detection.engines import build_detector
@@ -139,7 +139,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
     """
     if classifier.recipe["model"] != recipe.model:
         raise UserError(f"the classifier is {classifier.recipe['model']}, but the recipe's model {recipe.model}")
-    description, experiment = read_description(data), EXPERIMENTS[recipe.experiment]
+    description, experiment = ObjectsDescription.read(data), EXPERIMENTS[recipe.experiment]
     generator = torch.Generator().manual_seed(recipe.seed)
     detector = Detector(classifier.net, classifier.mean, len(description.classes), recipe, generator)
     settings = {"shorter_side": recipe.shorter_side, "max_size": recipe.max_size, "device": processes.device}
