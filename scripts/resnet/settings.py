@@ -385,7 +385,10 @@ class Hardware:
     device: str = setting("auto", "auto is cuda where torch sees a GPU", choices=("auto", "cpu", "cuda"))
     threads: int = setting(1, "threads of the CPU", minimum=1, maximum=MOST_CORES)
     compile: str = setting(
-        "auto", "torch.compile; auto is true for long runs on a GPU", choices=(*SWITCH, "cuda-graphs")
+        "auto",
+        "true: torch.compile; cuda-graphs: each update is one CUDA graph, on CIFAR-10; auto, on a GPU: cuda-graphs on "
+        "CIFAR-10, else true for long runs",
+        choices=(*SWITCH, "cuda-graphs"),
     )
     recompute: str = setting(
         "auto",

@@ -234,15 +234,19 @@ def test_torch_compile_trains_the_same_net(dataset):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
-def test_recomputing_follows_the_memory_and_is_not_compiled(dataset):
+def test_recomputing_follows_the_memory_and_is_not_compiled(dataset, capsys):
     recipe = tiny_recipe(model="resnet-110")
     small = Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
     assert not small.recompute_group
-    assert not small.compiled
+    assert small.compiled == "false"
     deep = tiny_recipe(model="resnet-1202", image_size=32, batch_size=128)
     large = Training(deep, Hardware(device="cpu", compile="true"), task(deep, dataset))
     assert large.recompute_group == 20
-    assert not large.compiled
+    assert large.compiled == "false"
+    assert "not compiled, as activations are recomputed" in capsys.readouterr().out
+    without_gpu = Training(recipe, Hardware(device="cpu", compile="cuda-graphs"), task(recipe, dataset))
+    assert without_gpu.compiled == "false"
+    assert "not captured, as there is no GPU" in capsys.readouterr().out
 
 
 def test_totals_against_counting(dataset):

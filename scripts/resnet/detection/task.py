@@ -56,7 +56,7 @@ class DetectionTask(Task):
     """
 
     metrics = ("loss", *LOSSES, "map50", "map")
-    can_compile = False
+    fixed_shapes = False
 
     test: EvaluationScenes
     ground_truth: dict[str, Any] | None

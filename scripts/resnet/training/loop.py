@@ -26,15 +26,16 @@ from resnet.provenance import code, now, surroundings
 from resnet.settings import Hardware, Recipe, check_shares, fingerprint
 from resnet.signals import StopSignals
 from resnet.training import checkpoint
+from resnet.training.cuda_graph import CapturedStep
 from resnet.training.distributed import Processes
 from resnet.training.optimizer import SGD
 from resnet.training.schedule import find_plateaus, learning_rate
 from resnet.training.slurm import requeue_job, warned_of_the_end
 from resnet.training.task import MicroBatch, Task
 
-# On a GPU, torch.compile repays its minutes of compiling in runs of this length and more. On the CPU it does not: the
-# eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for
-# ResNet-20 and -56, against 1.53 and 1.53).
+# On a GPU, where updates are not captured, torch.compile repays its minutes of compiling in runs of this length and
+# more. On the CPU it does not: the eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and
+# 1.39 times the usual loop for ResNet-20 and -56, against 1.53 and 1.53).
 COMPILE_FROM_ITERATIONS = 5000
 # Several processes agree on saving and stopping about once in so many seconds, and at least once in so many updates:
 # each agreement waits for the slowest of them.
@@ -85,7 +86,10 @@ class Training:
         self.rows: list[dict[str, Any]] = []
         self.plateaus = self.find_plateaus()
         self.meter = self.task.meter(self.device)
-        # The first iteration whose loss was not finite; kept on the device, read at log points.
+        # What the next update computes with lies on the device, where one that is replayed finds it: its learning rate
+        # and its number. So does the first iteration whose loss was not finite, which is read at log points.
+        self.lr = torch.zeros((), device=self.device)
+        self.device_iteration = torch.tensor(0, device=self.device)
         self.diverged_at = torch.tensor(-1, device=self.device)
         # Who made which updates, when and on what: an entry each time that the run was started and went on.
         self.slices: list[dict[str, Any]] = []
@@ -140,30 +144,44 @@ class Training:
         )
         self.precision = choose_precision(recipe.precision, self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        self.compiled = self._compiles(hardware)
         self.wrapped = self.processes.wrap(self.net, self.device.type == "cuda")
-        self.forward: Callable[..., Any] = self.wrapped
-        if self.compiled:
-            mode = "reduce-overhead" if hardware.compile == "cuda-graphs" else "default"
-            self.forward = torch.compile(self.wrapped, mode=mode)
+        self.compiled = self._choose_compile(hardware.compile)
+        self.forward: Callable[..., Any] = torch.compile(self.wrapped) if self.compiled == "true" else self.wrapped
+        self.step = CapturedStep(self._step) if self.compiled == "cuda-graphs" else self._step
+        # Time to look for cuDNN's fastest algorithms is repaid where shapes stay the same.
+        torch.backends.cudnn.benchmark = self.task.fixed_shapes
 
     def _recomputes(self, hardware: Hardware) -> bool:
         if hardware.recompute != "auto":
             return hardware.recompute == "true"
         return self.task.activation_bytes > RECOMPUTE_FROM_BYTES
 
-    def _compiles(self, hardware: Hardware) -> bool:
-        reason = None if self.task.can_compile else "shapes differ from image to image"
+    def _choose_compile(self, wanted: str) -> str:
+        """Return how updates are computed: true (compiled), cuda-graphs (captured) or false; say what is impossible."""
+        if wanted == "auto":
+            if self._why_not("cuda-graphs") is None:
+                return "cuda-graphs"
+            long = self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
+            return "true" if long and self._why_not("true") is None else "false"
+        if wanted != "false" and (reason := self._why_not(wanted)):
+            say(self.processes, f"not {'compiled' if wanted == 'true' else 'captured'}, as {reason}")
+            return "false"
+        return wanted
+
+    def _why_not(self, way: str) -> str | None:
+        """Return why updates cannot be compiled (true) or captured (cuda-graphs)."""
+        if not self.task.fixed_shapes:
+            return "shapes differ from image to image"
         if self.recompute_group:
             # torch.compile cannot trace the context in which activations are recomputed.
-            reason = "activations are recomputed; set recompute: false to compile"
-        if reason:
-            if hardware.compile in ("true", "cuda-graphs"):
-                say(self.processes, f"not compiled, as {reason}")
-            return False
-        if hardware.compile != "auto":
-            return hardware.compile != "false"
-        return self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
+            return "activations are recomputed; set recompute: false to compile"
+        if way == "cuda-graphs" and self.device.type != "cuda":
+            return "there is no GPU"
+        if way == "cuda-graphs" and self.processes.world_size > 1:
+            return "several processes average their gradients"
+        if way == "cuda-graphs" and not isinstance(self.net, CifarNet):
+            return "only nets of section 4.2 leave a GPU waiting for the next operation"
+        return None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -180,17 +198,21 @@ class Training:
 
     def update(self) -> None:
         """Make one update of the weights and count its training error."""
-        rate = self.rate(self.iteration)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        batch = self.task.training.batch(self.iteration)
+        self.lr.fill_(self.rate(self.iteration))
+        self.device_iteration.fill_(self.iteration)
+        self.step(self.task.training.batch(self.iteration))
+        self.iteration += 1
+
+    def _step(self, batch: tuple[Any, ...]) -> None:
+        """Compute an update from a batch and from what is on the device; no operation waits for another's result."""
         self.optimizer.zero_grad(set_to_none=True)
         size = len(batch[0]) // self.accumulate
         for number in range(self.accumulate):
             chosen = slice(number * size, (number + 1) * size)
             self._add_gradient(tuple(values[chosen] for values in batch), number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
         self.optimizer.step()
-        self.iteration += 1
 
     def _add_gradient(self, batch: tuple[Any, ...], number: int) -> None:
         """Add the gradient of one of this process's micro-batches; the last one averages over the processes."""
@@ -203,7 +225,7 @@ class Training:
             self.meter.add(*measured)
             (loss / self.accumulate).backward()
         bad = ~torch.isfinite(loss.detach()) & (self.diverged_at < 0)
-        self.diverged_at = torch.where(bad, self.iteration, self.diverged_at)
+        self.diverged_at.copy_(torch.where(bad, self.device_iteration, self.diverged_at))
 
     def _compute(self, *inputs: Any) -> Any:
         """Return what the network in training makes of inputs, in the run's precision."""
@@ -251,9 +273,9 @@ class Training:
     def log_training(self) -> dict[str, Any]:
         """Append the training error since the last log point; end the warm-up when it is low enough."""
         self.check_loss()
-        self.meter.sums = self.processes.all_reduce_sum(self.meter.sums)
+        self.meter.sums.copy_(self.processes.all_reduce_sum(self.meter.sums))
         row = self._append("train", self.meter.averages())
-        self.meter = self.task.meter(self.device)
+        self.meter.sums.zero_()
         warmup = self.recipe.warmup
         if warmup and self.warmup_ended_at is None and row["top1_error"] < warmup[1]:
             self.warmup_ended_at = self.iteration
@@ -355,9 +377,9 @@ class Training:
         self.plateaus = self.find_plateaus()
         windows = state["window"]
         if len(windows) == self.processes.world_size:
-            self.meter.sums = windows[self.processes.rank].clone()
+            self.meter.sums.copy_(windows[self.processes.rank])
         elif self.processes.is_main:
-            self.meter.sums = windows.sum(0)
+            self.meter.sums.copy_(windows.sum(0))
 
     def result(self) -> dict[str, Any]:
         """Return the final numbers: metrics of the last iteration on every split, and what the network is."""

@@ -72,8 +72,8 @@ class Task(abc.ABC):
 
     # The columns of metrics.csv that are measured.
     metrics: ClassVar[tuple[str, ...]]
-    # Whether torch.compile can gain anything: not where shapes differ from batch to batch.
-    can_compile: ClassVar[bool] = True
+    # Whether all batches have the same shapes, so that an update can be compiled, captured and tuned for them.
+    fixed_shapes: ClassVar[bool] = True
 
     dataset: str
     checksums: dict[str, str]
