@@ -23,21 +23,14 @@ from workflow.conftest import TINY, configure, executed, runs, start, wait_for
 pytestmark = pytest.mark.slow
 
 
-def test_a_single_target_makes_only_its_ancestors(project):
+def test_a_single_target_makes_only_its_ancestors_and_a_demo_never_touches_another_scale(project):
+    other = project / "results/runs/paper/cifar10/plain-20/seed0"
+    other.mkdir(parents=True)
+    (other / "checkpoint.pt").write_text("two weeks of work")
     code, output = snakemake(project, *configure(project, TINY), "--", "results/fig1.pdf")
     assert code == 0, output
     assert runs(project) == {"demo/digits/plain-20/seed0", "demo/digits/plain-56/seed0"}
     assert sorted(path.name for path in (project / "results").glob("*.*")) == [".gitignore", "fig1.pdf", "fig1.png"]
-
-
-def test_a_demo_never_touches_another_scale(project):
-    other = project / "results/runs/paper/cifar10/plain-20/seed0"
-    other.mkdir(parents=True)
-    (other / "checkpoint.pt").write_text("two weeks of work")
-    code, output = snakemake(
-        project, *configure(project, TINY), "--", "results/runs/demo/digits/plain-20/seed0/weights.pt"
-    )
-    assert code == 0, output
     assert [path.name for path in other.iterdir()] == ["checkpoint.pt"]
     code, output = snakemake(project, "-n", "--", "results/runs/paper/cifar10/plain-20/seed0/weights.pt")
     assert code != 0
@@ -46,22 +39,19 @@ def test_a_demo_never_touches_another_scale(project):
 
 def test_published_weights_are_tested_without_training(project, tmp_path):
     """Of torchvision's files, found in a folder, or downloaded where there is none."""
-    published = {"resnet34": torchvision.models.resnet34, "resnet50": torchvision.models.resnet50}
     weights = tmp_path / "a person's {weights} & more"
     weights.mkdir()
-    for name, build in published.items():
-        torch.save(build(num_classes=20).state_dict(), weights / f"{name}-0a1b2c3d.pth")
+    torch.save(torchvision.models.resnet50(num_classes=20).state_dict(), weights / "resnet50-0a1b2c3d.pth")
     changes = TINY | {"data": {"imagenet": {"weights": str(weights)}}}
     changes["imagenet"] = TINY["imagenet"] | {"weights": "torchvision"}
-    folder = "results/runs/demo/handwriting/{}/torchvision/evaluation/10crop.json"
-    targets = [folder.format("resnet-34-B"), folder.format("resnet-50")]
-    code, output = snakemake(project, *configure(project, changes), "--", *targets)
+    target = "results/runs/demo/handwriting/resnet-50/torchvision/evaluation/10crop.json"
+    code, output = snakemake(project, *configure(project, changes), "--", target)
     assert code == 0, output
     assert executed(output, "train_imagenet") == 0
-    assert json.loads((project / targets[1]).read_text())["source"] == "torchvision (resnet50-0a1b2c3d.pth)"
+    assert json.loads((project / target).read_text())["source"] == "torchvision (resnet50-0a1b2c3d.pth)"
     (weights / "resnet50-0a1b2c3d.pth").unlink()
     changes["imagenet"]["multiscale_shorter_sides"] = [32]
-    code, output = snakemake(project, "-n", "-F", *configure(project, changes), "--", targets[1])
+    code, output = snakemake(project, "-n", "-F", *configure(project, changes), "--", target)
     assert code != 0
     assert "resnet50-….pth does not exist; it is named in config.yaml under data.imagenet.weights" in output
     changes["data"] = {"imagenet": {"weights": None}}
@@ -132,7 +122,7 @@ def test_the_same_command_goes_on_after_a_signal_to_all_and_after_kill_9(project
 
     A second command that needs the same files is refused while the first one runs.
     """
-    recipe = TINY["cifar10"]["recipe"] | {"batch_size": 64, "iterations": 12, "lr_drops": [6, 8]}
+    recipe = TINY["cifar10"]["recipe"] | {"batch_size": 64, "iterations": 8, "lr_drops": [4, 6]}
     arguments = configure(project, {"cifar10": {"recipe": recipe}, "hardware": {"checkpoint_seconds": 1000}})
     run = project / "results/runs/demo/digits/resnet-110/seed0"
     target = str((run / "weights.pt").relative_to(project))
@@ -199,7 +189,7 @@ def test_an_archive_is_downloaded_checked_and_unpacked(project, dataset, tmp_pat
 def test_real_cifar10_at_short_scale(project, tmp_path):
     with tarfile.open(PACKS / "cifar10-mini.tar.xz") as tar:
         tar.extractall(tmp_path, filter="data")
-    recipe = {"iterations": 30, "lr_drops": [20, 25], "log_interval": 10, "evaluation_interval": 30}
+    recipe = {"batch_size": 64, "iterations": 30, "lr_drops": [20, 25], "log_interval": 10, "evaluation_interval": 30}
     changes = {"scale": "short", "data": {"cifar10": {"folder": str(tmp_path)}}, "cifar10": {"recipe": recipe}}
     target = "results/runs/short/cifar10/resnet-20/seed0/result.json"
     code, output = snakemake(project, *configure(project, changes), "--", target)
@@ -211,7 +201,7 @@ def test_real_cifar10_at_short_scale(project, tmp_path):
         == (settings["resolved"])
     )
     assert result["image_size"] == 32
-    assert result["train"]["top1_error"] < 83, "75 % with seeds 0 and 1, chance is 90 %"
+    assert result["train"]["top1_error"] < 87, "77 to 82 % with seeds 0 to 2, chance is 90 %"
 
 
 @pytest.mark.skipif(not PACKS.is_dir(), reason="the packs of real VOC and COCO images are not here")
