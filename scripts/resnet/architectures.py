@@ -348,14 +348,14 @@ class Vgg(nn.Module):
         self.dropout = dropout
         self.masks: tuple[Tensor, Tensor] | None = None
 
-    def draw_dropout(self, generator: torch.Generator, batch: int, part: slice, device: torch.device) -> None:
+    def draw_dropout(self, generator: torch.Generator, batch: int, part: slice) -> None:
         """Draw what the next training step drops for a batch of all processes, and keep the images ``part`` of it.
 
-        So what is dropped does not depend on the number of processes.
+        So what is dropped does not depend on the number of processes. It is drawn where the generator is.
         """
         shape = (2, batch, self.fc7.out_features)
-        kept = torch.rand(shape, generator=generator)[:, part] >= self.dropout
-        first, second = (kept.to(device, torch.float32) / (1 - self.dropout)).unbind()
+        kept = torch.rand(shape, generator=generator, device=generator.device)[:, part] >= self.dropout
+        first, second = (kept.float() / (1 - self.dropout)).unbind()
         self.masks = (first, second)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from conftest import CPU, image_statistics, photograph
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
 
 from resnet.data import imagenet
@@ -44,6 +45,27 @@ def test_batches_do_not_depend_on_workers_restarts_or_processes(ilsvrc):
         assert torch.equal(torch.cat([part[1] for part in parts]), labels)
     seen = torch.cat([whole.plan.draws(iteration)["image"] for iteration in range(6)])
     assert sorted(seen.tolist()) == list(range(48)), "an epoch has every image once"
+
+
+def test_nothing_waits_for_what_is_copied_to_a_gpu(ilsvrc, monkeypatch):
+    """Seen on a device of shapes alone."""
+    pinned, copied = [], []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: pinned.append(values) or values)
+
+    class Copies(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, arguments=(), settings=None):
+            result = operation(*arguments, **settings or {})
+            if isinstance(result, torch.Tensor) and result.is_meta and not arguments[0].is_meta:
+                copied.append((arguments[0], settings))
+            return result
+
+    source = views(ilsvrc, device=torch.device("meta"))
+    with Copies():
+        images, labels = source.batch(0)
+    assert images.is_meta
+    assert labels.is_meta
+    assert [settings["non_blocking"] for _, settings in copied] == [True] * 4
+    assert {id(values) for values, _ in copied} <= {id(values) for values in pinned}
 
 
 def test_views_against_a_slow_version(ilsvrc):

@@ -7,10 +7,11 @@ import pytest
 import torch
 from conftest import run_program, tiny_recipe
 
+from resnet.classification.cifar10 import activation_bytes
 from resnet.errors import UserError
 from resnet.settings import Hardware
 from resnet.training.distributed import Processes
-from resnet.training.gpus import claim_gpu
+from resnet.training.gpus import claim_gpu, room_for_activations
 from training.conftest import arguments
 
 
@@ -46,3 +47,10 @@ def test_cuda_without_a_gpu_is_one_clear_error(dataset, tmp_path):
     code, output = run_program(*arguments(dataset, tmp_path / "run", tiny_recipe(), Hardware(device="cuda")))
     assert code == 1
     assert output.strip().endswith("device is cuda, but torch sees no GPU; use auto or cpu")
+
+
+@pytest.mark.parametrize(("gigabytes", "kept"), [(80, True), (24, True), (16, False)])
+def test_a_gpu_keeps_the_activations_that_its_memory_holds(monkeypatch, gigabytes, kept):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (gigabytes * 10**9, 80 * 10**9))
+    needed = activation_bytes(tiny_recipe(model="resnet-1202", image_size=32, batch_size=128))
+    assert (needed <= room_for_activations(torch.device("cuda"))) == kept

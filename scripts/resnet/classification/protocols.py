@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from resnet.architectures import ImageNetNet, Vgg
+from resnet.data.device import to_device
 from resnet.data.imagenet import Index
 from resnet.data.images import centre_crop, read_size, resized, whole
 from resnet.data.loader import ImageFiles, load
@@ -86,7 +87,7 @@ class Evaluator:
         rows = []
         for views in load(files, keys, self.workers, self.device.type == "cuda"):
             with torch.inference_mode(), self.autocast:
-                rows.append(probabilities(views.to(self.device, non_blocking=True)).float().cpu())
+                rows.append(probabilities(to_device(views, self.device)).float().cpu())
             progress.step(len(views))
         order = torch.tensor([image for batch in batches for image in batch])
         return torch.cat(rows)[order.argsort()]

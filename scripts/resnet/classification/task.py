@@ -39,9 +39,9 @@ class ClassificationTask(Task):
         """Return the mean cross entropy of images (B, 3, S, S) with labels (B,), and what ``Totals`` adds."""
         images, labels = batch
         if isinstance(self.net, Vgg) and self.net.dropout:
-            generator = seeded_generator(place.seed, place.iteration)
+            generator = seeded_generator(place.seed, place.iteration, device=place.device)
             chosen = slice(place.first, place.first + len(labels))
-            self.net.draw_dropout(generator, place.batch_size, chosen, place.device)
+            self.net.draw_dropout(generator, place.batch_size, chosen)
         scores = forward(images.contiguous(memory_format=torch.channels_last)).float()
         loss = F.cross_entropy(scores, labels)
         return loss, (scores.detach(), labels, loss.detach())

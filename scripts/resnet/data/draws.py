@@ -6,12 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resnet.data.device import HOST, to_device
+
 Draws = dict[str, Tensor]
 
 
-def seeded_generator(*numbers: int) -> torch.Generator:
-    """Return a generator whose draws depend on the given non-negative numbers, such as seed and epoch."""
-    return torch.Generator().manual_seed(derived_seed(*numbers))
+def seeded_generator(*numbers: int, device: torch.device = HOST) -> torch.Generator:
+    """Return a generator whose draws depend on the given non-negative numbers, such as seed and epoch.
+
+    They are made on the device, and are others on a GPU than on a CPU.
+    """
+    return torch.Generator(device).manual_seed(derived_seed(*numbers))
 
 
 def derived_seed(*numbers: int) -> int:
@@ -43,7 +48,7 @@ class EpochPlan:
         batch_size: int,
         seed: int,
         share: slice = slice(None),
-        device: torch.device | None = None,
+        device: torch.device = HOST,
     ) -> None:
         self.images, self.draw, self.batch_size, self.seed, self.device = images, draw, batch_size, seed, device
         self.first, self.stop, _ = share.indices(batch_size)
@@ -68,5 +73,5 @@ class EpochPlan:
             drawn = {"image": order, **self.draw(self.images, generator)}
             # Workers are ahead of the training, perhaps in the next epoch.
             self._epochs = {key: value for key, value in self._epochs.items() if abs(key - epoch) <= 1}
-            self._epochs[epoch] = {name: values.to(self.device) for name, values in drawn.items()}
+            self._epochs[epoch] = {name: to_device(values, self.device) for name, values in drawn.items()}
         return self._epochs[epoch]

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from resnet.data.device import to_device
 from resnet.data.draws import Draws, EpochPlan
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
@@ -38,7 +39,7 @@ class Normalise:
     def __call__(self, views: Tensor, shift: Tensor | None = None) -> Tensor:
         """Map (N, H, W, 3) uint8 to (N, 3, H, W) float32, in channels_last memory.
 
-        ``shift`` (N, 3) is added to the colours of each image.
+        ``shift`` (N, 3), on the same device, is added to the colours of each image.
         """
         count, height, width, _ = views.shape
         mean = self.mean
@@ -48,7 +49,7 @@ class Normalise:
         rows = views.reshape(count, height, width * 3).float()
         rows.mul_(1 / 255).sub_(mean.permute(1, 2, 0).reshape(height, width * 3))
         if shift is not None:
-            rows.add_(shift.to(rows.device).repeat(1, width)[:, None])
+            rows.add_(shift.repeat(1, width)[:, None])
         return rows.view(count, height, width, 3).permute(0, 3, 1, 2)
 
 
@@ -98,17 +99,15 @@ class TrainingViews:
         if iteration != self._next:
             self._stream = load(self.images, self._keys(iteration), self.workers, self.device.type == "cuda")
         self._next = iteration + 1
-        views = next(self._stream).to(self.device, non_blocking=True)
-        draws = self.plan.draws(iteration)
-        labels = self.labels[draws["image"]].to(self.device, non_blocking=True)
-        return self.finish(views, draws), labels
+        views, draws = to_device(next(self._stream), self.device), self.plan.draws(iteration)
+        return self.finish(views, draws), to_device(self.labels[draws["image"]], self.device)
 
     def finish(self, views: Tensor, draws: dict[str, Tensor]) -> Tensor:
         """Mirror, subtract the mean and shift the colours of views (B, S, S, 3) uint8."""
         if self.horizontal_flip:
-            chosen = draws["flip"].nonzero()[:, 0].to(self.device)
+            chosen = to_device(draws["flip"].nonzero()[:, 0], self.device)
             views[chosen] = views[chosen].flip(2)
-        return self.normalise(views, self.colour_shift(draws["colour"]))
+        return self.normalise(views, to_device(self.colour_shift(draws["colour"]), self.device))
 
     def colour_shift(self, draws: Tensor) -> Tensor:
         """Return what is added to red, green and blue of each image (B, 3): Σ vector · value · draw (AlexNet [21])."""
@@ -177,7 +176,7 @@ class CentreViews:
         starts = range(0, len(self), EVALUATION_BATCH)
         views = self._kept if len(self._kept) == len(starts) else self._load()
         for batch, labels in zip(views, self.labels.split(EVALUATION_BATCH), strict=True):
-            yield self.normalise(batch.to(self.device)), labels
+            yield self.normalise(to_device(batch, self.device)), labels
 
     def _load(self) -> Iterator[Tensor]:
         self._kept = []

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from resnet.data.device import to_device
 from resnet.data.draws import Draws, EpochPlan
 from resnet.data.images import read_image
 from resnet.data.loader import load
@@ -58,7 +59,7 @@ def collate(images: list[Tensor | UserError]) -> list[Tensor] | UserError:
 
 def to_input(image: Tensor, device: torch.device, mirrored: bool = False) -> Tensor:
     """Return an image (H, W, 3) uint8 as a detector takes it: (3, H, W) float32 from 0 to 1."""
-    image = image.to(device, non_blocking=True).permute(2, 0, 1).float().mul_(1 / 255)
+    image = to_device(image, device).permute(2, 0, 1).float().mul_(1 / 255)
     return image.flip(2) if mirrored else image
 
 
@@ -124,8 +125,8 @@ class TrainingScenes:
         if mirrored:
             boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)
         return {
-            "boxes": torch.from_numpy(boxes).float().to(self.device),
-            "labels": torch.from_numpy(scene.labels[kept]).to(self.device),
+            "boxes": to_device(torch.from_numpy(boxes).float(), self.device),
+            "labels": to_device(torch.from_numpy(scene.labels[kept]), self.device),
         }
 
     def _draw(self, count: int, generator: torch.Generator) -> Draws:

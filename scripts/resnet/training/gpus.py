@@ -1,4 +1,4 @@
-"""Which GPU a process takes, where a machine has several and several processes that know nothing of each other."""
+"""Which GPU a process takes, where a machine has several and processes that know nothing of each other; its memory."""
 
 import contextlib
 import fcntl
@@ -15,6 +15,10 @@ from resnet.errors import UserError
 
 # Processes of ours for which there are locks on one GPU.
 MOST_PER_GPU = 64
+# What activations may take: of the memory that is free on a GPU, and in bytes on a CPU. (The rest of a GPU's is for
+# gradients, and for what libraries work with.)
+FREE_SHARE = 0.7
+HOST_BYTES = 8 * 2**30
 
 
 def visible_gpus() -> list[str]:
@@ -56,3 +60,8 @@ def claim_gpu(gpus: list[str], wanted: int | None = None, folder: Path | None = 
     except OSError as error:
         print(f"cannot see which GPUs are free ({error}): using number {among[0]}", file=sys.stderr)
     return among[0], None
+
+
+def room_for_activations(device: torch.device) -> float:
+    """Return how many bytes of activations a training keeps for the backward pass before it recomputes them."""
+    return FREE_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else HOST_BYTES

@@ -28,6 +28,7 @@ from resnet.signals import StopSignals
 from resnet.training import checkpoint
 from resnet.training.cuda_graph import CapturedStep
 from resnet.training.distributed import Processes
+from resnet.training.gpus import room_for_activations
 from resnet.training.optimizer import SGD
 from resnet.training.schedule import find_plateaus, learning_rate
 from resnet.training.slurm import requeue_job, warned_of_the_end
@@ -41,8 +42,7 @@ COMPILE_FROM_ITERATIONS = 5000
 # each agreement waits for the slowest of them.
 AGREEMENT_SECONDS = 1
 AGREEMENT_INTERVAL = 10
-# Activations above this many bytes are recomputed rather than kept.
-RECOMPUTE_FROM_BYTES = 8 * 2**30
+# Blocks whose activations are recomputed together.
 RECOMPUTE_GROUP = 20
 
 
@@ -154,7 +154,7 @@ class Training:
     def _recomputes(self, hardware: Hardware) -> bool:
         if hardware.recompute != "auto":
             return hardware.recompute == "true"
-        return self.task.activation_bytes > RECOMPUTE_FROM_BYTES
+        return self.task.activation_bytes > room_for_activations(self.device)
 
     def _choose_compile(self, wanted: str) -> str:
         """Return how updates are computed: true (compiled), cuda-graphs (captured) or false; say what is impossible."""
