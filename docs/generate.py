@@ -20,9 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from resnet.config import read_yaml  # noqa: E402
 from resnet.errors import UserError, run_program  # noqa: E402
-from resnet.files import read_json, read_rows, write_text  # noqa: E402
+from resnet.files import read_json, read_rows, read_yaml, write_text  # noqa: E402
 from resnet.rules import kinds_of, limits_of, rules_of  # noqa: E402
 from resnet.schema import CifarKeys, DetectorKeys, ImageNetKeys, WorkflowHardware, schemas  # noqa: E402
 from resnet.settings import BatchNormStatistics, CifarRecipe, DetectorRecipe, ImageNetRecipe  # noqa: E402
@@ -67,8 +66,8 @@ def results() -> str:
 
 def cifar_rows(folder: Path) -> Iterator[list[str]]:
     """Return a row for each network that was trained on CIFAR-10 at a scale."""
-    paper = {row["model"]: row for row in read_yaml(ROOT / "workflow/paper/table6.yaml")["rows"] if "model" in row}
-    figure = read_yaml(ROOT / "workflow/paper/fig6.yaml")
+    paper = {row["model"]: row for row in read_yaml(ROOT / "workflow/artefacts/table6.yaml")["rows"] if "model" in row}
+    figure = read_yaml(ROOT / "workflow/artefacts/fig6.yaml")
     read_off = {
         curve["model"]: curve["digitised_end"]
         for panel in figure["panels"]

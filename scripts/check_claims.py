@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from resnet.artefacts import read_artefact
 from resnet.errors import run_program
 from resnet.files import model_of, read_json, read_rows, read_yaml, write_rows
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
-from resnet.rendering.tables import read_evaluations, read_paper
+from resnet.rendering.tables import read_evaluations
 from resnet.sections import SECTIONS
 
 # What claims are about in tables and curves.
@@ -24,16 +25,16 @@ DETECTIONS = SET | {"experiment": str, "map50": float, "objects": int}
 def main() -> None:
     """Read the measurements and write the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--claims", type=Path, required=True, help="workflow/paper/claims.yaml")
+    parser.add_argument("--artefact", type=Path, required=True, help="the claims: workflow/artefacts/claims.yaml")
     parser.add_argument("--paper", type=Path, required=True, help="the paper's recipes: workflow/scales/paper.yaml")
     files = {"type": Path, "nargs": "*", "default": []}
     parser.add_argument("--results", **files, help="result.json of every run on CIFAR-10; config.yaml lies beside it")
-    parser.add_argument("--responses", **files, help="responses.csv of each model's run")
-    parser.add_argument("--architectures", **files, help="cifar_architectures.csv")
+    parser.add_argument("--responses", **files, help="responses.csv of each network's first run")
+    parser.add_argument("--architectures", **files, help="the counted networks for CIFAR-10, as CSV")
     parser.add_argument("--imagenet", **files, help="result.json of every run on ImageNet; config.yaml lies beside it")
     parser.add_argument("--evaluations", **files, help="evaluation/<protocol>.json of them")
-    parser.add_argument("--metrics", **files, help="metrics.csv of the networks of Fig. 4")
-    parser.add_argument("--table1", **files, help="table1.csv")
+    parser.add_argument("--metrics", **files, help="metrics.csv of each network's first run on ImageNet")
+    parser.add_argument("--table1", **files, help="the counted networks for ImageNet, as CSV")
     parser.add_argument("--detections", **files, help="average_precision.json of detectors")
     parser.add_argument("--detectors", **files, help="config.yaml of them")
     parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS), help="what was made")
@@ -41,10 +42,10 @@ def main() -> None:
     parser.add_argument("--scale", required=True, help="name of the scale")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()
-    file = read_paper(arguments.claims)
+    file = read_artefact(arguments.artefact).values
     protocols = {path.stem for path in arguments.evaluations}
     facts = Facts(
-        Paper.read(read_paper(arguments.paper), arguments.paper, file["test_images"]),
+        Paper.read(read_yaml(arguments.paper, dict[str, Any], "correct it"), arguments.paper, file["test_images"]),
         file["noise"],
         runs={"cifar10": read_runs(arguments.results), "imagenet": read_runs(arguments.imagenet)},
         responses={

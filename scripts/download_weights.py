@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnet.data.download import download
 from resnet.errors import UserError, run_program
-from resnet.settings import parse_imagenet_model
+from resnet.settings import is_published, parse_imagenet_model
 
 
 def main() -> None:
@@ -14,8 +14,8 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="resnet-<18|34>-B, resnet-<50|101|152>, vgg-<16|19>")
     parser.add_argument("--output", type=Path, required=True, help="where the file goes")
     arguments = parser.parse_args()
-    kind, depth, option = parse_imagenet_model(arguments.model)
-    if kind == "plain" or option not in (None, "B"):
+    kind, depth, _ = parse_imagenet_model(arguments.model)
+    if not is_published(arguments.model):
         raise UserError(f"torchvision publishes no weights of {arguments.model}")
 
     from torchvision.models import get_model_weights

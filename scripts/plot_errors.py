@@ -3,25 +3,29 @@
 import argparse
 from pathlib import Path
 
+from resnet.artefacts import read_artefact
 from resnet.errors import run_program
 from resnet.records import CURVE
-from resnet.rendering.figures import draw_errors, read_drawing, read_runs, save
+from resnet.rendering.exhibits import add_figure_arguments, exhibit, write_exhibit
+from resnet.rendering.figures import COMPARISON, draw_errors, drawing_of, end_values, read_datasets, read_runs, save
 
 
 def main() -> None:
     """Read the runs and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--drawing", type=Path, required=True, help="how the paper draws it: workflow/paper/fig*.yaml")
+    add_figure_arguments(parser)
     parser.add_argument("--metrics", type=Path, nargs="*", default=[], help="metrics.csv of each model's run")
-    parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write: .pdf, .png")
-    parser.add_argument("--note", default="", help="a line under the figure")
+    parser.add_argument("--results", type=Path, nargs="*", default=[], help="result.json of the same runs")
     parser.add_argument(
         "--digitised", action="store_true", help="mark the paper's end values, read off its figure, at the right edge"
     )
     arguments = parser.parse_args()
-    runs = read_runs(arguments.metrics, CURVE)
-    drawing = read_drawing(arguments.drawing, runs)
-    save(draw_errors(drawing, runs, arguments.note, arguments.digitised), arguments.output)
+    figure, runs = read_artefact(arguments.artefact), read_runs(arguments.metrics, CURVE)
+    drawing = drawing_of(figure, runs)
+    drawn = draw_errors(drawing, runs, arguments.note, arguments.digitised)
+    save(drawn, arguments.output)
+    values = end_values(drawing, runs, read_datasets(arguments.results))
+    write_exhibit(arguments.json, exhibit(figure, COMPARISON, values, texts=2, inches=drawn.get_figwidth()))
 
 
 if __name__ == "__main__":

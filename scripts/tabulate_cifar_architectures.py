@@ -1,7 +1,7 @@
 """Write the architecture table of section 4.2, counted from the networks themselves."""
 
 import argparse
-from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,43 +13,45 @@ from resnet.architectures import (
     layers_by_map,
     weighted_layers,
 )
+from resnet.artefacts import Artefact, read_artefact
 from resnet.errors import run_program
-from resnet.rendering.tables import read_paper, write_markdown, write_table
+from resnet.rendering.exhibits import NOT_IN_PAPER, add_table_arguments, exhibit, write_table
+from resnet.rendering.tables import in_paper
 
 SIDE = 32
+COUNTED = ("layers", "shortcuts", "parameters", "multiply-adds")
 
 
 def main() -> None:
-    """Build every network, count, and write CSV and Markdown."""
+    """Build every network, count, and write CSV, Markdown and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--paper", type=Path, required=True, help="workflow/paper/cifar_architectures.yaml")
-    parser.add_argument("--models", nargs="+", required=True, help="plain-<depth> and resnet-<depth>")
+    add_table_arguments(parser)
     parser.add_argument("--shortcut", default="A", help="shortcuts of the residual nets: A, B or C (default: A)")
-    parser.add_argument("--csv", type=Path, required=True, help="CSV to write")
-    parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
     arguments = parser.parse_args()
-    paper = read_paper(arguments.paper)
-    sizes = [row["map_size"] for row in paper["rows"]]
-    rows = [count(model, arguments.shortcut, paper) for model in arguments.models]
-    write_table(tuple(rows[0]), rows, arguments.csv)
-    headings = ("model", "n", *(f"{s}×{s}: layers × filters" for s in sizes), "layers", "parameters", "multiply-adds")
-    published = ["the paper", "n", *(f"({row['layers']}) × {row['filters']}" for row in paper["rows"]), "6n+2", "", ""]
-    cells = [
-        [
-            row["method"],
-            str(row["n"]),
-            *(f"{row[f'layers_{size}x{size}']} × {row[f'filters_{size}x{size}']}" for size in sizes),
-            str(row["layers"]),
-            f"{row['parameters']:,}",
-            f"{row['multiply_adds'] / 1e6:.1f}M",
-        ]
-        for row in rows
+    table = read_artefact(arguments.artefact)
+    rows = [count(model, arguments.shortcut, table) for model in [*table.models, *arguments.others]]
+    published = table.values["rows"]
+    sizes = [row["map_size"] for row in published]
+    headings = ("model", "n", *(f"{s}×{s}: layers × filters" for s in sizes), *COUNTED)
+    paper = ["the paper", "n", *(f"({row['layers']}) × {row['filters']}" for row in published), "6n+2", "3n", "", ""]
+    cells = [paper, *(printed(row, sizes) for row in rows)]
+    write_table(arguments, tuple(rows[0]), rows, exhibit(table, headings, cells))
+
+
+def printed(row: dict[str, Any], sizes: list[int]) -> list[str]:
+    """Return the printed cells of a row."""
+    return [
+        row["method"] if row["in_paper"] == in_paper(True) else f"{row['method']} ({NOT_IN_PAPER})",
+        str(row["n"]),
+        *(f"{row[f'layers_{size}x{size}']} × {row[f'filters_{size}x{size}']}" for size in sizes),
+        str(row["layers"]),
+        str(row["shortcuts"]),
+        f"{row['parameters']:,}",
+        f"{row['multiply_adds'] / 1e6:.1f}M",
     ]
-    note = f"Counted from the modules, for {SIDE}×{SIDE} images; n and the layers per map size as in the first row."
-    write_markdown(arguments.md, paper["title"], note, headings, [published, *cells])
 
 
-def count(model: str, shortcut: str, paper: dict) -> dict:
+def count(model: str, shortcut: str, table: Artefact) -> dict[str, Any]:
     """Return one model's row: layers and filters per map size beside the paper's, parameters, multiply-adds."""
     with torch.device("meta"):
         net = CifarNet(model, shortcut)
@@ -57,7 +59,7 @@ def count(model: str, shortcut: str, paper: dict) -> dict:
     n = (layers - 2) // 6
     row = {"method": model, "n": n, "layers": layers, "paper_layers": 6 * n + 2}
     counted = layers_by_map(net, SIDE)
-    for published in paper["rows"]:
+    for published in table.values["rows"]:
         size = published["map_size"]
         expected = {"1+2n": 1 + 2 * n, "2n": 2 * n}[published["layers"]]
         found, filters = counted[size]
@@ -69,6 +71,7 @@ def count(model: str, shortcut: str, paper: dict) -> dict:
         "parameters": count_parameters(net),
         "multiply_adds": count_multiply_adds(net, SIDE),
         "source": "reproduced",
+        "in_paper": in_paper(model in table.models),
     }
 
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from conftest import ROOT, run_program
 
-from resnet.config import RECIPES, check_keys, load
+from resnet.checked import check_keys
+from resnet.config import RECIPES, load
 from resnet.data import coco
 from resnet.errors import UserError
 from resnet.rules import faults, read, reader, requirement, rules_of, schema_of
@@ -429,9 +430,9 @@ def test_a_network_that_is_left_out_is_left_out_of_what_is_made_of_it(config):
 @pytest.mark.parametrize(
     ("changes", "made"),
     [
-        ({"scale": "demo"}, ["cifar10", "imagenet", "detection"]),
+        ({"scale": "demo"}, ["imagenet", "cifar10", "detection"]),
         ({"scale": "paper"}, ["cifar10"]),
-        ({"scale": "paper", "data.imagenet.archives": "/archives"}, ["cifar10", "imagenet", "detection"]),
+        ({"scale": "paper", "data.imagenet.archives": "/archives"}, ["imagenet", "cifar10", "detection"]),
         ({"scale": "short", "detector": {"weights": "torchvision"}}, ["cifar10", "detection"]),
         ({"scale": "demo", "imagenet": {"dataset": "imagenet"}}, ["cifar10"]),
         ({"scale": "paper", "sections": ["imagenet", "cifar10"]}, ["cifar10"]),
@@ -452,9 +453,9 @@ def test_a_section_without_data_is_left_out_with_a_reason_and_keeps_no_other(con
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ("cifar10", "sections is 'cifar10'; it must be a list of cifar10, imagenet, detection that is not empty"),
-        ([], "sections is []; it must be a list of cifar10, imagenet, detection that is not empty, each once"),
-        (["cifar"], "sections.0 is 'cifar'; it must be one of cifar10, imagenet, detection"),
+        ("cifar10", "sections is 'cifar10'; it must be a list of imagenet, cifar10, detection that is not empty"),
+        ([], "sections is []; it must be a list of imagenet, cifar10, detection that is not empty, each once"),
+        (["cifar"], "sections.0 is 'cifar'; it must be one of imagenet, cifar10, detection"),
         (["imagenet"], "sections: there is none that can be made: ILSVRC2012 needs a registration, and data.imagenet"),
     ],
 )

@@ -3,17 +3,16 @@
 import contextlib
 import copy
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from resnet.checked import check_keys, checked
 from resnet.errors import UserError
+from resnet.files import read_yaml
 from resnet.idle import idle_data, idle_settings
-from resnet.rules import Fault, Rule, faults, read, requirement, with_defaults
+from resnet.rules import Rule, with_defaults
 from resnet.schema import schemas
 from resnet.sections import SECTIONS, Config, DetectorSection, Section
 from resnet.settings import (
@@ -27,8 +26,6 @@ from resnet.settings import (
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
 SECTIONS_OF_SCALES = (*RECIPES, "detector")
-# A tenth of the time where PyYAML was built with its C library.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_year(coco: dict[str, Any]) -> None:
@@ -243,74 +240,3 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def checked(value: Any, schema: Rule, name: str) -> Any:
-    """Return ``value``, the content of the file ``name``, with each setting as the type that its rule asks for.
-
-    Raises:
-        UserError: it does not fit; the message has a line for each key that is wrong.
-    """
-    value = read(value, schema)
-    lines = [f"{name}: {line}" for fault in faults(value, schema) for line in _explain(fault)]
-    if lines:
-        raise UserError("\n".join(dict.fromkeys(lines)))
-    return value
-
-
-def read_yaml(file: Path) -> Any:
-    """Read a YAML file."""
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=LOADER)
-
-
-def check_keys(file: Path) -> None:
-    """Check that no key of a YAML file is there twice: YAML's readers take the last one without a word.
-
-    Raises:
-        UserError: one is; the message names it, and its lines.
-    """
-    try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=LOADER)
-    except yaml.YAMLError:
-        # Snakemake reads JSON, too, and not all of it is YAML. What is neither it has refused.
-        return
-    if lines := [f"{file}: {line}" for line in _repeated(node, "")]:
-        raise UserError("\n".join(lines))
-
-
-def _repeated(node: yaml.Node | None, path: str) -> Iterator[str]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _repeated(item, _join(path, index))
-    if not isinstance(node, yaml.MappingNode):
-        return
-    lines: dict[str, list[int]] = {}
-    for key, value in node.value:
-        lines.setdefault(str(key.value), []).append(key.start_mark.line + 1)
-        yield from _repeated(value, _join(path, key.value))
-    for key, found in lines.items():
-        if len(found) > 1:
-            yield f"key {_join(path, key)} is there twice (lines {' and '.join(map(str, found))}); put both into one"
-
-
-def _explain(fault: Fault) -> list[str]:
-    """Say what is wrong with which key, and what was probably meant."""
-    if fault.broken == "additionalProperties":
-        known = fault.rule["properties"]
-        renamed = {rule["was"]: name for name, rule in known.items() if "was" in rule}
-        lines = []
-        for key in (key for key in fault.value if key not in known):
-            if key in renamed:
-                lines.append(f"{_join(fault.key, key)} is called {renamed[key]} now")
-                continue
-            close = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-            lines.append(f"unknown key {_join(fault.key, key)}; {hint}")
-        return lines
-    if fault.broken == "required":
-        return [f"missing key {_join(fault.key, key)}" for key in fault.rule["required"] if key not in fault.value]
-    return [f"{fault.key or 'the file'} is {fault.value!r}; it must be {requirement(fault.rule)}"]
-
-
-def _join(path: str, key: object) -> str:
-    return f"{path}.{key}" if path else str(key)

@@ -26,6 +26,8 @@ import yaml
 from resnet.errors import UserError
 
 Arrays = TypeVar("Arrays")
+# A tenth of the time where PyYAML was built with its C library.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # .<name>.<process>@<host>.tmp, as atomic_path names what is not whole yet; earlier ones have no host.
 TEMPORARY = re.compile(r"\..+\.(?P<process>\d+)(?:@(?P<host>.+))?\.tmp")
 # Python's way to carry names of files that are not UTF-8.
@@ -199,7 +201,7 @@ def read_yaml(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
         UserError: it is absent, unreadable, not YAML, or holds something else.
     """
     try:
-        value = yaml.safe_load(read_text(path))
+        value = yaml.load(read_text(path), Loader=LOADER)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid YAML ({' '.join(str(error).split())}); {fix}") from None
     _compare(value, kind, str(path), fix)

@@ -19,7 +19,7 @@ class Result(TypedDict):
 
 
 class CifarResult(Result):
-    """What Table 6 needs of it."""
+    """What tables of errors on CIFAR-10 need of it."""
 
     seed: int
     dataset: str
@@ -90,22 +90,14 @@ class Detection(TypedDict):
     score: float
 
 
-# Columns of result tables that the report formats or decides by.
-SIZES = ("32x32", "16x16", "8x8")
-COUNTS = ("n", "layers", "paper_layers", "shortcuts", "parameters", "multiply_adds")
-ARCHITECTURES = {
-    "method": str,
-    **dict.fromkeys(COUNTS, int),
-    **{f"{what}_{size}": int for what in ("layers", "filters") for size in SIZES},
-}
+# Columns of claims.csv.
 CLAIMS = {
     **dict.fromkeys(("claim", "statement", "section", "verdict", "reason", "evidence", "closest"), str),
     **dict.fromkeys(("difference", "margin"), float | None),
     **dict.fromkeys(("runs", "samples"), int | None),
 }
-TABLE1 = {"method": str, "conv1": str, **dict.fromkeys(("flops_1e9", "conv_flops_1e9", "paper_flops_1e9"), float)}
 # Columns of metrics.csv, of responses.csv, and of a detector's metrics.csv and classes.csv.
 CURVE = {"iteration": int, "split": str, "top1_error": float}
 RESPONSES = {"layer": int, "std": float}
 DETECTOR_CURVE = {"iteration": int, "split": str, "loss": float | None, "map50": float | None}
-CLASSES = {"class": str, "objects": int, "ap50": float | None}
+CLASSES = {"class": str, "objects": int, "ap50": float | None, "ap": float | None}

@@ -5,10 +5,10 @@ from typing import Any
 
 from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, Recipe, network_of
 
-# What a report calls them.
+# What a report calls them, in the paper's order.
 SECTIONS = {
-    "cifar10": "CIFAR-10 (section 4.2)",
     "imagenet": "ImageNet (section 4.1)",
+    "cifar10": "CIFAR-10 (section 4.2)",
     "detection": "PASCAL VOC and MS COCO (section 4.3)",
 }
 

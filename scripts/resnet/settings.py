@@ -81,6 +81,12 @@ def parse_imagenet_model(model: str) -> tuple[str, int, str | None]:
     return kind, depth, option or "B"
 
 
+def is_published(model: str) -> bool:
+    """Whether torchvision publishes weights of a network for ImageNet."""
+    kind, _, option = parse_imagenet_model(model)
+    return kind != "plain" and option in (None, "B") and network_of(model) == model
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """The settings that decide a run's numbers; those that both data sets share."""
@@ -290,6 +296,8 @@ EXPERIMENTS = {
     ),
     "coco": Experiment("coco", ("train",), "val", "coco"),
 }
+# Those whose test sets' objects are public.
+MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]
 
 
 @dataclasses.dataclass(frozen=True)

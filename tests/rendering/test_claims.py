@@ -12,16 +12,17 @@ import yaml
 from conftest import ROOT, run_program
 
 from rendering.conftest import drawn
+from resnet.artefacts import read_artefact
 from resnet.errors import UserError
+from resnet.files import read_yaml
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run
-from resnet.rendering.tables import read_paper
 from resnet.sections import SECTIONS
 from resnet.settings import EXPERIMENTS
 
-PAPER = ROOT / "workflow/paper"
+ARTEFACTS = ROOT / "workflow/artefacts"
 SCALES = ROOT / "workflow/scales"
-CLAIMS = read_paper(PAPER / "claims.yaml")
+CLAIMS = read_artefact(ARTEFACTS / "claims.yaml").values
 BY_ID = {claim["id"]: claim for claim in CLAIMS["claims"]}
 
 
@@ -47,7 +48,7 @@ OBJECTS = {"voc07": 12032, "voc12": 13841, "coco": 291875}
 
 @functools.cache
 def paper():
-    return Paper.read(read_paper(SCALES / "paper.yaml"), SCALES / "paper.yaml", CLAIMS["test_images"])
+    return Paper.read(read_yaml(SCALES / "paper.yaml"), SCALES / "paper.yaml", CLAIMS["test_images"])
 
 
 @functools.cache
@@ -124,10 +125,10 @@ def published():
     """Top-1 and top-5 errors of Tables 2 to 5 by protocol."""
     found = {"10crop": {}, "multiscale": {}}
     for table, protocol in ((3, "10crop"), (4, "multiscale")):
-        for row in read_paper(PAPER / f"table{table}.yaml")["rows"]:
+        for row in read_artefact(ARTEFACTS / f"table{table}.yaml").values["rows"]:
             if "model" in row:
                 found[protocol][row["model"]] = (row["top1_error"], row["top5_error"])
-    for row in read_paper(PAPER / "table2.yaml")["rows"]:
+    for row in read_artefact(ARTEFACTS / "table2.yaml").values["rows"]:
         for kind in ("plain", "resnet"):
             found["10crop"].setdefault(row[kind], (row[f"{kind}_top1_error"], 9))
     return {**found, "multiscale": {**found["multiscale"], "ensemble": (18, 3.57)}}
@@ -171,7 +172,7 @@ def curves(noise, values, imagenet):
 def table1():
     return {
         row["method"]: {"flops_1e9": row["flops_1e9"], "conv_flops_1e9": 15.35, "paper_flops_1e9": row["flops_1e9"]}
-        for row in read_paper(PAPER / "table1.yaml")["rows"]
+        for row in read_artefact(ARTEFACTS / "table1.yaml").values["rows"]
     }
 
 
@@ -514,7 +515,7 @@ def test_a_run_that_does_not_say_what_it_was_tested_on_tests_nothing(facts):
 
 
 def run_check_claims(output, *files):
-    common = ("--claims", PAPER / "claims.yaml", "--paper", SCALES / "paper.yaml", "--scale", "paper")
+    common = ("--artefact", ARTEFACTS / "claims.yaml", "--paper", SCALES / "paper.yaml", "--scale", "paper")
     code, text = run_program("check_claims", *common, "--output", output, *files)
     assert code == 0, text
     return pd.read_csv(output)

@@ -1,27 +1,28 @@
 """Tables and figures from results that a test makes up."""
 
+import argparse
 import json
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT, run_program
 from PIL import Image
 
 from resnet import files
+from resnet.artefacts import read_artefact
 from resnet.data.objects import Scene
 from resnet.errors import UserError
 from resnet.records import CifarResult
-from resnet.rendering import figures, report, tables
+from resnet.rendering import exhibits, figures, report, tables
 from resnet.rendering.claims import COLUMNS
 from resnet.rendering.comparisons import Verdict
 from resnet.rendering.detections import draw_sheet, found_in
-from resnet.rendering.tables import read_paper
 
-PAPER = ROOT / "workflow/paper"
+ARTEFACTS = ROOT / "workflow/artefacts"
 DEPTHS = (20, 32, 44, 56, 110)
 
 
@@ -52,7 +53,7 @@ def results():
 
 
 def test_table_6_has_the_papers_rows_in_its_order(results):
-    rows = tables.table6(read_paper(PAPER / "table6.yaml"), results, "paper")
+    rows = tables.cifar_error_rows(read_artefact(ARTEFACTS / "table6.yaml"), results, "paper")
     assert [(row["method"], row["layers"]) for row in rows] == [
         ("Maxout", None), ("NIN", None), ("DSN", None), ("FitNet", 19), ("Highway", 19), ("Highway", 32),
         ("ResNet", 20), ("ResNet", 32), ("ResNet", 44), ("ResNet", 56), ("ResNet", 110), ("ResNet", 1202),
@@ -69,38 +70,40 @@ def test_table_6_has_the_papers_rows_in_its_order(results):
     assert deep["top1_error_std"] == pytest.approx(0.1852, abs=1e-4)
     assert deep["runs"] == 3
     assert ours[0]["top1_error_mean"] is None
-    assert tables.table6_cells(deep) == [
+    assert tables.cifar_error_cells(deep) == [
         "ResNet", "110", "1.0M", "1.7M", "6.43 (6.61±0.19)", "6.43 (6.61±0.16)", "+0.00", "3"
     ]  # fmt: skip
 
 
 def test_a_network_that_is_not_trained_has_a_row_without_numbers(results):
     del results["resnet-1202"]
-    row = tables.table6(read_paper(PAPER / "table6.yaml"), results, "paper")[-1]
+    row = tables.cifar_error_rows(read_artefact(ARTEFACTS / "table6.yaml"), results, "paper")[-1]
     assert row["source"] == "not trained"
-    assert tables.table6_cells(row) == ["ResNet (not trained)", "1202", "", "19.4M", "–", "7.93", "", ""]
+    assert tables.cifar_error_cells(row) == ["ResNet (not trained)", "1202", "", "19.4M", "–", "7.93", "", ""]
 
 
 def test_numbers_have_a_difference_to_the_papers_on_its_data_only(results):
     for dataset, difference in (("cifar10", "-0.03"), ("digits", "")):
         results["resnet-110"] = [{**result("resnet-110", 0, 0.05, 6.58), "dataset": dataset}]
-        row = tables.table6(read_paper(PAPER / "table6.yaml"), results, "paper")[10]
+        row = tables.cifar_error_rows(read_artefact(ARTEFACTS / "table6.yaml"), results, "paper")[10]
         # One run against the paper's mean of five, not against their best.
-        assert tables.table6_cells(row)[4:7] == ["6.58", "6.43 (6.61±0.16)", difference]
+        assert tables.cifar_error_cells(row)[4:7] == ["6.58", "6.43 (6.61±0.16)", difference]
     for dataset, difference in (("imagenet", "+0.15"), ("handwriting", "")):
         found = {"resnet-50": [{**evaluation("resnet-50", 23, 6.71), "dataset": dataset}]}
-        paper = read_paper(PAPER / "table3.yaml")
-        row = tables.metric_table(paper, found, "paper", "trained")[7]
-        assert tables.measure_cells(paper, row)[3] == difference
+        paper = read_artefact(ARTEFACTS / "table3.yaml")
+        row = tables.evaluation_rows(paper, found, "paper", "trained")[7]
+        assert tables.evaluation_cells(paper, row)[3] == difference
 
 
 def test_numbers_on_other_images_than_the_papers_have_no_difference():
     for name, found in (("table5", {"ensemble": [evaluation("ensemble", 18, 3.9)]}), ("table7", detections())):
-        paper = read_paper(PAPER / f"{name}.yaml")
-        row = tables.metric_table(paper, found, "paper", "trained")[-1]
-        headings, cells = tables.measure_headings(paper), tables.measure_cells(paper, row)
+        paper = read_artefact(ARTEFACTS / f"{name}.yaml")
+        row = tables.evaluation_rows(paper, found, "paper", "trained")[-1]
+        headings, cells = tables.evaluation_headings(paper), tables.evaluation_cells(paper, row)
         assert len(headings) == len(cells)
-        assert headings.count("difference") == sum(column.get("same_images", True) for column in paper["columns"])
+        assert headings.count("difference") == sum(
+            column.get("same_images", True) for column in paper.values["columns"]
+        )
         assert sum(cell.startswith(("+", "-")) for cell in cells) == headings.count("difference")
 
 
@@ -112,12 +115,12 @@ def test_table_6_as_files(results, tmp_path):
             path.write_text(json.dumps(run))
             files.append(path)
     code, output = run_program(
-        "tabulate_table6", "--paper", PAPER / "table6.yaml", "--scale", "paper", "--results", *files,
-        "--csv", tmp_path / "t.csv", "--md", tmp_path / "t.md",
+        "tabulate_cifar_errors", "--artefact", ARTEFACTS / "table6.yaml", "--scale", "paper", "--results", *files,
+        "--csv", tmp_path / "t.csv", "--md", tmp_path / "t.md", "--json", tmp_path / "t.json",
     )  # fmt: skip
     assert code == 0, output
     table = pd.read_csv(tmp_path / "t.csv")
-    assert tuple(table) == tables.TABLE6_COLUMNS
+    assert tuple(table) == tables.CIFAR_ERROR_COLUMNS
     assert table.top1_error.isna().sum() == 6
     assert "| ResNet | 20 |" in (tmp_path / "t.md").read_text()
 
@@ -147,10 +150,10 @@ def imagenet_evaluations():
     """The paper's own numbers of Tables 2 to 4, by protocol and model."""
     evaluations = {"10crop": {}, "multiscale": {}}
     for table, protocol in ((3, "10crop"), (4, "multiscale")):
-        for row in read_paper(PAPER / f"table{table}.yaml")["rows"]:
+        for row in read_artefact(ARTEFACTS / f"table{table}.yaml").values["rows"]:
             if "model" in row:
                 evaluations[protocol][row["model"]] = [evaluation(row["model"], row["top1_error"], row["top5_error"])]
-    for row in read_paper(PAPER / "table2.yaml")["rows"]:
+    for row in read_artefact(ARTEFACTS / "table2.yaml").values["rows"]:
         for kind in ("plain", "resnet"):
             if row[kind] not in evaluations["10crop"]:
                 evaluations["10crop"][row[kind]] = [evaluation(row[kind], row[f"{kind}_top1_error"], 9)]
@@ -163,43 +166,86 @@ def evaluation(model, top1, top5):
 
 
 def test_tables_7_and_8_have_the_papers_numbers_and_say_what_was_measured():
-    rows = tables.metric_table(read_paper(PAPER / "table7.yaml"), detections(), "paper", "trained")
+    rows = tables.evaluation_rows(read_artefact(ARTEFACTS / "table7.yaml"), detections(), "paper", "trained")
     assert [row["method"] for row in rows] == ["VGG-16", "ResNet-101"]
     assert all(row[key] == row[f"paper_{key}"] for row in rows for key in ("voc07_map", "voc12_map"))
     assert rows[0]["test_set"] == "voc2007_test; voc2012_val"
     assert rows[0]["engine"] == "torchvision"
-    paper = read_paper(PAPER / "table8.yaml")
+    paper = read_artefact(ARTEFACTS / "table8.yaml")
     runs = {**detections(), "coco/vgg-16": [detection("coco/vgg-16", 40, 20), detection("coco/vgg-16", 42, 22)]}
-    rows = tables.metric_table(paper, runs, "paper", "trained")
+    rows = tables.evaluation_rows(paper, runs, "paper", "trained")
     assert [(row["paper_map50"], row["paper_map"]) for row in rows] == [(41.5, 21.2), (48.4, 27.2)]
-    assert tables.measure_cells(paper, rows[0]) == [
+    assert tables.evaluation_cells(paper, rows[0]) == [
         "VGG-16", "41.00 ± 1.41", "41.50", "-0.50", "21.00 ± 1.41", "21.20", "-0.20", "2",
         "reproduced (torchvision engine)",
     ]  # fmt: skip
-    assert tables.metric_table(paper, {}, "paper", "trained")[0]["source"] == "not trained"
+    assert tables.evaluation_rows(paper, {}, "paper", "trained")[0]["source"] == "not trained"
 
 
 def test_error_tables_have_the_papers_rows_in_its_order():
     evaluations = imagenet_evaluations()
-    paper = read_paper(PAPER / "table3.yaml")
+    paper = read_artefact(ARTEFACTS / "table3.yaml")
     tested = evaluations["10crop"]
     tested["resnet-50"] = [evaluation("resnet-50", 22, 6), evaluation("resnet-50", 24, 7)]
-    rows = tables.metric_table(paper, tested, "paper", "trained")
+    rows = tables.evaluation_rows(paper, tested, "paper", "trained")
     assert [row["method"] for row in rows][:3] == ["VGG-16", "GoogLeNet", "PReLU-net"]
     assert [row["source"].split(":")[0] for row in rows][:3] == ["reproduced", "quoted", "quoted"]
     row = rows[7]
     assert (row["top1_error"], row["top1_error_std"], row["paper_top1_error"]) == (23, pytest.approx(2**0.5), 22.85)
-    assert tables.measure_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
-    assert tables.measure_cells(paper, rows[1]) == ["GoogLeNet (quoted)", "–", "–", "", "–", "9.15", "", "", "quoted"]
+    assert tables.evaluation_cells(paper, row)[1:4] == ["23.00 ± 1.41", "22.85", "+0.15"]
+    assert tables.evaluation_cells(paper, rows[1]) == [
+        "GoogLeNet (quoted)",
+        "–",
+        "–",
+        "",
+        "–",
+        "9.15",
+        "",
+        "",
+        "quoted",
+    ]
     del tested["vgg-16"]
-    assert tables.metric_table(paper, tested, "paper", "trained")[0]["source"] == "not trained"
-    rows = tables.metric_table(paper, tested, "paper", "torchvision")
+    assert tables.evaluation_rows(paper, tested, "paper", "trained")[0]["source"] == "not trained"
+    rows = tables.evaluation_rows(paper, tested, "paper", "torchvision")
     assert rows[0]["source"] == "no weights from torchvision"
+
+
+def test_networks_that_the_paper_does_not_have_come_last_and_say_so(results):
+    results["resnet-164"] = [result("resnet-164", seed, 0.05, error) for seed, error in enumerate((6.0, 6.2))]
+    row = tables.cifar_error_rows(read_artefact(ARTEFACTS / "table6.yaml"), results, "paper", ["resnet-164"])[-1]
+    assert (row["in_paper"], row["top1_error_mean"], row["source"]) == ("no", pytest.approx(6.1), "reproduced")
+    assert tables.cifar_error_cells(row) == [
+        "resnet-164 (not in the paper)", "164", "1.0M", "", "6.00 (6.10±0.14)", "", "", "2",
+    ]  # fmt: skip
+    runs = {**detections(), "coco/resnet-50": [detection("coco/resnet-50", 44, 24)]}
+    table = read_artefact(ARTEFACTS / "table8.yaml")
+    rows = tables.evaluation_rows(table, runs, "paper", "trained", ["resnet-50"])
+    assert [(row["method"], row["in_paper"]) for row in rows] == [
+        ("VGG-16", "yes"), ("ResNet-101", "yes"), ("resnet-50", "no"),
+    ]  # fmt: skip
+    assert tables.evaluation_cells(table, rows[-1]) == [
+        "resnet-50 (not in the paper)", "44.00", "–", "", "24.00", "–", "", "1", "reproduced (torchvision engine)",
+    ]  # fmt: skip
+    assert set(rows[-1]) <= set(tables.evaluation_columns(table))
+
+
+def test_what_a_table_prints_is_written_once(results, tmp_path):
+    """Markdown and the report show the cells of the JSON, in which a cell may hold what Markdown takes for a border."""
+    table = read_artefact(ARTEFACTS / "table6.yaml")
+    printed = exhibits.exhibit(table, ("a", "b"), [("x|y", "1")], note="More.")
+    arguments = argparse.Namespace(**{form: tmp_path / f"t.{form}" for form in ("csv", "md", "json")}, scale="demo")
+    exhibits.write_table(arguments, ("a",), [{"a": 1 / 3}], printed)
+    assert exhibits.read_exhibit(tmp_path / "t.json") == printed
+    assert printed.note == f"{table.note} More."
+    text = (tmp_path / "t.md").read_text()
+    assert text.startswith(f"# {table.title}\n\nDemo scale: ")
+    assert text.endswith(f"\n\n{table.caption}\n\n{printed.note}\n\n| a | b |\n| --- | --- |\n| x\\|y | 1 |\n")
+    assert (tmp_path / "t.csv").read_text() == "a\n0.333333\n"
 
 
 def test_table_2_pairs_plain_and_residual():
     evaluations = imagenet_evaluations()
-    rows = tables.metric_table(read_paper(PAPER / "table2.yaml"), evaluations["10crop"], "paper", "trained")
+    rows = tables.evaluation_rows(read_artefact(ARTEFACTS / "table2.yaml"), evaluations["10crop"], "paper", "trained")
     assert [(row["plain_top1_error"], row["resnet_top1_error"]) for row in rows] == [(27.94, 27.88), (28.54, 25.03)]
 
 
@@ -221,7 +267,7 @@ def curves():
 
 @pytest.mark.parametrize("name", ["fig1", "fig6"])
 def test_error_figures_at_paper_scale_look_as_the_paper_says(curves, name, tmp_path):
-    drawing = figures.read_drawing(PAPER / f"{name}.yaml", curves)
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / f"{name}.yaml"), curves)
     figure = figures.draw_errors(drawing, curves, "", digitised=True)
     for axis, panel in zip(figure.axes, drawing["panels"], strict=True):
         assert axis.get_xlabel() == "iter. (1e4)"
@@ -231,7 +277,7 @@ def test_error_figures_at_paper_scale_look_as_the_paper_says(curves, name, tmp_p
         assert axis.get_yticks().tolist() == panel["yticks"]
         curve = panel["curves"][-1]
         drawn = next(line for line in axis.lines if len(line.get_xdata()) == 64)
-        assert drawn.get_color() == figures.COLOURS[panel["curves"][0]["colour"]]
+        assert drawn.get_color() == panel["curves"][0]["colour"]
         if "legend" in curve:
             texts = [text.get_text() for text in axis.get_legend().get_texts()]
             assert texts == [c["legend"] for c in panel["curves"] if "legend" in c]
@@ -242,7 +288,7 @@ def test_error_figures_at_paper_scale_look_as_the_paper_says(curves, name, tmp_p
 
 def test_the_error_axis_grows_where_a_net_fails(curves):
     curves["plain-56"] = metrics(85, iterations=280)
-    drawing = figures.read_drawing(PAPER / "fig1.yaml", curves)
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig1.yaml"), curves)
     figure = figures.draw_errors(drawing, curves, "demo", digitised=False)
     assert figure.axes[0].get_ylim() == (0, 100)
 
@@ -250,7 +296,7 @@ def test_the_error_axis_grows_where_a_net_fails(curves):
 @pytest.mark.parametrize(("iterations", "label", "end"), [(6400, "iter.", 6400), (64000, "iter. (1e4)", 6.4)])
 def test_the_axis_counts_as_the_papers_does_where_the_run_is_long_enough(iterations, label, end):
     curves = {model: metrics(5, iterations) for model in ("plain-20", "plain-56")}
-    drawing = figures.read_drawing(PAPER / "fig1.yaml", curves)
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig1.yaml"), curves)
     for axis in figures.draw_errors(drawing, curves, "", digitised=False).axes:
         assert axis.get_xlabel() == label
         assert axis.get_xlim() == pytest.approx((0, end))
@@ -259,20 +305,38 @@ def test_the_axis_counts_as_the_papers_does_where_the_run_is_long_enough(iterati
 def test_the_papers_ends_are_marked_beside_runs_of_its_length_only():
     for iterations, marks in ((64000, 1), (100, 0)):
         curves = {model: metrics(5, iterations) for model in ("plain-20", "plain-56")}
-        drawing = figures.read_drawing(PAPER / "fig1.yaml", curves)
+        drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig1.yaml"), curves)
         axis = figures.draw_errors(drawing, curves, "", digitised=True).axes[0]
         assert sum(len(line.get_xdata()) == 2 for line in axis.lines) == 2 * marks
 
 
 def test_a_figure_is_drawn_without_the_runs_that_it_lacks_and_says_so(curves):
     del curves["resnet-1202"], curves["resnet-110"]
-    drawing = figures.read_drawing(PAPER / "fig6.yaml", curves)
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig6.yaml"), curves)
     figure = figures.draw_errors(drawing, curves, "short scale", digitised=False)
     assert len(figure.axes) == 2
     assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()][-1] == "ResNet-56"
     assert figure.get_supxlabel() == "short scale; not trained: resnet-110, resnet-1202"
-    with pytest.raises(UserError, match=r"fig7\.yaml shows plain-20, .*, but no run of them is given"):
-        figures.read_drawing(PAPER / "fig7.yaml", ["resnet-164"])
+    with pytest.raises(UserError, match=r"fig7 shows plain-20, .*, but no run of them is given"):
+        figures.drawing_of(read_artefact(ARTEFACTS / "fig7.yaml"), ["resnet-164"])
+
+
+def test_ends_of_curves_stand_beside_the_papers_each_once(curves):
+    datasets = dict.fromkeys(curves, "cifar10") | {"resnet-1202": "digits"}
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig6.yaml"), curves)
+    rows = figures.end_values(drawing, curves, datasets)
+    assert len(rows) == 20, "two splits of ten networks, although ResNet-110 is in two panels"
+    by_curve = {(row[0], row[1].split()[0]): row[2:] for row in rows}
+    assert by_curve["resnet-20", "test"] == ["0.12", "8.8", "-8.68"]
+    assert by_curve["resnet-56", "train"] == ["3.12", "–", ""]
+    assert by_curve["resnet-1202", "test"] == ["5.12", "7.85", ""]
+
+
+def test_a_colour_may_be_any_that_there_is():
+    figure = read_artefact(ARTEFACTS / "fig1.yaml")
+    assert [figures.colour(name, figure) for name in ("red", "teal", "#123456")] == ["#e8000b", "teal", "#123456"]
+    with pytest.raises(UserError, match="fig1: there is no colour 'rot'; those of the paper are olive, red,"):
+        figures.colour("rot", figure)
 
 
 def test_responses_are_drawn_in_order_and_sorted():
@@ -281,7 +345,7 @@ def test_responses_are_drawn_in_order_and_sorted():
         model: pd.DataFrame({"layer": range(1, n + 1), "std": [1 + (layer * 7 % n) / n for layer in range(n)]})
         for model, n in lengths.items()
     }
-    drawing = figures.read_drawing(PAPER / "fig7.yaml", runs)
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig7.yaml"), runs)
     top, bottom = figures.draw_responses(drawing, runs, "").axes
     assert [len(line.get_xdata()) for line in top.lines] == list(lengths.values())
     for line, below in zip(top.lines, bottom.lines, strict=True):
@@ -295,7 +359,15 @@ def test_a_broken_metrics_file_is_named(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("iteration,split\n1,train\n")
     code, output = run_program(
-        "plot_errors", "--drawing", PAPER / "fig1.yaml", "--metrics", path, "--output", tmp_path / "a.pdf"
+        "plot_errors",
+        "--artefact",
+        ARTEFACTS / "fig1.yaml",
+        "--metrics",
+        path,
+        "--output",
+        tmp_path / "a.pdf",
+        "--json",
+        tmp_path / "a.json",
     )
     assert code == 1
     assert f"{path} has no column top1_error" in output
@@ -321,7 +393,7 @@ def test_a_result_that_was_edited_is_named(results, tmp_path, text, message):
 
 def test_an_evaluation_that_was_edited_is_named(tmp_path):
     path = tmp_path / "10crop.json"
-    kind = tables.measured(yaml.safe_load((PAPER / "table3.yaml").read_text()))
+    kind = tables.evaluated(read_artefact(ARTEFACTS / "table3.yaml"))
     path.write_text('{"model": "resnet-50", "top1_error": NaN, "top5_error": 7, "dataset": "x", "source": "y"}')
     with pytest.raises(UserError, match=r"10crop\.json is not valid JSON"):
         tables.read_evaluations([path], kind)
@@ -347,7 +419,7 @@ def test_names_of_classes_are_drawn_as_they_are(tmp_path):
 def test_fig4_looks_as_the_paper_says(tmp_path):
     models = ("plain-18", "plain-34", "resnet-18-A", "resnet-34-A")
     runs = {model: metrics(25 + place, 600000) for place, model in enumerate(models)}
-    drawing = figures.read_drawing(PAPER / "fig4.yaml", runs)
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig4.yaml"), runs)
     figure = figures.draw_errors(drawing, runs, "", digitised=True)
     for axis, kind in zip(figure.axes, ("plain", "ResNet"), strict=True):
         assert axis.get_ylim() == (20, 63)
@@ -366,10 +438,8 @@ def empty_report(tmp_path_factory):
     same |= {"closest": "a − b", "difference": -1234.5, "margin": 0.1, "runs": 2, "samples": 10000}
     rows = [same | {"claim": f"c{place}", "verdict": verdict} for place, verdict in enumerate(Verdict)]
     files.write_rows(folder / "claims.csv", COLUMNS, rows)
-    nothing = {key: {} for key in ("errors", "figures", "drawings", "detection_tables")}
-    nothing |= {key: [] for key in ("table1", "runs", "detection_figures", "detectors")}
-    nothing |= dict.fromkeys(("table6", "architectures"))
-    nothing |= {"sections": ["cifar10"], "left_out": {"imagenet": "no <data>"}}
+    nothing = {key: [] for key in ("exhibits", "runs", "detectors")}
+    nothing |= {"sections": ["cifar10"], "left_out": {"imagenet": "no <data>", "Fig. 1": "none of plain-20 is run"}}
     return {scale: report.render(scale=scale, claims=folder / "claims.csv", **nothing) for scale in ("demo", "paper")}
 
 
@@ -387,8 +457,7 @@ def test_the_report_has_a_colour_for_each_verdict_and_the_numbers_behind_it(empt
 
 
 def test_a_report_without_any_section_is_a_page(empty_report):
-    for heading in ("Tables", "Figures", "Provenance"):
-        assert f"<h2>{heading}</h2>" not in empty_report["demo"]
+    assert re.findall("<h2>(.*)</h2>", empty_report["demo"]) == ["What reproduced"]
     assert "None" not in empty_report["demo"]
 
 
@@ -396,6 +465,7 @@ def test_a_report_says_what_it_shows_and_what_is_left_out(empty_report):
     page = empty_report["demo"]
     assert '<p class="soft">CIFAR-10 (section 4.2) of He' in page
     assert "Without ImageNet (section 4.1): no &lt;data&gt;." in page
+    assert "Without Fig. 1: none of plain-20 is run." in page
     assert "COCO (section 4.3)" not in page
 
 
@@ -406,7 +476,7 @@ def test_a_report_at_paper_scale_says_that_runs_are_not_the_papers(empty_report)
 
 
 RENDERERS = [
-    "plot_errors", "plot_responses", "tabulate_table6", "tabulate_metrics", "check_claims", "render_report",
+    "plot_errors", "plot_responses", "tabulate_cifar_errors", "tabulate_evaluations", "check_claims", "render_report",
     "evaluate_ensemble", "evaluate_detections", "write_submission", "tabulate_classes", "plot_detections",
     "plot_detection_curves",
 ]  # fmt: skip

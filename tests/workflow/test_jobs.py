@@ -27,10 +27,12 @@ def test_a_single_target_makes_only_its_ancestors_and_a_demo_never_touches_anoth
     other = project / "results/runs/paper/cifar10/plain-20/seed0"
     other.mkdir(parents=True)
     (other / "checkpoint.pt").write_text("two weeks of work")
-    code, output = snakemake(project, *configure(project, TINY), "--", "results/fig1.pdf")
+    code, output = snakemake(project, *configure(project, TINY), "--", "fig1")
     assert code == 0, output
     assert runs(project) == {"demo/digits/plain-20/seed0", "demo/digits/plain-56/seed0"}
-    assert sorted(path.name for path in (project / "results").glob("*.*")) == [".gitignore", "fig1.pdf", "fig1.png"]
+    assert sorted(path.name for path in (project / "results").glob("*.*")) == [
+        ".gitignore", "fig1.json", "fig1.pdf", "fig1.png",
+    ]  # fmt: skip
     assert [path.name for path in other.iterdir()] == ["checkpoint.pt"]
     code, output = snakemake(project, "-n", "--", "results/runs/paper/cifar10/plain-20/seed0/weights.pt")
     assert code != 0

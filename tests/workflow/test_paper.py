@@ -11,10 +11,12 @@ import pytest
 import torch
 from conftest import snakemake
 
-from workflow.conftest import ARTEFACTS, TINY, configure, executed, runs
+from resnet.artefacts import read_artefacts
+from workflow.conftest import RESNET_8, TINY, add_artefacts, configure, executed, runs
 
 # Each starts Snakemake, which takes 2 s before it does anything.
 pytestmark = pytest.mark.slow
+WITH_RESNET_8 = TINY | {"cifar10": TINY["cifar10"] | {"seeds": RESNET_8}}
 
 
 class Images(HTMLParser):
@@ -32,20 +34,31 @@ class Images(HTMLParser):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The whole paper at a tiny scale, in a copy of the project."""
+    """The whole paper at a tiny scale, with a network, a table and a figure more, in a copy of the project."""
     from conftest import project as make_project
 
     copy = make_project.__wrapped__(tmp_path_factory.mktemp("whole"))
-    code, output = snakemake(copy, *configure(copy, TINY))
+    add_artefacts(copy)
+    code, output = snakemake(copy, *configure(copy, WITH_RESNET_8))
     assert code == 0, output
     return copy
 
 
 def test_everything_is_made(built):
-    for name in ARTEFACTS:
-        assert (built / "results" / name).stat().st_size > 100, name
+    artefacts = read_artefacts(built / "workflow/artefacts")
+    assert {"table9", "fig9"} < set(artefacts)
+    for name, artefact in artefacts.items():
+        forms = (
+            ("csv",) if name == "claims" else ("pdf", "png", "json") if artefact.is_figure else ("csv", "md", "json")
+        )
+        for form in forms:
+            assert (built / f"results/{name}.{form}").stat().st_size > 100, (name, form)
+    sheet = pd.read_csv(built / "results/runs.csv")
+    assert set(sheet.folder) == {f"results/runs/{folder}" for folder in runs(built)}
     models = [f"{kind}-{depth}" for kind in ("plain", "resnet") for depth in (20, 32, 44, 56, 110)]
-    expected = {f"demo/digits/{model}/seed0" for model in [*models, "resnet-1202"]} | {"demo/digits/resnet-110/seed1"}
+    expected = {f"demo/digits/{model}/seed0" for model in [*models, "resnet-1202", "resnet-8"]} | {
+        "demo/digits/resnet-110/seed1"
+    }
     nets = ["plain-18", "plain-34", "resnet-18-A", "resnet-50", "resnet-101", "resnet-152", "vgg-16"]
     nets += [f"resnet-34-{option}" for option in "ABC"]
     expected |= {f"demo/handwriting/{net}/seed0" for net in nets} | {"demo/handwriting/resnet-152/seed1"}
@@ -69,7 +82,7 @@ def test_the_report_is_whole_by_itself(built):
     page = (built / "results/report.html").read_text()
     parser = Images()
     parser.feed(page)
-    assert len(parser.sources) == 8
+    assert len(parser.sources) == 9
     assert all(source.startswith("data:image/png;base64,") for source in parser.sources)
     assert not parser.links
     for text in (
@@ -86,6 +99,9 @@ def test_the_report_is_whole_by_itself(built):
         "digits",
         "quoted",
         "6.43 (6.61±0.16)",
+        "Table 9. Errors on the centre crop",
+        "Fig. 9. Two plain nets",
+        "resnet-8 (not in the paper)",
     ):
         assert text in page, text
 
@@ -104,7 +120,7 @@ def test_a_section_by_itself_has_a_report_of_what_it_shows(built):
     page = (built / "results/report-cifar10.html").read_text()
     parser = Images()
     parser.feed(page)
-    assert len(parser.sources) == 3
+    assert len(parser.sources) == 4
     for text, there in (("Table 6", True), ("plain-110, seed 0", True), ("Table 3", False), ("resnet-50", False)):
         assert (text in page) == there, text
     claims = pd.read_csv(built / "results/claims-cifar10.csv")
@@ -115,7 +131,13 @@ def test_snakemakes_own_report(built):
     code, output = snakemake(built, "--configfile", "config.yaml", "changes.yaml", "--report", "report.html")
     assert code == 0, output
     page = (built / "report.html").read_text()
-    for text in ("Table 6", "Figures", "fig7"):
+    for text in (
+        "Table 6",
+        "Figures",
+        "Fig. 7",
+        "Table 9. Errors on the centre crop",
+        "Test errors of plain nets with 32",
+    ):
         assert text in page
 
 
@@ -153,8 +175,8 @@ def rules_after(folder: Path, file: str, old: str, new: str) -> set[str]:
         ("rendering/detections.py", {"plot_detections", "plot_detection_curves"}),
         (
             "rendering/tables.py",
-            {f"tabulate_{name}" for name in ("table1", "table5", "table6", "metrics", "detections")}
-            | {"tabulate_cifar_architectures", "check_claims"},
+            {f"tabulate_{name}" for name in ("cifar_errors", "evaluations", "classes")}
+            | {"tabulate_cifar_architectures", "tabulate_imagenet_architectures", "check_claims"},
         ),
         ("rendering/report.html.j2", set()),
         ("detection/metrics.py", {"write_submission"}),
@@ -171,7 +193,7 @@ def test_an_edit_makes_again_what_is_drawn_or_written_by_that_file(built, file, 
 def test_a_raised_version_makes_that_work_again_and_what_comes_of_it(built):
     raised = rules_after(built, "scripts/resnet/versions.py", '"evaluate_detections": 1', '"evaluate_detections": 2')
     assert "evaluate_detections" in raised
-    assert not raised & {"detect_objects", "train_detector", "evaluate_imagenet", "tabulate_table6"}
+    assert not raised & {"detect_objects", "train_detector", "evaluate_imagenet", "tabulate_cifar_errors"}
     raised = rules_after(built, "scripts/resnet/versions.py", '"decode": ', '"decode": 1')
     assert raised >= {
         "measure_image_statistics",

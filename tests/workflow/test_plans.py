@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT, snakemake
 
-from workflow.conftest import TINY, configure, executed
+from workflow.conftest import RESNET_8, TINY, add_artefacts, configure, executed
 
 # Each starts Snakemake, which takes 2 s before it does anything.
 pytestmark = pytest.mark.slow
@@ -168,8 +168,36 @@ def test_networks_without_seeds_are_left_out_of_everything(project):
     assert (executed(output, "train_cifar10"), executed(output, "train_imagenet")) == (11, 10)
     for rule in ("train_detector", "prepare_scenes", "plot_detections", "measure_bn_statistics"):
         assert executed(output, rule) == 0, rule
-    assert executed(output, "tabulate_detections") == 2
+    assert executed(output, "tabulate_evaluations") == 6
     assert executed(output, "render_report") == 1
+
+
+def test_what_is_added_is_planned_with_nothing_else_edited(project):
+    """Networks in config.yaml, a table and a figure as files."""
+    add_artefacts(project)
+    seeds = {"cifar10": RESNET_8, "imagenet": {"resnet-18-B": [0]}, "detector": {"resnet-50": [0]}}
+    changes = {section: {"seeds": numbers} for section, numbers in seeds.items()}
+    code, output = snakemake(project, "-n", "-p", *configure(project, changes))
+    assert code == 0, output
+    trained = [executed(output, f"train_{name}") for name in ("cifar10", "imagenet", "detector")]
+    assert trained == [13, 12, 12]
+    for protocol in ("10crop", "multiscale"):
+        assert f"/resnet-18-B/seed0/evaluation/{protocol}.json --" in output
+    for table, model in (("table3", "resnet-18-B"), ("table6", "resnet-8"), ("table8", "resnet-50")):
+        assert re.search(rf"--others {model} .*--csv results/{table}\.csv", output), table
+    assert "/resnet-50/seed0/evaluation/center.json --" in output
+    [command] = re.findall("render_report.py (.*)", output)
+    assert {"results/table9.json", "results/fig9.json"} < set(command.split())
+
+
+def test_sections_and_artefacts_are_targets_that_say_what_they_are(project):
+    add_artefacts(project)
+    code, output = snakemake(project, "--list-target-rules")
+    assert code == 0, output
+    targets = dict(re.findall(r"^([\w-]+) \((.+)\)$", output, re.MULTILINE))
+    assert targets["cifar10"].startswith("Section 4.2, ")
+    assert targets["table9"] == "Table 9. Errors on the centre crop"
+    assert {"all", "imagenet", "detection", "fig9", "table3", "detections-coco"} < set(targets)
 
 
 def test_an_unknown_model_has_no_rule(project):

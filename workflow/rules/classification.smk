@@ -6,15 +6,15 @@ rule train_cifar10:
     input:
         data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
     output:
-        config=f"{RUN}/config.yaml",
-        metrics=f"{RUN}/metrics.csv",
-        result=f"{RUN}/result.json",
-        environment=f"{RUN}/environment.json",
-        weights=f"{RUN}/weights.pt",
+        config=f"{CIFAR_RUN}/config.yaml",
+        metrics=f"{CIFAR_RUN}/metrics.csv",
+        result=f"{CIFAR_RUN}/result.json",
+        environment=f"{CIFAR_RUN}/environment.json",
+        weights=f"{CIFAR_RUN}/weights.pt",
     log:
         f"logs/train_cifar10/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
-        f"{RUN}/benchmarks/train_cifar10.tsv"
+        f"{CIFAR_RUN}/benchmarks/train_cifar10.tsv"
     conda:
         ENVIRONMENT
     threads: CONFIG.hardware.threads
@@ -36,14 +36,14 @@ rule measure_responses:
     """Measure the layer responses of a network on CIFAR-10 (Fig. 7)."""
     input:
         data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
-        config=f"{RUN}/config.yaml",
-        weights=f"{RUN}/weights.pt",
+        config=f"{CIFAR_RUN}/config.yaml",
+        weights=f"{CIFAR_RUN}/weights.pt",
     output:
-        f"{RUN}/responses.csv",
+        f"{CIFAR_RUN}/responses.csv",
     log:
         f"logs/measure_responses/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
-        f"{RUN}/benchmarks/measure_responses.tsv"
+        f"{CIFAR_RUN}/benchmarks/measure_responses.tsv"
     conda:
         ENVIRONMENT
     threads: CONFIG.hardware.threads

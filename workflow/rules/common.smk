@@ -1,139 +1,107 @@
-# Where the files of a run lie, and which runs an artefact shows.
+# Which runs there are, which of them an artefact shows, and where their files lie.
 
 # Snakemake formats this path, in which a folder's name may have braces.
 ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml").replace("{", "{{").replace("}", "}}")
 
-RUN = f"results/runs/{CONFIG.scale}/{CONFIG.cifar10.dataset}/{{model}}/seed{{seed}}"
-# {source} is seed<k> of a trained network, or torchvision for published weights.
-IMAGENET_RUN = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/{{model}}/{{source}}"
-TRAINED_RUN = IMAGENET_RUN.replace("{source}", "seed{seed}")
-PUBLISHED_RUN = IMAGENET_RUN.replace("{source}", "torchvision")
+# Folders of runs, with the wildcards {model}, {source} (seed<k> of a trained network, or torchvision for published
+# weights) and, of detectors, {experiment}.
+CIFAR_RUN = run_folder(CONFIG, "cifar10", source="seed{seed}")
+IMAGENET_RUN = run_folder(CONFIG, "imagenet")
+TRAINED_RUN = run_folder(CONFIG, "imagenet", source="seed{seed}")
+PUBLISHED_RUN = run_folder(CONFIG, "imagenet", source="torchvision")
+DETECTOR_RUN = run_folder(CONFIG, "detection", source="seed{seed}")
 ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
 
-# Weights and engines have folders of their own, as a run with the one must not replace a run with the other.
-DETECTORS = f"results/runs/{CONFIG.scale}/detector-{CONFIG.detector.engine}-{CONFIG.detector.weights}"
-DETECTOR_RUN = f"{DETECTORS}/{{experiment}}/{{model}}/seed{{seed}}"
-MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]
-DETECTION_TABLES = {"table7": ["voc07", "voc12"], "table8": ["coco"]}
-
-TABLE6_MODELS = [f"resnet-{depth}" for depth in (20, 32, 44, 56, 110, 1202)]
-# What is shown of a section; detectors have figures of their own.
-TABLES = {
-    "cifar10": ["table6", "cifar_architectures"],
-    "imagenet": [f"table{number}" for number in range(1, 6)],
-    "detection": [*DETECTION_TABLES, "detection_classes"],
-}
-FIGURES = {"cifar10": ["fig1", "fig6", "fig7"], "imagenet": ["fig4"], "detection": []}
-FIGURE_MODELS = {
-    "fig1": ["plain-20", "plain-56"],
-    "fig4": ["plain-18", "plain-34", "resnet-18-A", "resnet-34-A"],
-    "fig6": [*(f"plain-{depth}" for depth in (20, 32, 44, 56)), *TABLE6_MODELS],
-    "fig7": ["plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110"],
-}
-DEEP = ["resnet-34-B", "resnet-34-C", "resnet-50", "resnet-101", "resnet-152"]
-# Per table: how the networks are tested, and which.
-ERROR_TABLES = {
-    "table2": ("10crop", FIGURE_MODELS["fig4"]),
-    "table3": ("10crop", ["vgg-16", "plain-34", "resnet-34-A", *DEEP]),
-    "table4": ("multiscale", DEEP),
-}
-PUBLISHED_BY_TORCHVISION = ["vgg-16", "resnet-34-B", "resnet-50", "resnet-101", "resnet-152"]
 WEIGHTS = CONFIG.imagenet.settings["weights"]
+ARTEFACT_FILE = "workflow/artefacts/{artefact}.yaml"
+# Per artefact, the runs that it shows.
+SHOWN = {name: shown(artefact, RUNS, WEIGHTS) for name, artefact in ARTEFACTS.items()}
 
 
 def any_of(names):
     """Return the pattern that matches the names and nothing else."""
-    return "|".join(map(re.escape, names))
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def of_kind(kind):
+    """Return the pattern that matches the artefacts of a kind."""
+    return any_of(name for name, artefact in ARTEFACTS.items() if artefact.kind == kind)
 
 
 wildcard_constraints:
-    model=any_of({**CONFIG.cifar10.seeds, **CONFIG.imagenet.seeds, **CONFIG.detector.seeds}),
+    model=any_of(dict.fromkeys([*CONFIG.cifar10.seeds, *CONFIG.imagenet.seeds, *CONFIG.detector.seeds])),
     experiment=any_of(EXPERIMENTS),
     seed=r"\d+",
     source=r"seed\d+|torchvision",
-    figure=any_of(FIGURE_MODELS),
-    table=any_of([*ERROR_TABLES, *DETECTION_TABLES]),
     protocol="center|10crop|multiscale",
     # Claims and reports of one section have its name in theirs; without, they are about all of config.yaml.
-    section=rf"(?:-(?:{any_of(TABLES)}))?",
+    section=rf"(?:-(?:{any_of(SECTIONS)}))?",
 
 
-def all_runs(name, models=tuple(CONFIG.cifar10.seeds)):
-    """Return the file ``name`` of every run of some models; those that are left out have none."""
-    seeds = CONFIG.cifar10.seeds
-    return [f"{RUN}/{name}".format(model=model, seed=seed) for model in models for seed in seeds.get(model, [])]
+def files(name, runs):
+    """Return the file ``name`` of each of some runs."""
+    return [f"{run.folder}/{name}" for run in runs]
 
 
-def first_runs(name, models):
-    """Return the file ``name`` of the first run of each model: the one that figures show."""
-    cifar10 = [all_runs(name, [model])[:1] for model in models]
-    imagenet = [imagenet_runs(name, [model])[:1] for model in models]
-    return [path for paths in (*cifar10, *imagenet) for path in paths]
-
-
-def imagenet_runs(name, models=tuple(CONFIG.imagenet.seeds)):
-    """Return the file ``name`` of every trained run of some networks on ImageNet; those that are left out have none."""
-    seeds = CONFIG.imagenet.seeds
-    return [
-        f"{IMAGENET_RUN}/{name}".format(model=model, source=f"seed{k}")
-        for model in models
-        for k in seeds.get(model, [])
-    ]
-
-
-def evaluations(table):
-    """Return the evaluations that a table shows: of trained networks, or of weights that torchvision publishes."""
-    if table in DETECTION_TABLES:
-        return detectors("evaluation/average_precision.json", DETECTION_TABLES[table])
-    protocol, models = ERROR_TABLES[table]
-    name = f"evaluation/{protocol}.json"
-    if WEIGHTS == "trained" or table == "table2":
-        return imagenet_runs(name, models)
-    published = [model for model in models if model in PUBLISHED_BY_TORCHVISION and model in CONFIG.imagenet.seeds]
-    return [f"{IMAGENET_RUN}/{name}".format(model=model, source=WEIGHTS) for model in published]
-
-
-def trained_evaluations():
-    """Return every evaluation of trained networks that a table shows, and those of the ensemble's members."""
-    found = [
-        path
-        for protocol, models in ERROR_TABLES.values()
-        for path in imagenet_runs(f"evaluation/{protocol}.json", models)
-    ]
-    return sorted(set(found))
+def evaluations(artefact, runs):
+    """Return the evaluations of the runs that a table shows, and the ensemble's where it is one of its networks."""
+    tested = files(f"evaluation/{artefact.values['protocol']}.json", runs)
+    members = CONFIG.imagenet.settings["ensemble"] if "ensemble" in artefact.models else []
+    return tested + ([f"{ENSEMBLE}/multiscale.json"] if members else [])
 
 
 def ensemble_predictions():
     """Return the stored predictions of the ensemble's members."""
-    name = f"{IMAGENET_RUN}/evaluation/multiscale.npz"
     members = CONFIG.imagenet.settings["ensemble"]
-    return [name.format(model=member["model"], source=f"seed{member['seed']}") for member in members]
+    folders = [run_folder(CONFIG, "imagenet", member["model"], f"seed{member['seed']}") for member in members]
+    return [f"{folder}/evaluation/multiscale.npz" for folder in folders]
 
 
-def ensemble_evaluation():
-    """Return the ensemble's evaluation; nothing where none of its members is run."""
-    return [f"{ENSEMBLE}/multiscale.json"] if CONFIG.imagenet.settings["ensemble"] else []
+def others(wildcards):
+    """Return the networks that a table shows although the paper does not have them."""
+    return list(dict.fromkeys(run.model for run in SHOWN[wildcards.artefact] if not run.in_paper))
 
 
-def figures(form, sections):
-    """Return the figures of classifiers in some sections that show a run."""
-    names = {name for section in sections for name in FIGURES[section]}
-    shown = [name for name, models in FIGURE_MODELS.items() if name in names and first_runs("metrics.csv", models)]
-    return [f"results/{name}.{form}" for name in shown]
+def reported(path):
+    """Return an output that Snakemake's report shows, under the artefact's title and with its caption."""
+    return report(
+        path,
+        caption="../report/artefact.rst",
+        category=lambda wildcards: "Figures" if ARTEFACTS[wildcards.artefact].is_figure else "Tables",
+        subcategory=lambda wildcards: SECTIONS[ARTEFACTS[wildcards.artefact].section],
+        labels=lambda wildcards: {"artefact": ARTEFACTS[wildcards.artefact].title},
+    )
 
 
-def detection_figures(form):
-    """Return the figures of detectors, where there are any."""
-    names = ["detection_curves", *(f"detections-{experiment}" for experiment in MEASURED)]
-    return [f"results/{name}.{form}" for name in names] if CONFIG.detector.seeds else []
+def caption_of(artefact):
+    """Return an artefact's caption in Snakemake's report."""
+    return " ".join(text for text in (artefact.caption, artefact.note, f"Scale: {CONFIG.scale}.") if text)
+
+
+def caption(wildcards):
+    """Return the caption of the artefact that a job makes."""
+    return caption_of(ARTEFACTS[wildcards.artefact])
+
+
+def target(artefact):
+    """Return the file that a person asks for to have an artefact."""
+    return f"results/{artefact.name}.{'pdf' if artefact.is_figure else 'csv'}"
+
+
+def exhibited(sections):
+    """Return the artefacts of some sections that are made: a figure of networks that are not run is not."""
+    return [
+        artefact
+        for artefact in ARTEFACTS.values()
+        if artefact.section in sections and (SHOWN[artefact.name] or not artefact.is_figure)
+    ]
 
 
 def artefacts(section):
     """Return the tables and figures of a section, and its files for PASCAL's server."""
-    tables = [f"results/{table}.csv" for table in TABLES[section]]
-    of_detectors = [*detection_figures("pdf"), *submissions()] if section == "detection" else []
-    return [*tables, *figures("pdf", [section]), *of_detectors]
+    server = [run for run in select(RUNS, section=section) if run.experiment not in ("", *MEASURED)]
+    return [*map(target, exhibited([section])), *files("server/comp4_det_test.tar.gz", server)]
 
 
 def made(wildcards):
@@ -142,8 +110,14 @@ def made(wildcards):
 
 
 def left_out(wildcards):
-    """Return the sections that claims or a report on all have to go without, each with the reason."""
-    return [] if wildcards.section else [f"{section}={reason}" for section, reason in CONFIG.left_out.items()]
+    """Return what claims or a report have to go without, sections and figures, each with the reason."""
+    sections = {} if wildcards.section else CONFIG.left_out
+    titles = {
+        artefact.title: f"none of {', '.join(artefact.models)} is run"
+        for artefact in ARTEFACTS.values()
+        if artefact.section in made(wildcards) and artefact not in exhibited(made(wildcards))
+    }
+    return [f"{name}={reason}" for name, reason in {**sections, **titles}.items()]
 
 
 def of(section, paths):
@@ -151,40 +125,50 @@ def of(section, paths):
     return lambda wildcards: paths if section in made(wildcards) else []
 
 
+def trained(section):
+    """Return the trained runs of a section."""
+    return select(RUNS, section=section, is_published=False)
+
+
+def measured_detectors():
+    """Return the runs of detectors whose test sets have public objects."""
+    return select(RUNS, section="detection", experiment=MEASURED)
+
+
 def classifiers(wildcards):
-    """Return ``result.json`` of the runs on ImageNet that a report shows: all, or those that its detectors start with."""
+    """Return the runs on ImageNet that claims or a report show: all, or those that its detectors start with."""
     if "imagenet" in made(wildcards):
-        return imagenet_runs("result.json")
+        return trained("imagenet")
     needed = "detection" in made(wildcards) and CONFIG.detector.weights == "trained"
-    return first_runs("result.json", CONFIG.detector.seeds) if needed else []
+    return first_of_each(select(trained("imagenet"), model=CONFIG.detector.seeds)) if needed else []
 
 
-def detectors(name, experiments=tuple(MEASURED)):
-    """Return the file ``name`` of every run of the detectors in some experiments."""
+def claimed_artefacts(section, kind):
+    """Return the artefacts of a kind that claims look at, each with its runs of the paper's networks.
+
+    They are trained ones, also where a table shows weights that torchvision publishes.
+    """
     return [
-        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, model=model, seed=seed)
-        for experiment in experiments
-        for model, seeds in CONFIG.detector.seeds.items()
-        for seed in seeds
+        (artefact, [run for run in shown(artefact, RUNS) if run.in_paper])
+        for artefact in ARTEFACTS.values()
+        if (artefact.section, artefact.kind) == (section, kind)
     ]
 
 
-def submissions():
-    """Return the files for PASCAL's server, where the images of VOC 2012 test are at hand."""
-    folder = CONFIG.data["voc"]["folder"]
-    real = CONFIG.detector.data["voc"] == "voc"
-    listed = folder and (Path(folder) / "VOC2012/ImageSets/Main/test.txt").exists()
-    if real and not (listed if folder else CONFIG.data["voc"]["test2012"]):
-        return []
-    return detectors("server/comp4_det_test.tar.gz", ["voc12-server"])
+def claimed(name, section, kind):
+    """Return the file ``name`` of the runs that claims look at as a kind of artefacts does."""
+    return files(name, dict.fromkeys(run for _, runs in claimed_artefacts(section, kind) for run in runs))
 
 
-def first_detectors(name, experiment):
-    """Return the file ``name`` of the first run of each detector in an experiment: the one that figures show."""
-    return [
-        f"{DETECTOR_RUN}/{name}".format(experiment=experiment, model=model, seed=seeds[0])
-        for model, seeds in CONFIG.detector.seeds.items()
-    ]
+def claimed_evaluations():
+    """Return the evaluations on ImageNet that claims look at."""
+    tables = claimed_artefacts("imagenet", "evaluation_table")
+    return sorted({path for artefact, runs in tables for path in evaluations(artefact, runs)})
+
+
+def counted(kind):
+    """Return the tables of a kind that count layers and parameters."""
+    return [target(artefact) for artefact in ARTEFACTS.values() if artefact.kind == kind]
 
 
 def detection_data(experiment):
@@ -195,7 +179,7 @@ def detection_data(experiment):
 def classifier_files(model):
     """Return what a detector starts with: config, weights and statistics, those of a trained ResNet as measured."""
     source = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[model][0]}"
-    folder = IMAGENET_RUN.format(model=model, source=source)
+    folder = run_folder(CONFIG, "imagenet", model, source)
     files = {
         "config": f"{folder}/config.yaml",
         "weights": f"{folder}/weights.pt",

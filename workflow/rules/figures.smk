@@ -1,5 +1,5 @@
-# Figures in the paper's look, drawn from the runs' CSV files. Each follows its program, what that imports, and the
-# paper's drawing.
+# Figures in the paper's look, drawn from the runs' CSV files, a rule for each kind of workflow/artefacts. Each follows the
+# figure's file, its program and what that imports.
 
 
 rule plot_errors:
@@ -7,32 +7,31 @@ rule plot_errors:
     input:
         program="scripts/plot_errors.py",
         library=library("scripts/plot_errors.py"),
-        drawing="workflow/paper/{figure}.yaml",
-        metrics=lambda wildcards: first_runs("metrics.csv", FIGURE_MODELS[wildcards.figure]),
+        artefact=ARTEFACT_FILE,
+        metrics=lambda wildcards: files("metrics.csv", SHOWN[wildcards.artefact]),
+        results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
     output:
-        pdf="results/{figure}.pdf",
-        png=report(
-            "results/{figure}.png",
-            caption="../report/errors.rst",
-            category="Figures",
-            labels={"artefact": "{figure}", "shows": "error against iterations"},
-        ),
+        pdf="results/{artefact}.pdf",
+        png=reported("results/{artefact}.png"),
+        json="results/{artefact}.json",
     log:
-        "logs/plot_errors-{figure}.log",
+        "logs/plot_errors-{artefact}.log",
     benchmark:
-        "logs/benchmarks/plot_errors-{figure}.tsv"
+        "logs/benchmarks/plot_errors-{artefact}.tsv"
     wildcard_constraints:
-        figure="fig1|fig4|fig6",
+        artefact=of_kind("error_curves"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
+        caption=caption,
         note=FIGURE_NOTE,
         # The paper's end values are marked where they can be compared.
         digitised=["--digitised"] if CONFIG.scale == "paper" else [],
     shell:
-        "python {input.program:q} --drawing {input.drawing:q} --metrics {input.metrics:q} --note={params.note:q} "
-        "{params.digitised:q} --output {output.pdf:q} {output.png:q} > {log:q} 2>&1"
+        "python {input.program:q} --artefact {input.artefact:q} --metrics {input.metrics:q} --results {input.results:q} "
+        "--note={params.note:q} {params.digitised:q} --output {output.pdf:q} {output.png:q} --json {output.json:q} "
+        "> {log:q} 2>&1"
 
 
 rule plot_responses:
@@ -40,28 +39,29 @@ rule plot_responses:
     input:
         program="scripts/plot_responses.py",
         library=library("scripts/plot_responses.py"),
-        drawing="workflow/paper/fig7.yaml",
-        responses=first_runs("responses.csv", FIGURE_MODELS["fig7"]),
+        artefact=ARTEFACT_FILE,
+        responses=lambda wildcards: files("responses.csv", SHOWN[wildcards.artefact]),
+        results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
     output:
-        pdf="results/fig7.pdf",
-        png=report(
-            "results/fig7.png",
-            caption="../report/fig7.rst",
-            category="Figures",
-            labels={"artefact": "fig7", "shows": "layer responses"},
-        ),
+        pdf="results/{artefact}.pdf",
+        png=reported("results/{artefact}.png"),
+        json="results/{artefact}.json",
     log:
-        "logs/plot_responses.log",
+        "logs/plot_responses-{artefact}.log",
     benchmark:
-        "logs/benchmarks/plot_responses.tsv"
+        "logs/benchmarks/plot_responses-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=of_kind("responses"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
+        caption=caption,
         note=FIGURE_NOTE,
     shell:
-        "python {input.program:q} --drawing {input.drawing:q} --responses {input.responses:q} --note={params.note:q} "
-        "--output {output.pdf:q} {output.png:q} > {log:q} 2>&1"
+        "python {input.program:q} --artefact {input.artefact:q} --responses {input.responses:q} "
+        "--results {input.results:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} "
+        "--json {output.json:q} > {log:q} 2>&1"
 
 
 rule plot_detection_curves:
@@ -69,27 +69,27 @@ rule plot_detection_curves:
     input:
         program="scripts/plot_detection_curves.py",
         library=library("scripts/plot_detection_curves.py"),
-        metrics=[path for experiment in MEASURED for path in first_detectors("metrics.csv", experiment)],
+        artefact=ARTEFACT_FILE,
+        metrics=lambda wildcards: files("metrics.csv", SHOWN[wildcards.artefact]),
     output:
-        pdf="results/detection_curves.pdf",
-        png=report(
-            "results/detection_curves.png",
-            caption="../report/detection_curves.rst",
-            category="Figures",
-            labels={"artefact": "detection curves", "shows": "loss and mAP against iterations"},
-        ),
+        pdf="results/{artefact}.pdf",
+        png=reported("results/{artefact}.png"),
+        json="results/{artefact}.json",
     log:
-        "logs/plot_detection_curves.log",
+        "logs/plot_detection_curves-{artefact}.log",
     benchmark:
-        "logs/benchmarks/plot_detection_curves.tsv"
+        "logs/benchmarks/plot_detection_curves-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=of_kind("detection_curves"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
+        caption=caption,
         note=FIGURE_NOTE,
     shell:
-        "python {input.program:q} --metrics {input.metrics:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} "
-        "> {log:q} 2>&1"
+        "python {input.program:q} --artefact {input.artefact:q} --metrics {input.metrics:q} --note={params.note:q} "
+        "--output {output.pdf:q} {output.png:q} --json {output.json:q} > {log:q} 2>&1"
 
 
 rule plot_detections:
@@ -97,25 +97,26 @@ rule plot_detections:
     input:
         program="scripts/plot_detections.py",
         library=library("scripts/plot_detections.py"),
-        data=lambda wildcards: detection_data(wildcards.experiment),
-        detections=lambda wildcards: first_detectors("evaluation/detections.json", wildcards.experiment),
+        artefact=ARTEFACT_FILE,
+        data=lambda wildcards: detection_data(ARTEFACTS[wildcards.artefact].experiments[0]),
+        detections=lambda wildcards: files("evaluation/detections.json", SHOWN[wildcards.artefact]),
     output:
-        pdf="results/detections-{experiment}.pdf",
-        png=report(
-            "results/detections-{experiment}.png",
-            caption="../report/detections.rst",
-            category="Figures",
-            labels={"artefact": "detections {experiment}", "shows": "test images with what was found"},
-        ),
+        pdf="results/{artefact}.pdf",
+        png=reported("results/{artefact}.png"),
+        json="results/{artefact}.json",
     log:
-        "logs/plot_detections-{experiment}.log",
+        "logs/plot_detections-{artefact}.log",
     benchmark:
-        "logs/benchmarks/plot_detections-{experiment}.tsv"
+        "logs/benchmarks/plot_detections-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=of_kind("detection_sheet"),
     localrule: True
     conda:
         ENVIRONMENT
     params:
+        caption=caption,
         note=FIGURE_NOTE,
     shell:
-        "python {input.program:q} --data {input.data:q} --experiment {wildcards.experiment:q} "
-        "--detections {input.detections:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} > {log:q} 2>&1"
+        "python {input.program:q} --artefact {input.artefact:q} --data {input.data:q} "
+        "--detections {input.detections:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} "
+        "--json {output.json:q} > {log:q} 2>&1"

@@ -1,4 +1,68 @@
-# One page with everything.
+# What the runs and artefacts add up to: the sheet of runs, the claims, and one page with everything.
+
+
+rule list_runs:
+    """Write the sheet of all runs that the configuration has."""
+    input:
+        program="scripts/list_runs.py",
+        library=library("scripts/list_runs.py"),
+        scale="workflow/scales/paper.yaml",
+    output:
+        "results/runs.csv",
+    log:
+        "logs/list_runs.log",
+    benchmark:
+        "logs/benchmarks/list_runs.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        config=json.dumps(config),
+    shell:
+        "python {input.program:q} --config {params.config:q} --workflow workflow --output {output:q} > {log:q} 2>&1"
+
+
+rule check_claims:
+    """Judge the paper's claims, all or those of one section."""
+    input:
+        program="scripts/check_claims.py",
+        library=library("scripts/check_claims.py"),
+        artefact="workflow/artefacts/claims.yaml",
+        paper="workflow/scales/paper.yaml",
+        results=of("cifar10", files("result.json", trained("cifar10"))),
+        responses=of("cifar10", claimed("responses.csv", "cifar10", "responses")),
+        architectures=of("cifar10", counted("cifar_architectures")),
+        imagenet=lambda wildcards: files("result.json", classifiers(wildcards)),
+        evaluations=of("imagenet", claimed_evaluations()),
+        metrics=of("imagenet", claimed("metrics.csv", "imagenet", "error_curves")),
+        table1=of("imagenet", counted("imagenet_architectures")),
+        detections=of("detection", files("evaluation/average_precision.json", measured_detectors())),
+        detectors=of("detection", files("config.yaml", measured_detectors())),
+    output:
+        report(
+            "results/claims{section}.csv",
+            caption="../report/artefact.rst",
+            category="Claims",
+            labels={"artefact": ARTEFACTS["claims"].title},
+        ),
+    log:
+        "logs/check_claims{section}.log",
+    benchmark:
+        "logs/benchmarks/check_claims{section}.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption_of(ARTEFACTS["claims"]),
+        scale=CONFIG.scale,
+        sections=made,
+        left_out=left_out,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --paper {input.paper:q} --results {input.results:q} "
+        "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
+        "--evaluations {input.evaluations:q} --metrics {input.metrics:q} --table1 {input.table1:q} "
+        "--detections {input.detections:q} --detectors {input.detectors:q} --scale {params.scale:q} "
+        "--sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule render_report:
@@ -6,28 +70,20 @@ rule render_report:
     input:
         program="scripts/render_report.py",
         library=library("scripts/render_report.py"),
-        errors=of("imagenet", expand("results/table{number}.csv", number=range(2, 6))),
-        published=of("imagenet", expand("workflow/paper/table{number}.yaml", number=range(2, 6))),
-        table1=of("imagenet", ["results/table1.csv", "workflow/paper/table1.yaml"]),
-        table6=of("cifar10", "results/table6.csv"),
-        architectures=of("cifar10", "results/cifar_architectures.csv"),
         claims=rules.check_claims.output,
-        figures=lambda wildcards: figures("png", made(wildcards)),
-        drawings=lambda wildcards: [
-            f"workflow/paper/{Path(figure).stem}.yaml" for figure in figures("png", made(wildcards))
+        exhibits=lambda wildcards: [f"results/{artefact.name}.json" for artefact in exhibited(made(wildcards))],
+        images=lambda wildcards: [
+            f"results/{artefact.name}.png" for artefact in exhibited(made(wildcards)) if artefact.is_figure
         ],
-        results=of("cifar10", all_runs("result.json")),
-        imagenet=classifiers,
-        detection_tables=of("detection", expand("results/{table}.csv", table=DETECTION_TABLES)),
-        detection_published=of("detection", expand("workflow/paper/{table}.yaml", table=DETECTION_TABLES)),
-        detection_figures=of("detection", detection_figures("png")),
-        detectors=of("detection", detectors("result.json")),
+        results=of("cifar10", files("result.json", trained("cifar10"))),
+        imagenet=lambda wildcards: files("result.json", classifiers(wildcards)),
+        detectors=of("detection", files("result.json", measured_detectors())),
     output:
         report(
             "results/report{section}.html",
-            caption="../report/report.rst",
+            caption="../report/artefact.rst",
             category="Report",
-            labels={"artefact": "Report", "shows": "everything on one page"},
+            labels={"artefact": "Everything on one page"},
         ),
     log:
         "logs/render_report{section}.log",
@@ -37,15 +93,11 @@ rule render_report:
     conda:
         ENVIRONMENT
     params:
+        caption=f"Every artefact beside the paper's values, with the provenance of each run. Scale: {CONFIG.scale}.",
         scale=CONFIG.scale,
         sections=made,
         left_out=left_out,
     shell:
-        "python {input.program:q} --scale {params.scale:q} --sections {params.sections:q} --left-out {params.left_out:q} "
-        "--errors {input.errors:q} --published {input.published:q} "
-        "--table1 {input.table1:q} --table6 {input.table6:q} --architectures {input.architectures:q} "
-        "--claims {input.claims:q} --figures {input.figures:q} --drawings {input.drawings:q} "
-        "--results {input.results:q} {input.imagenet:q} "
-        "--detection-tables {input.detection_tables:q} --detection-published {input.detection_published:q} "
-        "--detection-figures {input.detection_figures:q} --detectors {input.detectors:q} "
-        "--output {output:q} > {log:q} 2>&1"
+        "python {input.program:q} --scale {params.scale:q} --sections {params.sections:q} "
+        "--left-out {params.left_out:q} --claims {input.claims:q} --exhibits {input.exhibits:q} "
+        "--results {input.results:q} {input.imagenet:q} --detectors {input.detectors:q} --output {output:q} > {log:q} 2>&1"

@@ -1,8 +1,8 @@
 """The paper's claims, judged on what was measured; no torch.
 
-A claim is data, in ``workflow/paper/claims.yaml``: a statement, and one test or more, all of which must hold. A test
-compares networks by one of ``KINDS`` on one or more of ``facts.METRICS``, or is one of ``FACT_KINDS``, which look at
-counts and settings. ``comparisons`` says when a comparison holds, fails, or is open.
+A claim is data, in ``workflow/artefacts/claims.yaml``: a statement, and one test or more, all of which must hold. A
+test compares networks by one of ``KINDS`` on one or more of ``facts.METRICS``, or is one of ``FACT_KINDS``, which look
+at counts and settings. ``comparisons`` says when a comparison holds, fails, or is open.
 """
 
 import dataclasses
@@ -131,9 +131,13 @@ def _verdict(found: Verdict, differs: bool, absolute: bool) -> Verdict:
 
 def _test(test: dict[str, Any], thresholds: dict[str, float], facts: Facts) -> Finding:
     keys = dict(test)
-    kind, models, names = (keys.pop(key, None) for key in ("kind", "models", "metrics"))
+    kind = keys.pop("kind")
     if kind in FACT_KINDS:
-        return FACT_KINDS[kind](facts, **keys)
+        try:
+            return FACT_KINDS[kind](facts, **keys)
+        except TypeError as error:
+            raise UserError(f"the parameters do not fit: {error}") from None
+    models, names = (keys.pop(key, None) for key in ("models", "metrics"))
     if not models or not names:
         raise UserError(f"a test of kind {kind!r} needs models and metrics")
     if than := keys.pop("than", None):
@@ -209,13 +213,13 @@ def as_architecture_table(facts: Facts) -> Finding:
     return Finding([_none_of(len(wrong), "nets with other layers")], text)
 
 
-def flops_as_printed(facts: Facts, within: float) -> Finding:
-    """Counted FLOPs are the printed ones; VGG-16's leave the fc layers out, as the paper's number does."""
+def flops_as_printed(facts: Facts, within: float, without_fc: list[str], of: str, than: list[str]) -> Finding:
+    """Counted FLOPs are the printed ones, some of them without fc layers; one network has fewer than others."""
     flops = {
-        method: Measured(method, (row["conv_flops_1e9" if method == "VGG-16" else "flops_1e9"],))
+        method: Measured(method, (row["conv_flops_1e9" if method in without_fc else "flops_1e9"],))
         for method, row in facts.table1.items()
     }
-    deepest, *others = (found(flops, name, f"{name} was not counted") for name in ("152-layer", "VGG-16", "VGG-19"))
+    deepest, *others = (found(flops, name, f"{name} was not counted") for name in (of, *than))
     printed = {method: row["paper_flops_1e9"] for method, row in facts.table1.items()}
     comparisons = [one for other in others for one in lower(deepest, other)]
     for method, number in flops.items():
@@ -247,18 +251,18 @@ def gains_at_high_overlap(facts: Facts, of: str, than: str, factor: float) -> Fi
     return Finding([comparison], evidence, (ours, theirs, our_50, their_50))
 
 
-def same_settings(facts: Facts) -> Finding:
-    """The settings of the detectors of each experiment are the same, but for the network."""
+def same_settings(facts: Facts, of: str, than: str) -> Finding:
+    """The settings of two detectors of each experiment are the same, but for the network."""
     experiments: dict[str, dict[str, dict[str, Any]]] = {}
     for name, configs in facts.detectors.items():
         experiment, model = name.split("/")
         experiments.setdefault(experiment, {})[model] = configs[0]["recipe"]
-    pairs = [models for models in experiments.values() if {"vgg-16", "resnet-101"} <= set(models)]
+    pairs = [models for models in experiments.values() if {of, than} <= set(models)]
     if not pairs:
-        raise MissingError("no detectors with VGG-16 and with ResNet-101")
+        raise MissingError(f"no detectors with {than} and with {of}")
     different = set()
     for models in pairs:
-        ours, theirs = models["resnet-101"], models["vgg-16"]
+        ours, theirs = models[of], models[than]
         different |= {key for key in ours if ours[key] != theirs[key]} - {"model", "seed"}
     engines = sorted({recipe["engine"] for models in pairs for recipe in models.values()})
     text = f"engine {', '.join(engines)}; settings that differ: {', '.join(sorted(different)) or 'none'}"

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from resnet.artefacts import Artefact
 from resnet.data.images import read_image
 from resnet.data.objects import Scene
-from resnet.rendering.figures import COLOURS, iteration_unit, new_figure, write_note
+from resnet.rendering.figures import COLOURS, colour, iteration_unit, new_figure, write_note
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MODEL_COLOURS = {"vgg-16": COLOURS["olive"], "resnet-101": COLOURS["red"]}
 ITERATION_UNIT = 10_000
-TITLES = {"voc07": "VOC 07+12, 07 test", "voc12": "VOC, 12 val", "coco": "COCO, val"}
+# Of detectors that an artefact's file does not name.
+OTHER_CURVE = COLOURS["cyan"]
+OTHER_BOX = "#7dff5c"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,35 +33,38 @@ class Found:
     thin: np.ndarray
 
 
-def draw_curves(metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Figure":
+def draw_curves(figure: Artefact, metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Figure":
     """Draw training loss (top) and mAP at an IoU of 0.5 (bottom) against iterations; a column per experiment.
 
     Args:
+        figure: the artefact, with a title for each experiment and a colour for each detector.
         metrics: per experiment and model, the rows of ``metrics.csv``.
         note: a line under the figure, such as the scale; empty for none.
     """
     import seaborn as sns
 
-    figure, axes = new_figure((3.1 * len(metrics), 4.6), 2, len(metrics))
+    titles = {panel["experiment"]: panel["title"] for panel in figure.values["panels"]}
+    colours = {curve["model"]: colour(curve["colour"], figure) for curve in figure.values["curves"]}
+    drawn, axes = new_figure((3.1 * len(metrics), 4.6), 2, len(metrics))
     loss_axes, map_axes = axes[: len(metrics)], axes[len(metrics) :]
     for column, (experiment, runs) in enumerate(metrics.items()):
         last = max(table["iteration"].max() for table in runs.values())
         unit, suffix = iteration_unit(last, ITERATION_UNIT)
         for model, table in runs.items():
-            style = {"color": _colour(model), "linewidth": 1.2, "errorbar": None, "legend": False}
+            style = {"color": colours.get(model, OTHER_CURVE), "linewidth": 1.2, "errorbar": None, "legend": False}
             train, test = (table[table["split"] == split] for split in ("train", "test"))
             losses, maps = loss_axes[column], map_axes[column]
             sns.lineplot(x=train["iteration"] / unit, y=train["loss"], ax=losses, label=_name(model), **style)
             sns.lineplot(x=test["iteration"] / unit, y=test["map50"], ax=maps, marker="o", markersize=3, **style)
         loss_axes[column].set(xlabel="", ylabel="training loss" if not column else "")
-        loss_axes[column].set_title(TITLES[experiment], fontsize=9)
+        loss_axes[column].set_title(titles[experiment], fontsize=9)
         map_axes[column].set(xlabel=f"iter.{suffix}", ylabel="mAP@.5 (%)" if not column else "")
         for axis in (loss_axes[column], map_axes[column]):
             axis.set_xlim(0, last / unit)
             axis.set_ylim(bottom=0)
     loss_axes[0].legend(loc="upper right")
-    write_note(figure, note)
-    return figure
+    write_note(drawn, note)
+    return drawn
 
 
 def draw_sheet(
@@ -125,9 +130,10 @@ def found_in(
     return found
 
 
-def colour_of(model: str) -> str:
-    """Return the colour in which a model's boxes are drawn: light, as images are dark."""
-    return {"vgg-16": "#ffe600", "resnet-101": "#ff6b4a"}.get(model, "#7dff5c")
+def box_colour(figure: Artefact, model: str) -> str:
+    """Return the colour in which an artefact draws a detector's boxes."""
+    colours = {one["model"]: one["colour"] for one in figure.values["boxes"]}
+    return colour(colours.get(model, OTHER_BOX), figure)
 
 
 def _pairs(scene: Scene) -> list[tuple[int, bool]]:
@@ -160,7 +166,3 @@ def _draw_boxes(axis: "Axes", found: Found, width: int) -> None:
 
 def _name(model: str) -> str:
     return model.replace("vgg", "VGG").replace("resnet", "ResNet")
-
-
-def _colour(model: str) -> str:
-    return MODEL_COLOURS.get(model, COLOURS["cyan"])

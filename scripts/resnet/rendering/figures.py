@@ -3,12 +3,15 @@
 seaborn takes over a second to import, so it is imported where something is drawn.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resnet.artefacts import Artefact
 from resnet.errors import UserError
-from resnet.files import atomic_path, model_of, read_rows, read_yaml
+from resnet.files import atomic_path, model_of, read_json, read_rows
+from resnet.rendering.exhibits import difference_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,8 @@ COLOURS = {
     "black": "#000000",
     "magenta": "#d400d4",
 }
+# Of the values beside a figure.
+COMPARISON = ("model", "value", "here", "paper (read off the figure)", "difference")
 STYLES = {"solid": "-", "dashed": (0, (4, 2))}
 THEME = {
     "axes.linewidth": 0.8,
@@ -68,24 +73,71 @@ def read_runs(paths: Iterable[Path], columns: dict[str, Any]) -> dict[str, "pd.D
     return runs
 
 
-def read_drawing(path: Path, models: Iterable[str]) -> dict[str, Any]:
-    """Read how a figure is drawn in the paper, with the curves of those of its models that are among ``models``.
+def drawing_of(figure: Artefact, models: Iterable[str]) -> dict[str, Any]:
+    """Return how a figure is drawn in the paper, with the curves of those of its models that are among ``models``.
 
     The others are named under ``absent``, and ``write_note`` says so.
 
     Raises:
-        UserError: it shows none of the models.
+        UserError: it shows none of the models, or in a colour that there is not.
     """
-    drawing, models = read_yaml(path, dict[str, Any], "correct it"), set(models)
+    drawing, models = copy.deepcopy(figure.values), set(models)
     panels = drawing.get("panels", [drawing])
-    shown = list(dict.fromkeys(curve["model"] for panel in panels for curve in panel["curves"]))
-    if not models & set(shown):
-        raise UserError(f"{path} shows {', '.join(shown)}, but no run of them is given")
+    if not models & set(figure.models):
+        raise UserError(f"{figure.name} shows {', '.join(figure.models)}, but no run of them is given")
     for panel in panels:
         panel["curves"] = [curve for curve in panel["curves"] if curve["model"] in models]
+        for curve in panel["curves"]:
+            curve["colour"] = colour(curve["colour"], figure)
     if "panels" in drawing:
         drawing["panels"] = [panel for panel in panels if panel["curves"]]
-    return drawing | {"absent": [model for model in shown if model not in models]}
+    return drawing | {"absent": [model for model in figure.models if model not in models]}
+
+
+def colour(name: str, figure: Artefact) -> str:
+    """Return one of the paper's colours by its name, or any other as matplotlib names it.
+
+    Raises:
+        UserError: there is no such colour.
+    """
+    from matplotlib.colors import is_color_like
+
+    if name not in COLOURS and not is_color_like(name):
+        raise UserError(f"{figure.name}: there is no colour {name!r}; those of the paper are {', '.join(COLOURS)}")
+    return COLOURS.get(name, name)
+
+
+def read_datasets(results: Iterable[Path]) -> dict[str, str]:
+    """Return the data set of each model's run, from its ``result.json``.
+
+    Raises:
+        UserError: a file is absent, or does not say.
+    """
+    return {model_of(path): read_json(path, {"dataset": str})["dataset"] for path in results}
+
+
+def end_values(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], datasets: dict[str, str]) -> list[list[str]]:
+    """Return cells under ``COMPARISON``: the end of each curve beside the paper's, where that could be read off."""
+    curves = [curve for panel in drawing["panels"] for curve in panel["curves"]]
+    rows = [
+        _compared(curve, f"{curve['split']} error (%), end", _curve(runs, curve)["top1_error"].iloc[-1], datasets)
+        for curve in curves
+    ]
+    # A run may be in several panels.
+    return [list(row) for row in dict.fromkeys(map(tuple, rows))]
+
+
+def medians(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], datasets: dict[str, str]) -> list[list[str]]:
+    """Return cells under ``COMPARISON``: the median of each network's responses beside the paper's."""
+    return [
+        _compared(curve, "median std", runs[curve["model"]]["std"].median(), datasets) for curve in drawing["curves"]
+    ]
+
+
+def _compared(curve: dict[str, Any], what: str, measured: float, datasets: dict[str, str]) -> list[str]:
+    published = curve.get("digitised_median", curve.get("digitised_end"))
+    difference = difference_cell(datasets.get(curve["model"]), measured, published)
+    return [curve["model"], what, f"{measured:.2f}", "–" if published is None else f"{published:g}", difference]
 
 
 def save(figure: "Figure", outputs: Iterable[Path]) -> None:
@@ -113,7 +165,7 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
     """Draw error against iterations: Figs. 1, 4 and 6.
 
     Args:
-        drawing: how the paper draws it (``workflow/paper/fig*.yaml``).
+        drawing: how the paper draws it (``drawing_of``).
         runs: per model, rows of iteration, split, top1_error.
         note: a line under the figure, such as the scale; empty for none.
         digitised: mark the paper's end values, read off its image, as ticks at the right edge.
@@ -135,7 +187,7 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], not
     """Draw the standard deviation of each layer's response, in layer order (top) and sorted (bottom): Fig. 7.
 
     Args:
-        drawing: how the paper draws it (``workflow/paper/fig7.yaml``).
+        drawing: how the paper draws it (``drawing_of``).
         runs: per model, rows of layer and std.
         note: a line under the figure, such as the scale; empty for none.
     """
@@ -155,7 +207,7 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], not
                 y=deviations,
                 ax=axis,
                 label=curve["legend"],
-                color=COLOURS[curve["colour"]],
+                color=curve["colour"],
                 linestyle=STYLES[curve["style"]],
                 linewidth=1.2,
                 errorbar=None,
@@ -205,7 +257,7 @@ def _draw_error_panel(
             ax=axis,
             label=curve.get("legend", "_unnamed"),
             legend=False,
-            color=COLOURS[curve["colour"]],
+            color=curve["colour"],
             linestyle=STYLES[curve["style"]],
             linewidth=curve["width"],
             errorbar=None,
@@ -260,7 +312,7 @@ def _write_beside(
         textcoords="offset points",
         ha="center",
         va="top" if offset < 0 else "bottom",
-        color=COLOURS[curve["colour"]],
+        color=curve["colour"],
         annotation_clip=False,
     )
 
@@ -274,7 +326,7 @@ def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], run
                 [1.0, 1.03],
                 [curve["digitised_end"]] * 2,
                 transform=axis.get_yaxis_transform(),
-                color=COLOURS[curve["colour"]],
+                color=curve["colour"],
                 linewidth=curve["width"],
                 clip_on=False,
             )

@@ -2,51 +2,20 @@
 
 import base64
 import collections
-import statistics
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from resnet.files import read_json, read_rows, read_table, read_yaml
-from resnet.records import (
-    ARCHITECTURES,
-    CLAIMS,
-    RESPONSES,
-    TABLE1,
-    ClassifierResult,
-    Config,
-    DetectorResult,
-    Result,
-    RunEnvironment,
-)
+from resnet.files import read_json, read_table, read_yaml
+from resnet.records import CLAIMS, ClassifierResult, Config, DetectorResult, Result, RunEnvironment
 from resnet.rendering.comparisons import Verdict
-from resnet.rendering.tables import (
-    PAPERS_DATASETS,
-    TABLE6_HEADINGS,
-    TABLE6_KINDS,
-    architecture_grid,
-    measure_cells,
-    measure_headings,
-    measure_kinds,
-    read_paper,
-    scale_note,
-    table6_cells,
-)
+from resnet.rendering.exhibits import read_exhibit, scale_note
 from resnet.sections import SECTIONS
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-FIGURE_CAPTIONS = {
-    "fig1": "The runs of the left panel of Fig. 6. In the paper, the deeper plain net is worse already on the data "
-    "that it is trained on.",
-    "fig4": "Thin: training error on augmented crops. Bold: validation error of the centre crops. Left: plain "
-    "nets. Right: ResNets with option A, which have the same parameters.",
-    "fig6": "Dashed: training error on augmented batches. Bold: test error. The 110-layer plain net is not "
-    "drawn, as in the paper.",
-    "fig7": "Standard deviation of the output of each 3×3 layer, after batch normalisation and before ReLU or "
-    "addition, over the test images.",
-}
-
+# Longer tables are folded.
+LONG_TABLE = 40
 
 # In the order of the report's legend, with what each says of a claim.
 VERDICTS = {
@@ -57,18 +26,6 @@ VERDICTS = {
     Verdict.NOT_TESTED: "something was not measured, or an absolute number needs the paper's recipe and data",
 }
 PAIR = ("difference", "margin")
-DETECTION_FIGURES = {
-    "detection_curves": {
-        "inches": 9.3,
-        "caption": "Top: training loss. Bottom: mAP on a part of the test set, looked at during the training; the "
-        "tables report the whole set after it.",
-    },
-    "detections": {
-        "inches": 5.5,
-        "caption": "Test images, spread over the set whatever was found in them: with their objects, and with as "
-        "many of each detector's detections as there are objects, those of the highest scores.",
-    },
-}
 
 
 def render(
@@ -76,41 +33,25 @@ def render(
     scale: str,
     sections: list[str],
     left_out: dict[str, str],
-    errors: dict[Path, Path],
-    table1: list[Path],
-    table6: Path | None,
-    architectures: Path | None,
     claims: Path,
-    figures: dict[str, Path],
-    drawings: dict[str, Path],
+    exhibits: list[Path],
     runs: list[Path],
-    detection_tables: dict[Path, Path],
-    detection_figures: list[Path],
     detectors: list[Path],
 ) -> str:
-    """Return the report as HTML; what is not given has no part in it.
+    """Return the report as HTML.
 
     Args:
         scale: name of the scale.
-        sections: what the report shows, of ``SECTIONS``.
-        left_out: the sections that could not be made, each with the reason.
-        errors: results/table2.csv to table5.csv, each with its published table (``workflow/paper/table<n>.yaml``).
-        table1: results/table1.csv and its published table, or neither.
-        table6: results/table6.csv.
-        architectures: results/cifar_architectures.csv.
+        sections: what the report is about, of ``SECTIONS``.
+        left_out: the sections and figures that could not be made, each with the reason.
         claims: results/claims.csv, or that of one section.
-        figures: the PNG of each figure.
-        drawings: what the paper shows in each figure (``workflow/paper/fig*.yaml``).
-        runs: the run folders.
-        detection_tables: results/table7.csv and table8.csv, each with its published table.
-        detection_figures: the PNGs of curves and test images.
-        detectors: the run folders of the detectors.
+        exhibits: what its tables and figures show (``results/<name>.json``); a figure's PNG lies beside it.
+        runs: the run folders of classifiers.
+        detectors: the run folders of detectors.
     """
+    shown = [(read_exhibit(path), path) for path in exhibits]
     folders = [Run(folder, ClassifierResult) for folder in runs]
     detector_runs = [Run(folder, DetectorResult) for folder in detectors]
-    by_model: dict[str, Run] = {}
-    for run in folders:
-        by_model.setdefault(run.model, run)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -118,33 +59,20 @@ def render(
         scale=scale,
         scale_note=scale_note(scale),
         sections=[SECTIONS[section] for section in sections],
-        left_out={SECTIONS[section]: reason for section, reason in left_out.items()},
+        left_out={SECTIONS.get(name, name): reason for name, reason in left_out.items()},
         claims_file=claims.name,
         claims=[row | {"comparison": comparison_cell(row)} for row in read_table(claims, CLAIMS)],
         verdicts=VERDICTS,
-        figures=[
-            {
-                "name": name,
-                "title": drawing["title"],
-                "caption": FIGURE_CAPTIONS[name],
-                "inches": drawing["size_inches"][0],
-                "image": embedded(figures[name]),
-                "comparison": _comparison(drawing, by_model),
-            }
-            for name, drawing in ((name, read_paper(path)) for name, path in drawings.items())
-        ],
-        errors=[_metric_table(table, read_paper(published)) for table, published in errors.items()],
-        detections=[_metric_table(table, read_paper(published)) for table, published in detection_tables.items()],
-        detection_figures=[
-            {"name": path.stem, "image": embedded(path), **DETECTION_FIGURES[path.stem.split("-")[0]]}
-            for path in detection_figures
-        ],
+        exhibits={
+            title: [
+                {"shown": one, "image": embedded(path.with_suffix(".png")) if one.is_figure else None}
+                for one, path in shown
+                if one.section == section
+            ]
+            for section, title in SECTIONS.items()
+        },
+        long_table=LONG_TABLE,
         detectors=[run.detector_provenance() for run in detector_runs],
-        table1=_architectures(*table1) if table1 else None,
-        table6={"headings": TABLE6_HEADINGS, "rows": [table6_cells(row) for row in read_table(table6, TABLE6_KINDS)]}
-        if table6
-        else None,
-        architectures=read_table(architectures, ARCHITECTURES) if architectures else [],
         runs=[run.provenance() for run in folders],
         seconds=sum(run.environment["seconds"] for run in [*folders, *detector_runs]),
         datasets=sorted({run.config["dataset"]["name"] for run in [*folders, *detector_runs]}),
@@ -169,10 +97,6 @@ class Run:
     def end(self, split: str) -> float:
         """Return the last error of a split in percent."""
         return self.result[split]["top1_error"]
-
-    def response(self) -> float:
-        """Return the median of the responses' standard deviations."""
-        return statistics.median(row["std"] for row in read_rows(self.folder / "responses.csv", RESPONSES))
 
     def provenance(self) -> dict[str, Any]:
         """Return what the report says of a classifier's run."""
@@ -223,44 +147,3 @@ def comparison_cell(row: dict[str, Any]) -> str:
     pair = (row[key] for key in PAIR)
     difference, margin = (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" for value in pair)
     return f"{difference} ± {margin}" if row["margin"] else f"{difference} (exact)"
-
-
-def _metric_table(path: Path, paper: dict[str, Any]) -> dict[str, Any]:
-    """Return Table 2, 3, 4, 5, 7 or 8 as printed."""
-    cells = [measure_cells(paper, row) for row in read_table(path, measure_kinds(paper))]
-    return {
-        "name": path.stem,
-        "title": paper["title"],
-        "note": paper["note"],
-        "headings": measure_headings(paper),
-        "rows": cells,
-    }
-
-
-def _architectures(path: Path, published: Path) -> dict[str, Any]:
-    """Return Table 1 as printed, and the networks that it does not show."""
-    paper = read_paper(published)
-    rows = read_table(path, TABLE1)
-    headings, cells = architecture_grid(paper, rows)
-    return {"headings": headings, "rows": cells, "others": [row for row in rows if not row["conv1"]]}
-
-
-def _comparison(drawing: dict[str, Any], runs: dict[str, Run]) -> dict[str, Any]:
-    """Return the end of each curve (or the median response) beside the paper's, where that could be read off.
-
-    They have a difference where the run was trained on the paper's data.
-    """
-    rows = []
-    for curve in drawing.get("curves") or [curve for panel in drawing["panels"] for curve in panel["curves"]]:
-        if (run := runs.get(curve["model"])) is None:
-            continue
-        is_response = "digitised_median" in curve
-        published = curve.get("digitised_median", curve.get("digitised_end"))
-        measured = run.response() if is_response else run.end(curve["split"])
-        what = "median std" if is_response else f"{curve['split']} error (%), end"
-        comparable = published is not None and run.result["dataset"] in PAPERS_DATASETS
-        difference = f"{measured - published:+z.2f}" if comparable else ""
-        row = [curve["model"], what, f"{measured:.2f}", "–" if published is None else f"{published:g}", difference]
-        if row not in rows:
-            rows.append(row)
-    return {"headings": ("model", "value", "here", "paper (read off the figure)", "difference"), "rows": rows}

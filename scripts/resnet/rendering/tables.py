@@ -1,86 +1,50 @@
-"""Tables of the paper beside what was measured, as CSV and Markdown; no torch."""
+"""Tables of the paper beside what was measured: their rows, and the cells that are printed; no torch."""
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resnet.files import read_json, read_yaml, write_rows, write_text
+from resnet.artefacts import Artefact
+from resnet.files import read_json
 from resnet.records import Result
+from resnet.rendering.exhibits import NOT_IN_PAPER, difference_cell
 
-TABLE6_COLUMNS = (
-    "method",
-    "layers",
-    "parameters_millions",
-    "paper_parameters_millions",
-    "top1_error",
-    "top1_error_mean",
-    "top1_error_std",
-    "paper_top1_error",
-    "paper_top1_error_mean",
-    "paper_top1_error_std",
-    "lowest_top1_error",
-    "runs",
-    "dataset",
-    "scale",
-    "source",
-)
-TABLE6_KINDS = {
-    "method": str,
-    "source": str,
-    "layers": int | None,
-    "runs": int | None,
-    "dataset": str | None,
-    **{
-        f"{paper}{key}": float | None
-        for paper in ("", "paper_")
-        for key in ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
-    },
-}
-TABLE6_HEADINGS = (
-    "method",
-    "# layers",
-    "# params",
-    "# params (paper)",
-    "error (%)",
-    "error (%), paper",
-    "difference",
-    "runs",
-)
-TABLE6_PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
-# A number and the paper's have a difference only where both were measured on the same images.
-PAPERS_DATASETS = ("cifar10", "imagenet", "voc", "coco")
+Row = dict[str, Any]
+PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
+CIFAR_ERROR_COLUMNS = (
+    "method", "layers", "parameters_millions", "paper_parameters_millions", "top1_error", "top1_error_mean",
+    "top1_error_std", "paper_top1_error", "paper_top1_error_mean", "paper_top1_error_std", "lowest_top1_error", "runs",
+    "dataset", "scale", "source", "in_paper",
+)  # fmt: skip
+CIFAR_ERROR_HEADINGS = (
+    "method", "# layers", "# params", "# params (paper)", "error (%)", "error (%), paper", "difference", "runs",
+)  # fmt: skip
 NOT_TRAINED = "not trained"
 
 
-def read_paper(path: Path) -> dict[str, Any]:
-    """Read a YAML file: of published values (``workflow/paper/*.yaml``), or a run's settings.
-
-    Raises:
-        UserError: it is absent or not YAML.
-    """
-    return read_yaml(path, dict[str, Any], "correct it")
+def in_paper(answer: bool) -> str:
+    """Return what a table's column ``in_paper`` says of a row."""
+    return "yes" if answer else "no"
 
 
-def read_results(paths: list[Path], kind: type[Result]) -> dict[str, list[dict[str, Any]]]:
+def read_results(paths: list[Path], kind: type[Result]) -> dict[str, list[Row]]:
     """Read ``result.json`` of many runs, grouped by model, in order of their seeds.
 
     Raises:
         UserError: a file is absent, or not of this kind.
     """
-    results: dict[str, list[dict[str, Any]]] = {}
+    results: dict[str, list[Row]] = {}
     for path in paths:
         result = read_json(path, kind)
         results.setdefault(result["model"], []).append(result)
     return {model: sorted(runs, key=lambda run: run["seed"]) for model, runs in results.items()}
 
 
-def final_error(result: dict[str, Any]) -> float:
-    """Return a run's test error in percent at its last iteration."""
-    return result["test"]["top1_error"]
-
-
-def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scale: str) -> list[dict[str, Any]]:
-    """Return the rows of Table 6 in the paper's order.
+def cifar_error_rows(
+    table: Artefact, results: dict[str, list[Row]], scale: str, others: Sequence[str] = ()
+) -> list[Row]:
+    """Return the rows of a table of errors on CIFAR-10: the paper's in its order, then those of other networks.
 
     ``top1_error`` is the best of a model's runs, each at its last iteration, as the paper prints it; mean and standard
     deviation (n-1) are given where there are several runs. ``lowest_top1_error`` is the lowest test error at any
@@ -88,19 +52,23 @@ def table6(paper: dict[str, Any], results: dict[str, list[dict[str, Any]]], scal
     without numbers.
     """
     rows = []
-    for published in paper["rows"]:
+    for published in table.values["rows"]:
         row = {"method": published["method"], "layers": published.get("layers"), "scale": scale}
-        row |= {f"paper_{key}": published.get(key) for key in TABLE6_PUBLISHED}
+        row |= {f"paper_{key}": published.get(key) for key in PUBLISHED} | {"in_paper": in_paper(True)}
         if "quoted_from" in published:
             rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
             continue
         runs = results.get(published["model"])
         rows.append(row | ({**_measured(runs), "source": "reproduced"} if runs else {"source": NOT_TRAINED}))
+    empty = {f"paper_{key}": None for key in PUBLISHED}
+    for model in others:
+        row = {"method": model, "scale": scale, **empty, **_measured(results[model])}
+        rows.append(row | {"source": "reproduced", "in_paper": in_paper(False)})
     return rows
 
 
-def _measured(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    errors = [final_error(run) for run in runs]
+def _measured(runs: list[Row]) -> Row:
+    errors = [run["test"]["top1_error"] for run in runs]
     several = len(errors) > 1
     return {
         "layers": runs[0]["layers"],
@@ -126,8 +94,8 @@ def parameters_cell(millions: float) -> str:
     return f"{millions:.2f}M" if millions < 1 else f"{millions:.1f}M"
 
 
-def table6_cells(row: dict[str, Any]) -> list[str]:
-    """Return the printed cells of a row of Table 6: measured, published, and the difference of the means."""
+def cifar_error_cells(row: Row) -> list[str]:
+    """Return the printed cells of a row of errors: measured, published, and the difference of the means."""
     keys = ("top1_error", "top1_error_mean", "top1_error_std")
     ours, theirs = ([row.get(f"{prefix}{key}") for key in keys] for prefix in ("", "paper_"))
     measured = row["source"] == "reproduced"
@@ -139,25 +107,20 @@ def table6_cells(row: dict[str, Any]) -> list[str]:
         error_cell(*ours) if measured else "–",
         error_cell(*theirs),
         # The best of five runs is lower than one run, so it is not compared with it.
-        difference_cell(row, *((best if mean is None else mean) for best, mean, _ in (ours, theirs))),
+        difference_cell(row.get("dataset"), *((best if mean is None else mean) for best, mean, _ in (ours, theirs))),
         str(row["runs"]) if measured else "",
     ]
 
 
-def labelled(row: dict[str, Any]) -> str:
-    """Return a row's method, and why it has no number here."""
+def labelled(row: Row) -> str:
+    """Return a row's method, and why it has no number here, or none in the paper."""
     source = row["source"].split(":")[0]
-    return row["method"] + (f" ({source})" if source in ("quoted", NOT_TRAINED) else "")
+    marks = [source] if source in ("quoted", NOT_TRAINED) else []
+    marks += [NOT_IN_PAPER] if row["in_paper"] == in_paper(False) else []
+    return row["method"] + "".join(f" ({mark})" for mark in marks)
 
 
-def difference_cell(row: dict[str, Any], ours: float | None, theirs: float | None) -> str:
-    """Return how far a number is from the paper's, if it was measured on the paper's data."""
-    if ours is None or theirs is None or row.get("dataset") not in PAPERS_DATASETS:
-        return ""
-    return f"{ours - theirs:+z.2f}"
-
-
-def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[Row]]:
     """Read ``evaluation/*.json`` of many runs, grouped by model, or ``<experiment>/<model>`` of detectors.
 
     Args:
@@ -167,7 +130,7 @@ def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[
     Raises:
         UserError: a file is absent, or lacks something.
     """
-    evaluations: dict[str, list[dict[str, Any]]] = {}
+    evaluations: dict[str, list[Row]] = {}
     for path in paths:
         evaluation = read_json(path, {"model": str, **kind})
         name = "/".join(evaluation[key] for key in ("experiment", "model") if key in evaluation)
@@ -175,65 +138,74 @@ def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[
     return evaluations
 
 
-def measured(paper: dict[str, Any]) -> dict[str, Any]:
-    """Return what Table 2, 3, 4, 5, 7 or 8 takes from an evaluation, by key."""
-    metrics = {column["metric"]: float for column in paper["columns"]}
-    return {"dataset": str, "source": str, **metrics, **dict.fromkeys(paper.get("facts", ()), str)}
+def evaluated(table: Artefact) -> dict[str, Any]:
+    """Return what a table takes from an evaluation, by key."""
+    metrics = {column["metric"]: float for column in table.values["columns"]}
+    return {"dataset": str, "source": str, **metrics, **dict.fromkeys(_details(table), str)}
 
 
-def measure_columns(paper: dict[str, Any]) -> tuple[str, ...]:
-    """Return the columns of Table 2, 3, 4, 5, 7 or 8 as CSV."""
-    names = [column["name"] for column in paper["columns"]]
-    metrics = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
-    return ("method", *metrics, *paper.get("facts", ()), "runs", "dataset", "scale", "source")
+def evaluation_columns(table: Artefact) -> tuple[str, ...]:
+    """Return the columns of a table of evaluations as CSV."""
+    names = [column["name"] for column in table.values["columns"]]
+    numbers = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
+    return ("method", *numbers, *_details(table), "runs", "dataset", "scale", "source", "in_paper")
 
 
-def measure_kinds(paper: dict[str, Any]) -> dict[str, Any]:
-    """Return what the columns of Table 2, 3, 4, 5, 7 or 8 as CSV hold."""
-    numbers = dict.fromkeys(measure_columns(paper), float | None)
-    facts = dict.fromkeys(("dataset", *paper.get("facts", ())), str | None)
-    return numbers | facts | dict.fromkeys(("method", "scale", "source"), str) | {"runs": int | None}
-
-
-def metric_table(
-    paper: dict[str, Any], evaluations: dict[str, list[dict[str, Any]]], scale: str, weights: str
-) -> list[dict[str, Any]]:
-    """Return the rows of Table 2, 3, 4, 5, 7 or 8 in the paper's order.
+def evaluation_rows(
+    table: Artefact, evaluations: dict[str, list[Row]], scale: str, weights: str, others: Sequence[str] = ()
+) -> list[Row]:
+    """Return the rows of a table of evaluations: the paper's in its order, then those of other networks.
 
     Numbers are means over a model's runs, with their standard deviation (n-1) where there are several. What was not
     trained, or has no published ``weights``, has no number.
     """
-    rows = []
-    for published in paper["rows"]:
-        row: dict[str, Any] = {"method": published["method"], "scale": scale, "runs": None}
-        row |= {f"paper_{column['name']}": published.get(column["name"]) for column in paper["columns"]}
+    weights = table.values.get("weights", weights) if table.section == "imagenet" else "trained"
+    missing = {"source": NOT_TRAINED if weights == "trained" else f"no weights from {weights}"}
+    columns, rows = table.values["columns"], []
+    for published in table.values["rows"]:
+        row: Row = {"method": published["method"], "scale": scale, "runs": None, "in_paper": in_paper(True)}
+        row |= {f"paper_{column['name']}": published.get(column["name"]) for column in columns}
         if "quoted_from" in published:
             rows.append(row | {"source": f"quoted: {published['quoted_from']}"})
             continue
-        for column in paper["columns"]:
-            runs = evaluations.get(published[column["model"]])
-            if not runs:
-                continue
-            values = [run[column["metric"]] for run in runs]
-            row |= {column["name"]: statistics.mean(values), "runs": _together(row["runs"], len(runs))}
-            row |= {key: runs[0][key] for key in ("dataset", "source")}
-            if len(values) > 1:
-                row[f"{column['name']}_std"] = statistics.stdev(values)
-            for fact in paper.get("facts", ()):
-                row[fact] = _together(row.get(fact), runs[0][fact])
-        rows.append({"source": NOT_TRAINED if weights == "trained" else f"no weights from {weights}"} | row)
+        rows.append(missing | row | _evaluated(table, published, evaluations))
+    for model in others:
+        row = {"method": model, "scale": scale, "in_paper": in_paper(False)}
+        rows.append(row | _evaluated(table, {"model": model}, evaluations))
     return rows
 
 
-def _together(found: Any, new: Any) -> Any:
+def _evaluated(table: Artefact, networks: dict[str, str], evaluations: dict[str, list[Row]]) -> Row:
+    """Return what was measured of a row's networks, column by column."""
+    row: Row = {}
+    for column in table.values["columns"]:
+        model = networks.get(column.get("of", "model"), "")
+        runs = evaluations.get("/".join([column["experiment"], model] if "experiment" in column else [model]))
+        if not runs:
+            continue
+        values = [run[column["metric"]] for run in runs]
+        row |= {column["name"]: statistics.mean(values), "runs": _joined(row.get("runs"), len(runs))}
+        row |= {key: runs[0][key] for key in ("dataset", "source")}
+        if len(values) > 1:
+            row[f"{column['name']}_std"] = statistics.stdev(values)
+        row |= {key: _joined(row.get(key), runs[0][key]) for key in _details(table)}
+    return row
+
+
+def _details(table: Artefact) -> list[str]:
+    """Return what a table says of an evaluation beside its numbers."""
+    return table.values.get("details", [])
+
+
+def _joined(known: Any, new: Any) -> Any:
     """Return what is known of a row's earlier columns and of a new one: the same, or both."""
-    return new if found in (None, new) else f"{found}; {new}"
+    return new if known in (None, new) else f"{known}; {new}"
 
 
-def measure_headings(paper: dict[str, Any]) -> tuple[str, ...]:
-    """Return the printed headings of Table 2, 3, 4, 5, 7 or 8."""
+def evaluation_headings(table: Artefact) -> tuple[str, ...]:
+    """Return the printed headings of a table of evaluations."""
     headings = []
-    for column in paper["columns"]:
+    for column in table.values["columns"]:
         headings += [column["heading"], column.get("paper_heading", "paper")]
         headings += ["difference"] if _same_images(column) else []
     return ("method", *headings, "runs", "source")
@@ -244,10 +216,10 @@ def _same_images(column: dict[str, Any]) -> bool:
     return column.get("same_images", True)
 
 
-def measure_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
+def evaluation_cells(table: Artefact, row: Row) -> list[str]:
     """Return the printed cells of a row: per metric, measured, published, and the difference."""
     cells = [labelled(row)]
-    for column in paper["columns"]:
+    for column in table.values["columns"]:
         name = column["name"]
         ours, deviation, theirs = (row.get(key) for key in (name, f"{name}_std", f"paper_{name}"))
         spread = f" ± {deviation:.2f}" if deviation is not None else ""
@@ -255,52 +227,23 @@ def measure_cells(paper: dict[str, Any], row: dict[str, Any]) -> list[str]:
             "–" if ours is None else f"{ours:.2f}{spread}",
             "–" if theirs is None else f"{theirs:.2f}",
         ]
-        cells += [difference_cell(row, ours, theirs)] if _same_images(column) else []
+        cells += [difference_cell(row.get("dataset"), ours, theirs)] if _same_images(column) else []
     source = "quoted" if row["source"].startswith("quoted") else row["source"]
     if row.get("engine"):
         source = f"{source} ({row['engine']} engine)"
     return [*cells, "" if row.get("runs") is None else str(row["runs"]), source]
 
 
-def flops_cell(row: dict[str, Any], key: str) -> str:
-    """Return multiply-adds in 10⁹ with three digits after the point."""
-    return f"{row[key]:.3f}"
-
-
-def architecture_grid(paper: dict[str, Any], rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and cells of Table 1 as the paper prints it: a network per column; "=" where both agree."""
+def architecture_grid(table: Artefact, rows: list[Row]) -> tuple[list[str], list[list[str]]]:
+    """Return headings and cells of Table 1 as the paper prints it: a network per column, and whether both agree."""
     nets = [row for row in rows if row["conv1"]]
     lines = []
-    for stage in paper["stages"]:
+    for stage in table.values["stages"]:
         size = nets[0][f"output_{stage}"]
         same = all(row[stage] == row[f"paper_{stage}"] for row in nets)
-        sized = all(row[f"output_{stage}"] == paper["output_sizes"][stage] for row in nets)
+        sized = all(row[f"output_{stage}"] == table.values["output_sizes"][stage] for row in nets)
         mark = "as in the paper" if same and sized else "not as in the paper"
         lines.append([stage, f"{size}×{size}", *(row[stage] for row in nets), mark])
-    lines.append(["FLOPs (10⁹)", "", *(flops_cell(row, "flops_1e9") for row in nets), "convolutions and fc layers"])
+    lines.append(["FLOPs (10⁹)", "", *(f"{row['flops_1e9']:.3f}" for row in nets), "convolutions and fc layers"])
     lines.append(["FLOPs (10⁹), paper", "", *(f"{row['paper_flops_1e9']:g}" for row in nets), ""])
     return ["layer", "output size", *(row["method"] for row in nets), ""], lines
-
-
-def write_table(columns: tuple[str, ...], rows: list[dict[str, Any]], path: Path) -> None:
-    """Write rows as CSV, numbers rounded to six digits after the point, empty cells empty."""
-    rounded = [{key: round(v, 6) if isinstance(v, float) else v for key, v in row.items()} for row in rows]
-    write_rows(path, columns, rounded)
-
-
-def write_markdown(path: Path, title: str, note: str, headings: tuple[str, ...], cells: list[list[str]]) -> None:
-    """Write a table under a title to ``path``."""
-    lines = ["| " + " | ".join(row) + " |" for row in [list(headings), ["---"] * len(headings), *cells]]
-    write_text(path, f"# {title}\n\n{note}\n\n" + "\n".join(lines) + "\n")
-
-
-def scale_note(scale: str) -> str:
-    """Return what a scale means for reading numbers beside the paper's."""
-    return {
-        "demo": "Demo scale: small images of handwritten digits and a few hundred iterations. The numbers cannot be "
-        "compared with the paper's, and single runs end far apart. Claims about which of two nets is better can be "
-        "tested, with care: so short a run shows how hard a net is to optimise, not where it would end after the "
-        "paper's iterations.",
-        "short": "Short scale: a tenth of the paper's iterations. Errors are expected to lie above the paper's.",
-        "paper": "Paper scale: the paper's schedules on CIFAR-10, ImageNet, PASCAL VOC and MS COCO.",
-    }[scale]

@@ -4,7 +4,6 @@ FLOPs are multiply-adds of the convolutions and fc layers for a 224x224 image, p
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,42 +18,38 @@ from resnet.architectures import (
     weighted_layers,
     without_storage,
 )
+from resnet.artefacts import Artefact, read_artefact
 from resnet.errors import run_program
-from resnet.rendering.tables import architecture_grid, read_paper, write_markdown, write_table
+from resnet.rendering.exhibits import add_table_arguments, exhibit, write_table
+from resnet.rendering.tables import architecture_grid
 
 SIDE = 224
 
 
 def main() -> None:
-    """Build every network, count, and write CSV and Markdown."""
+    """Build every network, count, and write CSV, Markdown and JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paper", type=Path, required=True, help="workflow/paper/table1.yaml")
-    parser.add_argument("--csv", type=Path, required=True, help="CSV to write")
-    parser.add_argument("--md", type=Path, required=True, help="Markdown to write")
+    add_table_arguments(parser)
     arguments = parser.parse_args()
-    paper = read_paper(arguments.paper)
-    rows = [row_of(published, paper) for published in paper["rows"]]
-    write_table(tuple(rows[0]), rows, arguments.csv)
-    headings, cells = architecture_grid(paper, rows)
-    others = [row for row in rows if not row["conv1"]]
-    note = (
-        "Counted from the modules for 224×224 images. FLOPs are multiply-adds of convolutions and fc layers. "
-        + " ".join(
-            f"{row['method']}: {row['flops_1e9']:.2f} ({row['conv_flops_1e9']:.2f} without the fc layers); "
-            f"the paper: {row['paper_flops_1e9']}."
-            for row in others
-        )
+    table = read_artefact(arguments.artefact)
+    rows = [row_of(published, table) for published in table.values["rows"]]
+    headings, cells = architecture_grid(table, rows)
+    note = " ".join(
+        f"{row['method']}: {row['flops_1e9']:.2f} ({row['conv_flops_1e9']:.2f} without the fc layers); "
+        f"the paper: {row['paper_flops_1e9']}."
+        for row in rows
+        if not row["conv1"]
     )
-    write_markdown(arguments.md, paper["title"], note, tuple(headings), cells)
+    write_table(arguments, tuple(rows[0]), rows, exhibit(table, headings, cells, note=note))
 
 
-def row_of(published: dict[str, Any], paper: dict[str, Any]) -> dict[str, Any]:
+def row_of(published: dict[str, Any], table: Artefact) -> dict[str, Any]:
     """Return a network's row: stages, output sizes, layers, parameters and FLOPs, beside the paper's."""
     with torch.device("meta"):
         net = imagenet_net(published["model"], 1000)
     stages = {} if isinstance(net, Vgg) else stages_of(net)
     row = {"method": published["method"], "layers": len(weighted_layers(net))}
-    for name in paper["stages"]:
+    for name in table.values["stages"]:
         text, size = stages.get(name, ("", None))
         row |= {name: text, f"paper_{name}": published.get(name, ""), f"output_{name}": size}
     flops = count_multiply_adds(net, SIDE)
