@@ -42,7 +42,7 @@ from resnet.architectures import (
     VGG_LAYERS,
     ImageNetNet,
     Vgg,
-    imagenet_net,
+    build_net,
     initialise,
     scaled,
     to_torchvision,
@@ -54,7 +54,7 @@ from resnet.detection.engines import build_detector
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
 from resnet.provenance import processor_name
-from resnet.settings import DetectorRecipe, parse_imagenet_model
+from resnet.settings import DetectorRecipe, ImageNetRecipe, parse_imagenet_model
 
 # VOC's classes and the size of most of its images.
 CLASSES, SIZES, OBJECTS = 20, ((500, 375), (375, 500)), 3
@@ -79,7 +79,7 @@ class Noise:
 def random_classifier(model: str, width: float) -> ImageNetNet | Vgg:
     """Return a net with random weights whose activations neither vanish nor overflow."""
     generator = torch.Generator().manual_seed(0)
-    net = imagenet_net(model, 1, width=width, stride_in_3x3=True)
+    net = build_net(ImageNetRecipe(model=model, width=width, stride_in_3x3=True), 1)
     initialise(net, generator)
     if isinstance(net, ImageNetNet):
         measured = measure_bn_statistics(net, Noise(generator), lambda _count: None)

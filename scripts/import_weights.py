@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from resnet.architectures import from_torchvision, imagenet_net
+from resnet.architectures import build_net, from_torchvision
 from resnet.data.image_statistics import ImageStatistics
 from resnet.errors import UserError, run_program
 from resnet.files import checksum, write_arrays, write_yaml
@@ -34,12 +34,10 @@ def main() -> None:
     add_arguments(parser, ImageNetRecipe, ("image_size", "test_shorter_side"))
     parser.add_argument("--run-folder", type=Path, required=True, help="run folder to write")
     arguments = parser.parse_args()
-    recipe = ImageNetRecipe(
+    recipe = ImageNetRecipe.of_network(
         model=arguments.model,
         stride_in_3x3=True,
         image_size=arguments.image_size,
-        scale_min=max(ImageNetRecipe.scale_min, arguments.image_size),
-        scale_max=max(ImageNetRecipe.scale_max, arguments.image_size),
         test_shorter_side=arguments.test_shorter_side,
     )
     write_run(arguments.run_folder, recipe, arguments.weights)
@@ -54,9 +52,7 @@ def write_run(run: Path, recipe: ImageNetRecipe, weights: Path) -> None:
     state = plain_state(read_tensors(weights, advice="get it again"))
     # The last layer has an output per class.
     last = state.get("classifier.6.bias" if recipe.model.startswith("vgg") else "fc.bias", torch.empty(1))
-    net = imagenet_net(
-        recipe.model, len(last), image_size=recipe.image_size, stride_in_3x3=recipe.stride_in_3x3, width=recipe.width
-    )
+    net = build_net(recipe, len(last))
     if difference := load_into(net, from_torchvision(state, net)):
         raise UserError(
             f"{weights} does not hold torchvision's weights of {recipe.model} for crops of {recipe.image_size} pixels: "

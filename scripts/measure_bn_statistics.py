@@ -18,6 +18,7 @@ from resnet.data.views import CentreViews, Normalise
 from resnet.errors import run_program
 from resnet.files import read_arrays
 from resnet.progress import Progress
+from resnet.run_folder import RunFolder
 from resnet.settings import ArgumentParser, BatchNormStatistics, Hardware, add_arguments, read_hardware
 from resnet.training.checkpoint import save_tensors
 from resnet.training.distributed import Processes
@@ -37,7 +38,7 @@ def main() -> None:
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
     description = ImageNetDescription.read(arguments.data)
-    net, _ = load_network(arguments.run_folder, len(description.wnids), processes.device)
+    net, _ = load_network(RunFolder(arguments.run_folder), len(description.wnids), processes.device)
     index = read_index(arguments.data, description, "train")
     description = on_scratch(description, processes, index)
     # Of each colour, as a detector subtracts it.

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from resnet.architectures import (
-    CifarNet,
     PaddedIdentity,
+    build_net,
     count_multiply_adds,
     count_parameters,
     layers_by_map,
@@ -17,6 +17,7 @@ from resnet.artefacts import Artefact, read_artefact
 from resnet.errors import run_program
 from resnet.rendering.exhibits import NOT_IN_PAPER, add_table_arguments, exhibit, write_table
 from resnet.rendering.tables import in_paper
+from resnet.settings import CifarRecipe
 
 SIDE = 32
 COUNTED = ("layers", "shortcuts", "parameters", "multiply-adds")
@@ -54,7 +55,7 @@ def printed(row: dict[str, Any], sizes: list[int]) -> list[str]:
 def count(model: str, shortcut: str, table: Artefact) -> dict[str, Any]:
     """Return one model's row: layers and filters per map size beside the paper's, parameters, multiply-adds."""
     with torch.device("meta"):
-        net = CifarNet(model, shortcut)
+        net = build_net(CifarRecipe(model=model, shortcut=shortcut), 10)
     layers = len(weighted_layers(net))
     n = (layers - 2) // 6
     row = {"method": model, "n": n, "layers": layers, "paper_layers": 6 * n + 2}

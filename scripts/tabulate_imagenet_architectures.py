@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from resnet.architectures import (
     ImageNetNet,
     Vgg,
+    build_net,
     count_multiply_adds,
     count_parameters,
-    imagenet_net,
     weighted_layers,
     without_storage,
 )
@@ -22,6 +22,7 @@ from resnet.artefacts import Artefact, read_artefact
 from resnet.errors import run_program
 from resnet.rendering.exhibits import add_table_arguments, exhibit, write_table
 from resnet.rendering.tables import architecture_grid
+from resnet.settings import ImageNetRecipe
 
 SIDE = 224
 
@@ -46,7 +47,7 @@ def main() -> None:
 def row_of(published: dict[str, Any], table: Artefact) -> dict[str, Any]:
     """Return a network's row: stages, output sizes, layers, parameters and FLOPs, beside the paper's."""
     with torch.device("meta"):
-        net = imagenet_net(published["model"], 1000)
+        net = build_net(ImageNetRecipe(model=published["model"]), 1000)
     stages = {} if isinstance(net, Vgg) else stages_of(net)
     row = {"method": published["method"], "layers": len(weighted_layers(net))}
     for name in table.values["stages"]:

@@ -24,11 +24,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from resnet.architectures import ImageNetNet, imagenet_net, initialise
+from resnet.architectures import ImageNetNet, build_net, initialise
 from resnet.classification.bn_statistics import measure_bn_statistics
 from resnet.classification.cifar10 import cifar_task
 from resnet.data import cifar10, imagenet
-from resnet.settings import CifarRecipe
+from resnet.settings import CifarRecipe, ImageNetRecipe
 from resnet.training.distributed import Processes
 from resnet.training.task import Task
 
@@ -122,6 +122,11 @@ def noise(seed=0, count=1, batch=12, side=64, dtype=torch.float32):
             return iter(images)
 
     return Batches()
+
+
+def imagenet_net(model, classes, *, image_size=224, **settings):
+    """An untrained network of section 4.1."""
+    return build_net(ImageNetRecipe.of_network(model=model, image_size=image_size, **settings), classes)
 
 
 def small_net(model, width=1 / 16, measured=True, **changes):

@@ -8,6 +8,7 @@ The images of all kinds but ``decode`` need no resampling: an edit of decoding l
 """
 
 import contextlib
+import dataclasses
 import json
 import runpy
 import sys
@@ -22,7 +23,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from resnet.architectures import CifarNet, imagenet_net
+from resnet.architectures import build_net
 from resnet.classification.cifar10 import cifar_task
 from resnet.classification.errors import Totals
 from resnet.classification.imagenet import imagenet_task
@@ -38,7 +39,7 @@ from resnet.detection.initial import Classifier
 from resnet.detection.inputs import SceneImages
 from resnet.detection.task import detection_task
 from resnet.files import read_arrays, read_json, write_arrays, write_json, write_yaml
-from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe
+from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe
 from resnet.training import checkpoint
 from resnet.training.loop import Training
 from resnet.versions import VERSIONS
@@ -179,9 +180,9 @@ def write_image_statistics(path: Path, side: int) -> Path:
     return path
 
 
-def write_run(folder: Path, recipe: dict[str, object], state: dict[str, object], **facts: object) -> None:
+def write_run(folder: Path, recipe: Recipe, state: dict[str, object], **facts: object) -> None:
     """Write a run folder with weights."""
-    write_yaml(folder / "config.yaml", {"recipe": recipe, **facts})
+    write_yaml(folder / "config.yaml", {"recipe": dataclasses.asdict(recipe), **facts})
     checkpoint.save_weights(folder / "weights.pt", state)
 
 
@@ -315,8 +316,8 @@ def measure_image_statistics(folder: Path) -> Numbers:
 def measure_responses(folder: Path) -> Numbers:
     """The responses of a network."""
     write_cifar(folder)
-    recipe = {"model": "resnet-8", "shortcut": "A", "image_size": 16, "validation_fraction": 0.1, "split_seed": 0}
-    write_run(folder / "run", recipe, draw_weights(CifarNet("resnet-8", "A", 10)))
+    recipe = CifarRecipe(model="resnet-8", image_size=16)
+    write_run(folder / "run", recipe, draw_weights(build_net(recipe, 10)))
     run("measure_responses", "--data", folder / "dataset.json", "--run-folder", folder / "run",
         "--output", folder / "responses.csv")  # fmt: skip
     rows = (folder / "responses.csv").read_text().splitlines()[1:]
@@ -326,8 +327,8 @@ def measure_responses(folder: Path) -> Numbers:
 @golden
 def measure_bn_statistics(folder: Path) -> Numbers:
     """The statistics of batch normalisation, over several batches."""
-    data, net = write_ilsvrc(folder), imagenet_net("resnet-18-B", 4, **TINY)
-    write_run(folder / "run", {"model": "resnet-18-B", **TINY, "stride_in_3x3": False}, draw_weights(net))
+    data, recipe = write_ilsvrc(folder), ImageNetRecipe(model="resnet-18-B", **TINY)
+    write_run(folder / "run", recipe, draw_weights(build_net(recipe, 4)))
     with mock.patch.object(views, "EVALUATION_BATCH", 8):
         run("measure_bn_statistics", "--data", data,
             "--image-statistics", write_image_statistics(folder / "p.npz", 32), "--size", 32,
@@ -387,12 +388,12 @@ def train_detector(folder: Path) -> Numbers:
     """Both networks."""
     data, numbers = write_objects(folder), {}
     for model in ("resnet-50", "vgg-16"):
-        net = imagenet_net(model, 4, **TINY)
+        described = ImageNetRecipe(model=model, **TINY)
+        net = build_net(described, 4)
         draw_weights(net)
-        described = {"model": model, **TINY, "stride_in_3x3": False}
         mean = torch.tensor([0.4, 0.5, 0.6])[:, None, None]
         recipe = DetectorRecipe(**{"model": model, **DETECTOR})
-        build = partial(detection_task, recipe, data, Classifier(net.eval(), mean, described, {}))
+        build = partial(detection_task, recipe, data, Classifier(net.eval(), mean, described, None, {}))
         training = Training(recipe, CPU, build)
         training.net.heads.box_head.register_forward_pre_hook(lambda _head, regions: (regions[0].double(),))
         numbers |= {f"{model} {name}": values for name, values in trained(training).items()}
@@ -417,15 +418,8 @@ def evaluate_imagenet(folder: Path) -> Numbers:
     """The probabilities of each protocol; errors, and the average of an ensemble."""
     data, pixels, numbers = write_ilsvrc(folder), write_image_statistics(folder / "p.npz", 32), {}
     for model in ("resnet-18-B", "vgg-16"):
-        recipe = {
-            "model": model,
-            **TINY,
-            "stride_in_3x3": False,
-            "test_shorter_side": 40,
-            "seed": 0,
-            "precision": "auto",
-        }
-        write_run(folder / model, recipe, draw_weights(imagenet_net(model, 4, **TINY)))
+        recipe = ImageNetRecipe(model=model, **TINY, test_shorter_side=40)
+        write_run(folder / model, recipe, draw_weights(build_net(recipe, 4)))
         for protocol in ("center", "10crop", "multiscale"):
             run("evaluate_imagenet", "--data", data, "--image-statistics", pixels, "--run-folder", folder / model,
                 "--protocol", protocol, "--multiscale-shorter-sides", 40, 40, "--output", folder / "e.json",
@@ -445,13 +439,12 @@ def detect_objects(folder: Path) -> Numbers:
     for model in ("resnet-50", "vgg-16"):
         recipe = DetectorRecipe(**{"model": model, **DETECTOR})
         classifier = {"model": model, **TINY, "stride_in_3x3": False}
-        net = Detector(imagenet_net(model, 4, **TINY), torch.full((3, 1, 1), 0.5), 3, recipe)
+        net = Detector(build_net(ImageNetRecipe(model=model, **TINY), 4), torch.full((3, 1, 1), 0.5), 3, recipe)
         state = draw_weights(net)
         # So that no class is certain.
         state["heads.box_predictor.cls_score.weight"].mul_(0.1)
-        values = {**recipe.__dict__, "lr_drops": [2], "anchor_sizes": [16, 32]}
         resolved = {"classes": ["class1", "class2", "class4"], "classifier": classifier}
-        write_run(folder / model, values, state, resolved=resolved)
+        write_run(folder / model, recipe, state, resolved=resolved)
         run("detect_objects", "--data", data, "--run-folder", folder / model, "--output", folder / "d.json",
             "--device", "cpu")  # fmt: skip
         found = read_json(folder / "d.json")

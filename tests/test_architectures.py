@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from conftest import imagenet_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -18,7 +19,6 @@ from resnet.architectures import (
     count_multiply_adds,
     count_parameters,
     from_torchvision,
-    imagenet_net,
     initialise,
     layers_by_map,
     to_torchvision,

@@ -1,13 +1,15 @@
 """Settings that had other names: earlier configurations are told the new ones, earlier runs stay what they were."""
 
+import dataclasses
+
 import pytest
 import yaml
 from conftest import ROOT
 
 from resnet.config import load
 from resnet.errors import UserError
+from resnet.run_folder import RunFolder
 from resnet.settings import CifarRecipe, DetectorRecipe, ImageNetRecipe, fingerprint, updated
-from resnet.training.run_folder import read_recipe
 
 VERSIONS = {"decode": 3, "train": 1}
 
@@ -65,14 +67,16 @@ def test_what_was_added_since_is_in_the_fingerprint_where_it_differs():
 
 
 def test_recipes_of_earlier_runs_are_read(tmp_path):
-    earlier = {"model": "resnet-50", "min_side": 64, "max_side": 80, "test_side": 70, "colour": 0.1, "image_size": 64}
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"recipe": earlier}))
-    expected = {
-        "model": "resnet-50", "scale_min": 64, "scale_max": 80, "test_shorter_side": 70, "pca_colour_std": 0.1,
-        "image_size": 64, "branch_scale": 1.0,
-    }  # fmt: skip
-    assert read_recipe(tmp_path, ImageNetRecipe, "test_shorter_side") == expected
-    assert updated(expected, ImageNetRecipe) == expected
+    recipe = ImageNetRecipe(model="resnet-50", scale_min=224, scale_max=300, test_shorter_side=230, pca_colour_std=0.2)
+    earlier = dataclasses.asdict(recipe)
+    del earlier["branch_scale"]
+    earlier |= {"min_side": earlier.pop("scale_min"), "max_side": earlier.pop("scale_max")}
+    earlier |= {"test_side": earlier.pop("test_shorter_side"), "colour": earlier.pop("pca_colour_std")}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"recipe": {**earlier, "source": "torchvision (x.pth)"}}))
+    assert RunFolder(tmp_path).recipe(ImageNetRecipe) == recipe
+    assert RunFolder(tmp_path).source == "torchvision (x.pth)"
+    with pytest.raises(UserError, match=r"config\.yaml has no shortcut: is it the config of another kind of run\?"):
+        RunFolder(tmp_path).recipe(CifarRecipe)
     detector = {"side": 600, "max_side": 1000, "before_nms": 601, "training_proposals": 9, "proposals": 8}
     assert updated(detector, DetectorRecipe) == {
         "shorter_side": 600,

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from resnet.errors import UserError
-from resnet.settings import network_of, parse_imagenet_model, parse_model
+from resnet.settings import CifarRecipe, ImageNetRecipe, network_of, parse_imagenet_model, parse_model
 
 STAGE_FILTERS = (16, 32, 64)
 # Table 1: filters of the 3x3 layers and number of blocks in conv2_x to conv5_x.
@@ -391,27 +391,19 @@ class Vgg(nn.Module):
         require_architecture(state, self.architecture)
 
 
-def imagenet_net(
-    model: str,
-    classes: int,
-    *,
-    width: float = 1.0,
-    image_size: int = 224,
-    stride_in_3x3: bool = False,
-    ghost_batch_size: int | None = None,
-    dropout: float = 0.0,
-) -> ImageNetNet | Vgg:
-    """Return a net of section 4.1 by its name; see ``ImageNetNet`` and ``Vgg`` for the settings."""
-    if parse_imagenet_model(model)[0] == "vgg":
-        return Vgg(model, classes, width=width, image_size=image_size, dropout=dropout)
-    return ImageNetNet(
-        model,
-        classes,
-        width=width,
-        image_size=image_size,
-        stride_in_3x3=stride_in_3x3,
-        ghost_batch_size=ghost_batch_size,
-    )
+@overload
+def build_net(recipe: CifarRecipe, classes: int) -> CifarNet: ...
+@overload
+def build_net(recipe: ImageNetRecipe, classes: int) -> ImageNetNet | Vgg: ...
+def build_net(recipe: CifarRecipe | ImageNetRecipe, classes: int) -> CifarNet | ImageNetNet | Vgg:
+    """Return the network of a classifier's recipe, not yet initialised."""
+    ghost = recipe.ghost_batch_size
+    if isinstance(recipe, CifarRecipe):
+        return CifarNet(recipe.model, recipe.shortcut, classes, ghost, recipe.layers_per_block)
+    sizes = {"width": recipe.width, "image_size": recipe.image_size}
+    if parse_imagenet_model(recipe.model)[0] == "vgg":
+        return Vgg(recipe.model, classes, **sizes, dropout=recipe.dropout)
+    return ImageNetNet(recipe.model, classes, **sizes, stride_in_3x3=recipe.stride_in_3x3, ghost_batch_size=ghost)
 
 
 def require_architecture(found: object, expected: dict[str, object]) -> None:

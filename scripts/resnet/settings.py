@@ -15,7 +15,7 @@ import os
 import re
 import typing
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 from resnet.errors import UserError
 from resnet.rules import faults, limits_of, reader, requirement, rules_of, schema_of, setting
@@ -263,6 +263,13 @@ class ImageNetRecipe(ClassifierRecipe):
             "test_shorter_side",
             f"must be at least image_size ({self.image_size})",
         )
+
+    @classmethod
+    def of_network(cls, *, image_size: int, **settings: Any) -> Self:
+        """Return the recipe of a network that is not trained here: what is not given suits its images' size."""
+        for name in ("scale_min", "scale_max", "test_shorter_side"):
+            settings.setdefault(name, max(getattr(cls, name), image_size))
+        return cls(image_size=image_size, **settings)
 
     @property
     def patience(self) -> int | None:

@@ -8,10 +8,10 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, image_statistics, noise, same_weights, small_net
+from conftest import CPU, image_statistics, imagenet_net, noise, same_weights, small_net
 
 from classification.conftest import task, tiny
-from resnet.architectures import BatchNorm2d, imagenet_net, initialise
+from resnet.architectures import BatchNorm2d, initialise
 from resnet.classification.bn_statistics import drawn_images, measure_bn_statistics
 from resnet.files import write_yaml
 from resnet.settings import Hardware

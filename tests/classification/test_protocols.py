@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torchvision
-from conftest import CPU, compute_in_float64, image_statistics
+from conftest import CPU, compute_in_float64, image_statistics, imagenet_net
 from PIL import Image
 from torchvision.transforms import v2
 
-from resnet.architectures import imagenet_net, initialise
+from resnet.architectures import initialise
 from resnet.classification.protocols import Evaluator
 from resnet.data import imagenet
 from resnet.data.image_statistics import ImageStatistics

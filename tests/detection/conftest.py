@@ -1,5 +1,6 @@
 """What the tests of detectors share: few scenes, untrained classifiers, small detectors, and runs of theirs."""
 
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -21,7 +22,7 @@ from resnet.detection.detector import Detector
 from resnet.detection.initial import read_classifier
 from resnet.detection.task import detection_task
 from resnet.files import write_arrays
-from resnet.settings import DetectorRecipe, Hardware, to_flags
+from resnet.settings import DetectorRecipe, Hardware, ImageNetRecipe, to_flags
 from resnet.training.loop import Training, train
 
 CPU = Hardware(device="cpu")
@@ -56,17 +57,12 @@ def packs(tmp_path_factory):
     return root
 
 
-def write_run(folder, net, width, stride_in_3x3=False, **facts):
+def write_run(folder, net, width, model, stride_in_3x3=False, **facts):
     """Write a classifier's run folder, and beside its weights the pixels that it saw."""
-    recipe = {
-        "model": facts.pop("model"),
-        "width": width,
-        "image_size": net.pool_size * 32,
-        "stride_in_3x3": stride_in_3x3,
-        **facts,
-    }
+    size = net.pool_size * 32
+    recipe = ImageNetRecipe.of_network(model=model, width=width, image_size=size, stride_in_3x3=stride_in_3x3)
     folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump({"recipe": recipe}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"recipe": {**dataclasses.asdict(recipe), **facts}}))
     torch.save(net.state_dict(), folder / "weights.pt")
     mean = np.random.RandomState(0).uniform(0.3, 0.5, (3, 4, 4)).astype(np.float32)
     write_arrays(

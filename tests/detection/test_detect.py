@@ -13,13 +13,14 @@ from resnet.data.objects import ObjectsDescription, read_scenes
 from resnet.detection.detect import load_detector
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
+from resnet.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
 def sharpened(finished_by_two, tmp_path_factory):
     """A run folder whose detector finds something everywhere."""
     folder = shutil.copytree(finished_by_two, tmp_path_factory.mktemp("sharpened") / "run")
-    net, _ = load_detector(folder)
+    net, _ = load_detector(RunFolder(folder))
     torch.save(sharp(net).state_dict(), folder / "weights.pt")
     return folder
 
@@ -42,14 +43,14 @@ def test_a_run_folder_that_does_not_fit_is_named(finished, tmp_path):
         change(config)
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         with pytest.raises(UserError, match=message):
-            load_detector(folder)
+            load_detector(RunFolder(folder))
 
 
 @pytest.mark.slow
 def test_detections_are_cocos_results_with_official_numbers_in_the_pixels_of_the_image(detections, sharpened, packs):
     path = packs / "coco/dataset.json"
     description = ObjectsDescription.read(path)
-    net, _ = load_detector(sharpened)
+    net, _ = load_detector(RunFolder(sharpened))
     by_image = {}
     for one in detections:
         assert list(one) == ["image_id", "category_id", "bbox", "score"]

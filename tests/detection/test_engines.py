@@ -29,6 +29,7 @@ from resnet.detection.detect import load_detector
 from resnet.detection.detector import LOSSES, Detector
 from resnet.detection.engines import build_detector
 from resnet.errors import UserError
+from resnet.run_folder import RunFolder
 from resnet.training import checkpoint
 from resnet.training.loop import train
 
@@ -172,13 +173,13 @@ def test_detectron2_trains_resumes_exactly_and_its_run_is_read_by_both(packs, cl
     assert run_here(*command) is None
     assert "resumed" in capsys.readouterr().out
     same_run(tmp_path / "whole", folder)
-    net, found = load_detector(folder)
+    net, found = load_detector(RunFolder(folder))
     assert type(net).__name__ == "Detectron2Detector"
     assert found == recipe
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["recipe"]["engine"] = "torchvision"
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    other, _ = load_detector(folder)
+    other, _ = load_detector(RunFolder(folder))
     assert isinstance(other, Detector)
     images = random_images((64, 90), (90, 64))
     with torch.no_grad():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 from conftest import small_net
 from PIL import Image
 
@@ -94,16 +95,20 @@ def test_statistics_of_another_network_are_one_clear_error(packs, classifiers, t
         ("config.yaml", b"recipe: [", r"config\.yaml is not valid YAML"),
         ("image_statistics.npz", b"PK broken", r"image_statistics\.npz is damaged"),
         ("bn_statistics.pt", b"PK broken", r"bn_statistics\.pt is damaged"),
-        ("config.yaml", b"recipe: {model: resnet-50, width: 0.5, image_size: 64, stride_in_3x3: false}",
-         r"weights\.pt does not fit its config\.yaml"),
-        ("config.yaml", b"recipe: {model: resnet-50, width: 0.0625, image_size: 64, stride_in_3x3: true}",
+        ("config.yaml", {"width": 0.5}, r"weights\.pt does not fit its config\.yaml"),
+        ("config.yaml", {"stride_in_3x3": True},
          r"weights\.pt does not fit its config\.yaml: the weights have stride_in_3x3 False, but the net has True"),
+        ("config.yaml", {"width": -1}, r"config\.yaml: width is -1; it must be a number, above 0"),
+        ("config.yaml", {"padding": 4}, r"config\.yaml has a padding: is it the config of another kind of run\?"),
     ],
 )  # fmt: skip
 def test_a_damaged_classifier_is_one_clear_error(classifiers, tmp_path, name, content, message):
     folder = shutil.copytree(classifiers / "resnet-50", tmp_path / "run")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / name).unlink()
-    if content == "a tensor":
+    if isinstance(content, dict):
+        (folder / name).write_text(yaml.safe_dump({"recipe": config["recipe"] | content}))
+    elif content == "a tensor":
         torch.save(torch.zeros(3), folder / name)
     elif content is not None:
         (folder / name).write_bytes(content)

@@ -37,6 +37,7 @@ from resnet.data.voc import read_voc
 from resnet.detection.detect import load_detector
 from resnet.detection.detector import LOSSES
 from resnet.errors import StoppedError
+from resnet.run_folder import RunFolder
 from resnet.settings import Hardware
 from resnet.training import checkpoint
 from resnet.training.loop import train
@@ -61,7 +62,7 @@ def test_the_run_folder(finished, packs, classifiers):
     assert config["resolved"]["evaluated_images"] == 3
     assert config["resolved"]["classifier"]["model"] == "resnet-50"
     assert {"weights", "image_statistics", "bn_statistics"} < set(config["dataset"]["sha256"])
-    net, recipe = load_detector(finished)
+    net, recipe = load_detector(RunFolder(finished))
     assert recipe == long_recipe()
     assert not net.training
     same_weights(net.state_dict(), torch.load(finished / "weights.pt", weights_only=True))
@@ -213,7 +214,7 @@ def test_a_detector_for_the_server_is_trained_without_evaluations_and_its_files_
     assert "test" not in result
     config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
     assert config["resolved"]["training_images"] == 6 + 5 + 6
-    net, _ = load_detector(tmp_path / "run")
+    net, _ = load_detector(RunFolder(tmp_path / "run"))
     torch.save(sharp(net).state_dict(), tmp_path / "run/weights.pt")
     found = detect(packs, tmp_path / "run", tmp_path / "d.json", "voc")
     assert {one["image_id"] for one in found} == {1, 2}

@@ -13,8 +13,9 @@ import torch
 from resnet.architectures import CifarNet
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json, write_rows
+from resnet.run_folder import RunFolder
+from resnet.settings import CifarRecipe
 from resnet.training.checkpoint import fill, read_tensors, save_tensors
-from resnet.training.run_folder import read_recipe
 
 ADVICE = "do something"
 
@@ -145,7 +146,7 @@ def unnamed(net):
         (b"recipe: [", "is not valid YAML"),
         (b"\xff\xfe", "is not text in UTF-8"),
         (b"recipe: {width: 1}", "has no model"),
-        (b"recipe: 3", "has no model"),
+        (b"recipe: 3", "has no recipe"),
         (b"{}", "has no recipe"),
         (b"", ": Expected `object`, got `null`"),
     ],
@@ -154,4 +155,4 @@ def test_a_run_s_config_that_is_missing_or_damaged_is_named(tmp_path, content, m
     if content is not None:
         (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(UserError, match=rf"config\.yaml ?{message}"):
-        read_recipe(tmp_path, "model", "width")
+        RunFolder(tmp_path).recipe(CifarRecipe)

@@ -2,7 +2,7 @@
 
 import torch
 
-from resnet.architectures import CifarNet, initialise
+from resnet.architectures import build_net, initialise
 from resnet.classification.task import ClassificationTask
 from resnet.data.batches import EvaluationBatches, TrainingBatches, load_splits
 from resnet.data.cifar10 import CifarDescription
@@ -33,9 +33,7 @@ def cifar_task(recipe: CifarRecipe, description: CifarDescription, processes: Pr
         share=processes.own_share(recipe.batch_size),
     )
     own = slice(processes.rank, None, processes.world_size)
-    net = CifarNet(
-        recipe.model, recipe.shortcut, len(description.classes), recipe.ghost_batch_size, recipe.layers_per_block
-    )
+    net = build_net(recipe, len(description.classes))
     initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(
         dataset=description.name,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, imagenet_net
+from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, build_net
 from resnet.classification.predictions import Predictions
 from resnet.classification.protocols import Evaluator
 from resnet.data.image_statistics import ImageStatistics
@@ -19,24 +19,23 @@ from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json
 from resnet.progress import Progress
 from resnet.provenance import code, now, surroundings
+from resnet.run_folder import RunFolder
 from resnet.settings import Hardware, ImageNetRecipe
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
 from resnet.training.loop import choose_precision
-from resnet.training.run_folder import read_recipe
 from resnet.versions import versions
 
 
-def load_network(run: Path, classes: int, device: torch.device, *keys: str) -> tuple[ImageNetNet | Vgg, dict[str, Any]]:
-    """Return the network of a run folder with its weights, in evaluation mode, and its recipe with some keys.
+def load_network(run: RunFolder, classes: int, device: torch.device) -> tuple[ImageNetNet | Vgg, ImageNetRecipe]:
+    """Return the network of a run folder with its weights, in evaluation mode, and its recipe.
 
     Raises:
         UserError: the weights are damaged or of another architecture.
     """
-    settings = ("width", "image_size", "stride_in_3x3")
-    recipe = read_recipe(run, ImageNetRecipe, "model", *settings, *keys)
-    net = imagenet_net(recipe["model"], classes, **{key: recipe[key] for key in settings})
-    fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
+    recipe = run.recipe(ImageNetRecipe)
+    net = build_net(recipe, classes)
+    fill(net, read_tensors(run.weights), run.weights)
     return net.to(device).to(memory_format=torch.channels_last).eval(), recipe
 
 
@@ -74,14 +73,14 @@ def evaluate_run(
         )
     processes = Processes(hardware)
     description = ImageNetDescription.read(data)
-    needed = ("seed", "test_shorter_side", "precision")
-    net, recipe = load_network(run, len(description.wnids), processes.device, *needed)
+    folder = RunFolder(run)
+    net, recipe = load_network(folder, len(description.wnids), processes.device)
     index = read_index(data, description, "val")
     if protocol == "multiscale" and "test" in description.images:
         index = joined(index, read_index(data, description, "test"))
     description = on_scratch(description, processes, index)
     normalise = Normalise(torch.from_numpy(read_arrays(image_statistics, ImageStatistics).mean).to(processes.device))
-    precision = choose_precision(recipe["precision"], processes.device)
+    precision = choose_precision(recipe.precision, processes.device)
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
     evaluator = Evaluator(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
@@ -100,7 +99,8 @@ def evaluate_run(
             "finished": now(),
             "seconds": round(time.monotonic() - started, 1),
         }
-        write_json(output, {**summary(description, recipe, protocol, shorter_sides, found), "provenance": facts})
+        said = summary(description, recipe, folder.source, protocol, shorter_sides, found)
+        write_json(output, {**said, "provenance": facts})
     processes.barrier()
     processes.close()
 
@@ -111,19 +111,19 @@ def predict(
     own: range,
     protocol: str,
     shorter_sides: list[int],
-    recipe: dict[str, Any],
+    recipe: ImageNetRecipe,
     processes: Processes,
 ) -> Tensor:
     """Return the probabilities of this process's images by a protocol."""
     views = len(own) * (len(shorter_sides) if protocol == "multiscale" else 1)
     progress = Progress(
         views,
-        title=f"{recipe['model']} {protocol}",
+        title=f"{recipe.model} {protocol}",
         unit="images",
         speed_unit="images",
         silent=not processes.is_main,
     )
-    crop = {"side": recipe["test_shorter_side"], "size": recipe["image_size"], "progress": progress}
+    crop = {"side": recipe.test_shorter_side, "size": recipe.image_size, "progress": progress}
     if protocol == "multiscale":
         probabilities = evaluator.multiscale(index, own, shorter_sides, progress)
     else:
@@ -148,19 +148,20 @@ def joined(first: Index, second: Index) -> Index:
 
 def summary(
     description: ImageNetDescription,
-    recipe: dict[str, Any],
+    recipe: ImageNetRecipe,
+    source: str | None,
     protocol: str,
     shorter_sides: list[int],
     found: Predictions,
 ) -> dict[str, Any]:
     """Return what ``evaluation/<protocol>.json`` says."""
     return {
-        "model": recipe["model"],
-        "seed": recipe["seed"],
+        "model": recipe.model,
+        "seed": recipe.seed,
         "dataset": description.name,
         "protocol": protocol,
-        "sides": shorter_sides if protocol == "multiscale" else [recipe["test_shorter_side"]],
+        "sides": shorter_sides if protocol == "multiscale" else [recipe.test_shorter_side],
         "images": int((found.labels >= 0).sum()),
-        "source": recipe.get("source", "reproduced"),
+        "source": source or "reproduced",
         **found.errors(),
     }

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from resnet.architectures import imagenet_net, initialise
+from resnet.architectures import build_net, initialise
 from resnet.classification.task import ClassificationTask
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, read_index
@@ -33,15 +33,7 @@ def imagenet_task(
     description, statistics = ImageNetDescription.read(data), read_arrays(image_statistics, ImageStatistics)
     training, validation = (read_index(data, description, split) for split in ("train", "val"))
     description = on_scratch(description, processes, training, validation)
-    net = imagenet_net(
-        recipe.model,
-        len(description.wnids),
-        width=recipe.width,
-        image_size=recipe.image_size,
-        stride_in_3x3=recipe.stride_in_3x3,
-        ghost_batch_size=recipe.ghost_batch_size,
-        dropout=recipe.dropout,
-    )
+    net = build_net(recipe, len(description.wnids))
     initialise(net, torch.Generator().manual_seed(recipe.seed), recipe.branch_scale)
     return ClassificationTask(
         dataset=description.name,

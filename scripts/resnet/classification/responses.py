@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resnet.architectures import BatchNorm2d, CifarNet
+from resnet.architectures import BatchNorm2d, CifarNet, build_net
 from resnet.data.batches import EvaluationBatches, load_splits
 from resnet.data.cifar10 import CifarDescription
 from resnet.files import write_rows
+from resnet.run_folder import RunFolder
 from resnet.settings import CifarRecipe, Hardware
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
-from resnet.training.run_folder import read_recipe
 
 BATCH = 250
 COLUMNS = ("layer", "name", "std")
@@ -33,14 +33,11 @@ def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -
     """
     torch.set_num_threads(hardware.threads)
     device = Processes(hardware).device
-    keys = ("model", "shortcut", "layers_per_block", "image_size", "validation_fraction", "split_seed")
-    recipe = read_recipe(run, CifarRecipe, *keys)
-    description = CifarDescription.read(data)
-    net = CifarNet(
-        recipe["model"], recipe["shortcut"], len(description.classes), layers_per_block=recipe["layers_per_block"]
-    )
-    fill(net, read_tensors(run / "weights.pt"), run / "weights.pt")
-    splits, mean = load_splits(description, recipe["image_size"], recipe["validation_fraction"], recipe["split_seed"])
+    folder, description = RunFolder(run), CifarDescription.read(data)
+    recipe = folder.recipe(CifarRecipe)
+    net = build_net(recipe, len(description.classes))
+    fill(net, read_tensors(folder.weights), folder.weights)
+    splits, mean = load_splits(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
     batches = EvaluationBatches(splits["test"], mean, BATCH, device)
     found = response_deviations(net.to(device), batches)
     rows = [dict(zip(COLUMNS, (layer, *row), strict=True)) for layer, row in enumerate(found, start=1)]

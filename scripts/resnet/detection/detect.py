@@ -8,20 +8,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet.architectures import build_net
 from resnet.data.objects import ObjectsDescription, Scene, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_detector
-from resnet.detection.initial import build_classifier
 from resnet.detection.inputs import EvaluationScenes
 from resnet.errors import UserError
 from resnet.files import write_json, write_text
 from resnet.progress import Progress
 from resnet.provenance import code, now, surroundings
-from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, updated
+from resnet.run_folder import RunFolder
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, ImageNetRecipe
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
 from resnet.training.loop import choose_precision
-from resnet.training.run_folder import read_config
 from resnet.versions import versions
 
 
@@ -80,23 +80,19 @@ def in_order(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return sorted(itertools.chain(*parts), key=lambda one: one["image_id"])
 
 
-def load_detector(run: Path) -> tuple[nn.Module, DetectorRecipe]:
+def load_detector(run: RunFolder) -> tuple[nn.Module, DetectorRecipe]:
     """Return the detector of a run folder, in evaluation mode, and its recipe.
 
     Raises:
         UserError: a file is missing or damaged, or the weights are of another architecture.
     """
-    config = read_config(run, "recipe", "resolved")
-    facts = config["resolved"]
+    recipe, facts = run.recipe(DetectorRecipe), run.said("resolved")
     try:
-        values = updated(config["recipe"], DetectorRecipe)
-        settings: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-        recipe = DetectorRecipe(**settings)
-        classes, classifier = len(facts["classes"]), build_classifier(facts["classifier"], 1)
-    except (TypeError, KeyError, ValueError):
-        raise UserError(f"{run / 'config.yaml'} is not the config of a detector") from None
+        classes, classifier = len(facts["classes"]), build_net(ImageNetRecipe.of_network(**facts["classifier"]), 1)
+    except (TypeError, KeyError):
+        raise UserError(f"{run.path / 'config.yaml'} does not say on which network the detector is built") from None
     detector = Detector(classifier, torch.zeros(3, 1, 1), classes, recipe)
-    fill(detector, read_tensors(run / "weights.pt"), run / "weights.pt")
+    fill(detector, read_tensors(run.weights), run.weights)
     return build_detector(detector, classes, recipe).eval(), recipe
 
 
@@ -110,7 +106,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     """
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
-    net, recipe = load_detector(run)
+    net, recipe = load_detector(RunFolder(run))
     net.to(processes.device).to(memory_format=torch.channels_last)
     description = ObjectsDescription.read(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)

@@ -2,21 +2,20 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, imagenet_net
+from resnet.architectures import BatchNorm2d, ImageNetNet, Vgg, build_net
 from resnet.classification.bn_statistics import STATISTICS
 from resnet.data.image_statistics import ImageStatistics
 from resnet.errors import UserError
 from resnet.files import checksum, read_arrays
+from resnet.run_folder import RunFolder
 from resnet.settings import ImageNetRecipe
 from resnet.training.checkpoint import fill, read_tensors
-from resnet.training.run_folder import read_recipe
 
-# What of a classifier's recipe says how to build it.
+# What of a classifier's recipe a detector's config.yaml says: how to build the network.
 ARCHITECTURE = ("model", "width", "image_size", "stride_in_3x3")
 
 
@@ -28,12 +27,14 @@ class Classifier:
         net: in evaluation mode.
         mean: (3, 1, 1) float32: what is subtracted from an image: its pixels' mean of each colour.
         recipe: as in its ``config.yaml``.
+        source: whose weights these are, if they were not trained here.
         checksums: of its files.
     """
 
     net: ImageNetNet | Vgg
     mean: Tensor
-    recipe: dict[str, Any]
+    recipe: ImageNetRecipe
+    source: str | None
     checksums: dict[str, str]
 
 
@@ -45,23 +46,17 @@ def read_classifier(run: Path, image_statistics: Path, bn_statistics: Path | Non
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    recipe = read_recipe(run, ImageNetRecipe, *ARCHITECTURE)
-    weights = read_tensors(run / "weights.pt")
-    classes = len(weights.get("fc.bias", ()))
-    net = build_classifier(recipe, classes)
-    files = {"weights": run / "weights.pt", "image_statistics": image_statistics}
+    folder = RunFolder(run)
+    recipe, weights = folder.recipe(ImageNetRecipe), read_tensors(folder.weights)
+    net = build_net(recipe, len(weights.get("fc.bias", ())))
+    files = {"weights": folder.weights, "image_statistics": image_statistics}
     if bn_statistics is not None:
         weights |= measured(bn_statistics, net)
         files["bn_statistics"] = bn_statistics
-    fill(net, weights, run / "weights.pt")
+    fill(net, weights, folder.weights)
     mean = torch.from_numpy(read_arrays(image_statistics, ImageStatistics).mean).mean((1, 2), keepdim=True)
     checksums = {name: checksum(path, "sha256") for name, path in files.items()}
-    return Classifier(net.eval(), mean, recipe, checksums)
-
-
-def build_classifier(recipe: dict[str, Any], classes: int) -> ImageNetNet | Vgg:
-    """Return the untrained network of a classifier's recipe."""
-    return imagenet_net(classes=classes, **{key: recipe[key] for key in ARCHITECTURE})
+    return Classifier(net.eval(), mean, recipe, folder.source, checksums)
 
 
 def measured(path: Path, net: nn.Module) -> dict[str, Tensor]:

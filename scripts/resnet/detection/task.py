@@ -109,8 +109,7 @@ class DetectionTask(Task):
 
 def source_of(classifier: Classifier) -> str:
     """Return what the tables say of a detector's origin."""
-    weights = classifier.recipe.get("source")
-    return f"reproduced from the classifier of {weights}" if weights else "reproduced"
+    return f"reproduced from the classifier of {classifier.source}" if classifier.source else "reproduced"
 
 
 def read_training_scenes(data: Path, description: ObjectsDescription, names: tuple[str, ...]) -> list[Scene]:
@@ -137,8 +136,8 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
     Raises:
         UserError: a file is missing, damaged, or not the one that was described; the engine is not installed.
     """
-    if classifier.recipe["model"] != recipe.model:
-        raise UserError(f"the classifier is {classifier.recipe['model']}, but the recipe's model {recipe.model}")
+    if classifier.recipe.model != recipe.model:
+        raise UserError(f"the classifier is {classifier.recipe.model}, but the recipe's model {recipe.model}")
     description, experiment = ObjectsDescription.read(data), EXPERIMENTS[recipe.experiment]
     generator = torch.Generator().manual_seed(recipe.seed)
     detector = Detector(classifier.net, classifier.mean, len(description.classes), recipe, generator)
@@ -169,7 +168,7 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
             "horizontal_flip": description.horizontal_flip,
             "evaluated_images": len(test),
             "classes": list(description.classes),
-            "classifier": {key: classifier.recipe[key] for key in ARCHITECTURE},
+            "classifier": {key: getattr(classifier.recipe, key) for key in ARCHITECTURE},
         },
         test=EvaluationScenes(description.path, own, workers=processes.workers, **settings),
         ground_truth=truth,
