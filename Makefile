@@ -1,5 +1,6 @@
 # make                               the whole paper at the scale of config.yaml
 # make TARGET=results/table6.csv     one artefact and what it needs
+# make plan                          what that would cost: time, GPU-hours, disk, downloads; with TARGET, too
 # make TORCH=cpu                     the same with PyTorch's build for CPUs, a fifth of the disk (before the first make)
 # make test                          the tests
 # make quick                         those that take no time, while editing: without Snakemake and what else is slow
@@ -18,12 +19,15 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Recipes read these from the environment, as their paths may hold spaces and quotes.
 export PYTHON DETECTRON2
 
-.PHONY: all test quick detectron2 lock clean
+.PHONY: all plan test quick detectron2 lock clean
 .DEFAULT_GOAL := all
 
 # In a terminal, one live view instead of a block of lines per job.
 all: $(READY)
 	snakemake --cores $(CORES) $(TARGET) $$(test -t 2 && echo --logger rich)
+
+plan: $(READY)
+	python scripts/plan.py $(TARGET) --cores $(CORES)
 
 # On all cores; one process has the tests of a file, which share what is slow to make (tests/conftest.py: their order).
 PYTEST := pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder

@@ -1,0 +1,214 @@
+"""What the jobs of a dry run would cost: seconds, disk, downloads.
+
+Networks take what ``steps`` says of them. The rest is an estimate: that an image of 224 pixels takes about two
+milliseconds to decode, and a program that computes nothing takes as long as this one to start.
+"""
+
+import dataclasses
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from resnet.errors import UserError
+from resnet.settings import (
+    ArgumentParser,
+    CifarRecipe,
+    DetectorRecipe,
+    Hardware,
+    ImageNetRecipe,
+    Recipe,
+    add_arguments,
+    from_arguments,
+)
+from resnet.steps import ASPECT, PAPERS, TRAINING, Rates, Step, classifier_in, network_of, recipe_in, step_of
+
+TRAININGS = {"train_cifar10": CifarRecipe, "train_imagenet": ImageNetRecipe, "train_detector": DetectorRecipe}
+# Training images of each data set, and those that are tested.
+IMAGES = {
+    "digits": (1500, 297),
+    "cifar10": (50_000, 10_000),
+    "handwriting": (1280, 240),
+    "imagenet": (1_281_167, 50_000),
+    "scenes-voc": (320, 80),
+    "voc": (16_551, 5_823),
+    "scenes-coco": (240, 80),
+    "coco": (82_783, 40_504),
+}
+# GB of downloads, by the beginning of their names, and what unpacked data take beside them.
+DOWNLOADS = {
+    "cifar-10": 0.17, "VOCtrainval_06": 0.46, "VOCtest_06": 0.45, "VOCtrainval_11": 2.0, "train2014": 13.5,
+    "val2014": 6.6, "train2017": 19.3, "val2017": 0.8, "annotations": 0.25, "torchvision-vgg-16": 0.55,
+    "torchvision-resnet-34": 0.09, "torchvision-resnet-50": 0.1, "torchvision-resnet-101": 0.18,
+    "torchvision-resnet-152": 0.24,
+}  # fmt: skip
+# Weights, and a checkpoint that has them and their momentum, in float32; probabilities of 1000 classes.
+BYTES_PER_PARAMETER, BYTES_PER_PREDICTION = 12, 4000
+# Of an image that is decoded and cropped: always, and per pixel of the crop (benchmarks/imagenet_input.py: 481 images
+# of 224 pixels a second).
+DECODE_SECONDS, DECODE_SECONDS_PER_PIXEL = 0.0003, 0.0018 / 224**2
+# Images that are computed together in a test.
+TEST_BATCH = 100
+
+
+@dataclasses.dataclass
+class Job:
+    """A job of a dry run: its rule, the command line of its program, what it makes and how many GPUs it takes."""
+
+    rule: str
+    words: list[str]
+    output: str
+    gpus: int
+
+    def option(self, name: str, default: str = "") -> str:
+        """Return the value of an option of its program."""
+        return self.words[self.words.index(name) + 1] if name in self.words else default
+
+    @property
+    def images(self) -> tuple[int, int]:
+        """The images that its data set has to train on, and to test."""
+        return IMAGES.get(Path(self.option("--data")).parent.name, (0, 0))
+
+    def settings(self, kind: type) -> Any:
+        """Return the settings of a class that its command line holds."""
+        parser = ArgumentParser(allow_abbrev=False)
+        add_arguments(parser, kind)
+        return from_arguments(kind, parser.parse_known_args(self.words)[0])
+
+
+@dataclasses.dataclass
+class Estimate:
+    """What a job takes: seconds, and how they are known; GPUs; bytes that it leaves on the disk, and downloads."""
+
+    rule: str
+    seconds: float
+    known: str
+    gpus: int
+    disk: float
+    download: float
+
+
+def read_jobs(text: str) -> Iterator[Job]:
+    """Yield the jobs that ``snakemake -n -p`` prints."""
+    for block in re.split(r"\n(?=(?:local)?rule \w+:\n)", text)[1:]:
+        rule = re.match(r"(?:local)?rule (\w+):", block)
+        command = re.search(r"scripts/\w+\.py (.*)", block)
+        output = re.search(r"^ +output: (.*)", block, re.MULTILINE)
+        gpus = re.search(r"^ +resources: .*\bgpu=(\d+)", block, re.MULTILINE)
+        if rule and command and output:
+            yield Job(rule[1], shlex.split(command[1]), output[1].split(", ")[0], int(gpus[1]) if gpus else 0)
+
+
+class Plan:
+    """The jobs of a dry run, and the training steps among them.
+
+    Args:
+        jobs: what would run.
+        start: seconds in which a program that imports torch begins.
+    """
+
+    def __init__(self, jobs: Iterable[Job], start: float) -> None:
+        self.jobs, self.start = list(jobs), start
+        trainings = [job for job in self.jobs if job.rule in TRAININGS]
+        self.hardware: Hardware = trainings[0].settings(Hardware) if trainings else Hardware()
+        self._recipes = {job.option("--run-folder"): job.settings(TRAININGS[job.rule]) for job in trainings}
+        self._classifiers = {job.option("--run-folder"): job.option("--classifier") for job in trainings}
+        self.steps = {self.step(job.option("--run-folder"), job.gpus) for job in trainings}
+
+    def recipe(self, run: str) -> Recipe:
+        """Return the recipe of a run in the plan or on the disk; for published weights, the paper's."""
+        try:
+            return self._recipes.get(run) or recipe_in(Path(run))
+        except (UserError, KeyError, TypeError):
+            return ImageNetRecipe(model=Path(run).parent.name)
+
+    def step(self, run: str, processes: int = 1) -> Step:
+        """Return the training step of a run in one of several processes, each on a GPU of its own."""
+        classifier = self.recipe(self._classifiers[run]) if self._classifiers.get(run) else None
+        if isinstance(classifier, ImageNetRecipe):
+            shape = (classifier.width, classifier.image_size)
+        else:
+            shape = classifier_in(Path(run)) if (Path(run) / "config.yaml").exists() else PAPERS
+        return step_of(self.recipe(run), max(1, processes), shape)
+
+    def estimates(self, rates: Rates) -> list[Estimate]:
+        """Return what each job takes."""
+        return [self._estimate(job, rates) for job in self.jobs]
+
+    def _estimate(self, job: Job, rates: Rates) -> Estimate:
+        seconds, known, disk, download = 0.0, "estimated", 0.0, 0.0
+        if job.rule in TRAININGS:
+            seconds, known = self._training(job, rates)
+            disk = BYTES_PER_PARAMETER * network_of(self.step(job.option("--run-folder"))).parameters
+        elif job.rule in ("evaluate_imagenet", "measure_responses", "measure_bn_statistics", "detect_objects"):
+            seconds, known = self._test(job, rates), "estimated from training steps"
+            disk = BYTES_PER_PREDICTION * job.images[1] if job.rule == "evaluate_imagenet" else 0
+        elif job.rule == "measure_image_statistics":
+            seconds = decoding(job.images[0], int(job.option("--image-size"))) / int(job.option("--workers", "1"))
+        elif job.rule in ("prepare_voc", "prepare_coco"):
+            images = sum(IMAGES[job.rule.removeprefix("prepare_")])
+            seconds = decoding(images, ImageNetRecipe.image_size) / (os.cpu_count() or 1)
+        elif job.rule.startswith("download_"):
+            name = Path(job.output).name
+            download = 1e9 * next((size for start, size in DOWNLOADS.items() if start in name), 0)
+            # The archive, and what it is unpacked to.
+            disk = 2 * download
+        return Estimate(job.rule, self.start + seconds, known, job.gpus, disk, download)
+
+    def _training(self, job: Job, rates: Rates) -> tuple[float, str]:
+        """Return the seconds of a training with its evaluations, and how they are known."""
+        run = job.option("--run-folder")
+        recipe, step = self.recipe(run), self.step(run, job.gpus)
+        seconds, known = rates.seconds(step)
+        if "earlier" not in known:
+            tested = recipe.evaluation_images if isinstance(recipe, DetectorRecipe) else job.images[1]
+            if isinstance(recipe, CifarRecipe):
+                tested += round(recipe.validation_fraction * job.images[0])
+            evaluations = recipe.iterations // recipe.evaluation_interval
+            batches = evaluations * tested / max(1, job.gpus) / step.batch
+            # An evaluation is forward only.
+            seconds += seconds / TRAINING * batches / recipe.iterations
+            if not isinstance(recipe, CifarRecipe):
+                seconds += self._decoding(step.batch * (1 + batches / recipe.iterations), step.size, job, seconds)
+        return seconds * recipe.iterations, known
+
+    def _decoding(self, images: float, size: int, job: Job, computing: float) -> float:
+        """Return the seconds that decoding adds: all of it on a CPU, what computing does not hide on a GPU."""
+        seconds = decoding(images, size)
+        if not job.gpus:
+            return seconds
+        workers = self.hardware.workers or max(1, (os.cpu_count() or 1) // job.gpus - 1)
+        return max(0.0, seconds / workers - computing)
+
+    def _test(self, job: Job, rates: Rates) -> float:
+        """Return the seconds of computing and decoding what a trained network is tested or measured on."""
+        run = job.option("--run-folder")
+        recipe, step = self.recipe(run), self.step(run)
+        network, images, size, views = network_of(step), job.images[1], step.size, 1.0
+        if job.rule == "measure_bn_statistics":
+            wanted = job.option("--images", "none")
+            images = job.images[0] if wanted == "none" else min(int(wanted), job.images[0])
+            size = int(job.option("--size", str(size)))
+            views = (size / step.size) ** 2
+        elif job.rule == "evaluate_imagenet":
+            views = self._views(job, step.size)
+        flops, layers = images * views * network.flops, images / TEST_BATCH * views * network.layers
+        computing = rates.compute(type(recipe), flops, layers)
+        read = 0 if isinstance(recipe, CifarRecipe) else images * (5 if job.option("--protocol") == "multiscale" else 1)
+        return computing + self._decoding(read, size, job, computing)
+
+    def _views(self, job: Job, size: int) -> float:
+        """Return how many training crops a protocol computes of an image; at each size, it and its mirror image."""
+        protocol = job.option("--protocol")
+        if protocol != "multiscale":
+            return {"center": 1, "10crop": 10}[protocol]
+        start = job.words.index("--shorter-sides") + 1
+        sides = [int(word) for word in job.words[start:] if word.isdigit()]
+        return sum(2 * ASPECT * (side / size) ** 2 for side in sides)
+
+
+def decoding(images: float, size: int) -> float:
+    """Return the seconds of decoding images for crops of a size, on one core."""
+    return images * (DECODE_SECONDS + DECODE_SECONDS_PER_PIXEL * size**2)
