@@ -39,6 +39,18 @@ SETTINGS = {
     "`hardware`": WorkflowHardware,
 }
 
+# Of each data set of the demo: the section it stands for, a metric, and the networks that tell most.
+DEMO = {
+    "digits": ("section 4.2", "training error %", ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110")),
+    "handwriting": (
+        "section 4.1",
+        "validation error %",
+        ("plain-18", "plain-34", "resnet-18-A", "resnet-34-A", "resnet-50", "resnet-101", "resnet-152"),
+    ),
+    "voc07": ("section 4.3, VOC 2007", "mAP@.5 %", ("vgg-16", "resnet-101")),
+    "coco": ("section 4.3, COCO", "mAP@.5 %", ("vgg-16", "resnet-101")),
+}
+
 
 def pages() -> list[Path]:
     """Return the pages that may have generated parts."""
@@ -103,12 +115,26 @@ def spread(mean: float, deviation: float) -> str:
 
 
 def demo() -> str:
-    """Return the demo's table, with the columns of its file."""
+    """Return the telling numbers of the demo's runs: their range over seeds and processors."""
     path = REPRODUCTION / "demo.csv"
     if not path.exists():
         return ""
-    rows = read_rows(path, {})
-    return "\n" + table(rows[0], (row.values() for row in rows))
+    columns = {"processor": str, "isa": str, "seed": int, "model": str, "metric": str, "value": float, "n": int}
+    rows = read_rows(path, {"dataset": str, **columns})
+    lines = []
+    for dataset, (where, metric, models) in DEMO.items():
+        for model in models:
+            runs = [row for row in rows if (row["dataset"], row["metric"], row["model"]) == (dataset, metric, model)]
+            if values := [row["value"] for row in runs]:
+                lines.append([model, where, metric, span(values), len(runs), max(row["n"] for row in runs)])
+    machines = sorted({f"{row['processor'].split(',')[0]} ({row['isa']})" for row in rows})
+    headings = ("network", "demo of", "number", "lowest to highest", "runs", "of so many images or objects")
+    return "\n" + table(headings, lines) + f"\nOver seeds, and on {', '.join(machines)}: docs/reproduction/demo.csv.\n"
+
+
+def span(values: list[float]) -> str:
+    """Return the lowest and the highest of some numbers."""
+    return f"{min(values):.1f} to {max(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
 
 
 def settings() -> str:

@@ -1,4 +1,4 @@
-"""Test a trained network on ImageNet by one of section 3.4's protocols, and keep what it says of every image.
+"""Test a trained network on ImageNet by section 3.4's protocols, and keep what it says of every image.
 
 center: the centre crop of an image resized to the recipe's test_shorter_side. 10crop: its corners and centre and their
 mirror images, softmax averaged. multiscale: whole images at several sizes and their mirror images through the network
@@ -24,9 +24,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
     parser.add_argument("--image-statistics", type=Path, required=True, help="those that the network was trained with")
     parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--protocol", choices=PROTOCOLS, required=True, help="how to test")
-    parser.add_argument("--output", type=Path, required=True, help="JSON to write")
-    parser.add_argument("--predictions", type=Path, required=True, help="npz of probabilities to write")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, required=True, help="how to test")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="folder to write <protocol>.json (errors) and .npz (probabilities) to",
+    )
     add_arguments(parser, ImageNetKeys, ("multiscale_shorter_sides",))
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
@@ -38,10 +42,9 @@ def main() -> None:
         arguments.run_folder,
         arguments.data,
         arguments.image_statistics,
-        protocol=arguments.protocol,
+        protocols=arguments.protocols,
         shorter_sides=list(arguments.multiscale_shorter_sides),
         output=arguments.output,
-        predictions=arguments.predictions,
         hardware=hardware,
     )
 

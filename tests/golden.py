@@ -420,13 +420,13 @@ def evaluate_imagenet(folder: Path) -> Numbers:
     for model in ("resnet-18-B", "vgg-16"):
         recipe = ImageNetRecipe(model=model, **TINY, test_shorter_side=40)
         write_run(folder / model, recipe, draw_weights(build_net(recipe, 4)))
-        for protocol in ("center", "10crop", "multiscale"):
-            run("evaluate_imagenet", "--data", data, "--image-statistics", pixels, "--run-folder", folder / model,
-                "--protocol", protocol, "--multiscale-shorter-sides", 40, 40, "--output", folder / "e.json",
-                "--predictions", folder / f"{model}-{protocol}.npz", "--device", "cpu")  # fmt: skip
-            found = read_arrays(folder / f"{model}-{protocol}.npz", Predictions)
-            numbers[f"{model} {protocol}"] = found.probabilities
-    numbers["ensemble"] = average([folder / f"{model}-10crop.npz" for model in ("resnet-18-B", "vgg-16")]).probabilities
+        protocols = ("center", "10crop", "multiscale")
+        run("evaluate_imagenet", "--data", data, "--image-statistics", pixels, "--run-folder", folder / model,
+            "--protocols", *protocols, "--multiscale-shorter-sides", 40, 40, "--output", folder / model,
+            "--device", "cpu")  # fmt: skip
+        for protocol in protocols:
+            numbers[f"{model} {protocol}"] = read_arrays(folder / model / f"{protocol}.npz", Predictions).probabilities
+    numbers["ensemble"] = average([folder / model / "10crop.npz" for model in ("resnet-18-B", "vgg-16")]).probabilities
     probabilities = np.random.RandomState(0).uniform(size=(200, 10)).astype(np.float32)
     errors = Predictions(np.arange(200), np.arange(200) % 11 - 1, probabilities).errors()
     return numbers | {"errors": list(errors.values())}

@@ -45,6 +45,8 @@ def surroundings(device: torch.device, threads: int, processes: int, precision: 
         "torch": str(torch.__version__),
         "numpy": np.__version__,
         "device": gpu or processor_name(),
+        # Which of them the processor has, or is told to use, decides how sums are rounded.
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": threads,
         "processes": processes,
         "precision": precision,

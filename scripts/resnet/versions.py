@@ -10,8 +10,8 @@ What a training reads from files is in its fingerprint by their checksums; versi
 VERSIONS = {
     # Data sets as they are described, and the demo's own images. A description carries its version.
     "prepare_cifar10": 1,
-    "prepare_imagenet": 1,
-    "prepare_detection": 1,
+    "prepare_imagenet": 2,
+    "prepare_detection": 2,
     # From an image file of ImageNet, VOC or COCO to the pixels of a crop or of a whole view.
     "decode": 3,
     "measure_image_statistics": 1,

@@ -1,6 +1,7 @@
 """Whole programs on ImageNet: evaluations of runs and of weights from elsewhere."""
 
 import dataclasses
+import functools
 import json
 import tarfile
 
@@ -39,7 +40,7 @@ def test_torchvision_weights_are_tested_as_torchvision_would(ilsvrc, tmp_path):
     assert code == 0, output
     code, output = run_program(
         "evaluate_imagenet", "--data", ilsvrc, "--image-statistics", run / "image_statistics.npz", "--run-folder", run,
-        "--protocol", "center", "--output", run / "center.json", "--predictions", run / "center.npz", "--device", "cpu",
+        "--protocols", "center", "--output", run, "--device", "cpu",
     )  # fmt: skip
     assert code == 0, output
     found = read_arrays(run / "center.npz", Predictions)
@@ -81,20 +82,18 @@ def test_a_test_follows_the_recipe_s_precision_and_says_it(ilsvrc, tmp_path):
         recipe, run = tiny(iterations=1, lr_drops=(), precision=precision), tmp_path / precision
         write_yaml(run / "config.yaml", {"recipe": {**dataclasses.asdict(recipe), "lr_drops": []}})
         save_weights(run / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
-        files = {"output": run / "center.json", "predictions": run / "center.npz"}
-        hardware = Hardware(device="cpu")
-        evaluate_run(
-            run, ilsvrc, image_statistics(ilsvrc), protocol="center", shorter_sides=[32], hardware=hardware, **files
+        evaluate = functools.partial(
+            evaluate_run, run, ilsvrc, image_statistics(ilsvrc), output=run, hardware=Hardware(device="cpu")
         )
-        result = json.loads(files["output"].read_text())
+        evaluate(protocols=["center", "10crop"], shorter_sides=[32])
+        result = json.loads((run / "center.json").read_text())
         assert result["provenance"]["precision"] == precision
-        results[precision] = read_arrays(files["predictions"], Predictions).probabilities
+        assert json.loads((run / "10crop.json").read_text())["protocol"] == "10crop"
+        results[precision] = read_arrays(run / "center.npz", Predictions).probabilities
     assert not np.array_equal(results["float32"], results["bf16"])
     np.testing.assert_allclose(results["float32"], results["bf16"], atol=0.1)
     with pytest.raises(UserError, match="shorter_sides: 16 pixels are less than"):
-        evaluate_run(
-            run, ilsvrc, image_statistics(ilsvrc), protocol="multiscale", shorter_sides=[16], hardware=hardware, **files
-        )
+        evaluate(protocols=["multiscale"], shorter_sides=[16])
 
 
 def test_wrong_weights_are_one_clear_error(tmp_path):
@@ -116,8 +115,7 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
     for name in ("one", "two"):
         command = [
             "evaluate_imagenet", "--data", ilsvrc, "--image-statistics", image_statistics(ilsvrc), "--run-folder", run,
-            "--protocol", "multiscale", "--multiscale-shorter-sides", 32, 48, "--output", tmp_path / f"{name}.json",
-            "--predictions", tmp_path / f"{name}.npz",
+            "--protocols", "multiscale", "--multiscale-shorter-sides", 32, 48, "--output", tmp_path / name,
             "--device", "cpu",
         ]  # fmt: skip
         if name == "one":
@@ -127,7 +125,7 @@ def test_evaluation_with_two_processes_is_that_of_one(ilsvrc, tmp_path):
             output, _ = process.communicate()
             code = process.returncode
         assert code == 0, output
-        files.append(read_arrays(tmp_path / f"{name}.npz", Predictions))
+        files.append(read_arrays(tmp_path / name / "multiscale.npz", Predictions))
     assert np.array_equal(files[0].paths, files[1].paths)
     assert len(files[0].paths) == 22, "validation and test images"
     np.testing.assert_allclose(files[0].probabilities, files[1].probabilities, atol=1e-6)
@@ -167,9 +165,9 @@ def test_real_imagenet_images(tmp_path):
     code, output = run_program(
         "evaluate_imagenet", "--data", data, "--image-statistics", data.with_name("image_statistics.npz"),
         "--run-folder", tmp_path / "run",
-        "--protocol", "10crop", "--output", tmp_path / "e.json", "--predictions", tmp_path / "e.npz",
+        "--protocols", "10crop", "--output", tmp_path / "e",
     )  # fmt: skip
     assert code == 0, output
-    result = json.loads((tmp_path / "e.json").read_text())
+    result = json.loads((tmp_path / "e/10crop.json").read_text())
     assert result["images"] == 200
     assert result["top5_error"] < 40, "22 and 24 % with seeds 0 and 1, chance is 50 %"

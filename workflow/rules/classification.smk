@@ -119,8 +119,12 @@ rule import_weights:
         "{params.sizes:q} --run-folder {params.run:q} > {log:q} 2>&1"
 
 
+# How the tables test networks. Starting costs a short test more than testing, so a job has both.
+PROTOCOLS = ["10crop", "multiscale"]
+
+
 rule evaluate_imagenet:
-    """Test a network on ImageNet by the centre crop, by 10 crops or at multiple scales."""
+    """Test a network on ImageNet by 10 crops and at multiple scales."""
     input:
         data=IMAGENET_DATA,
         config=f"{IMAGENET_RUN}/config.yaml",
@@ -131,12 +135,11 @@ rule evaluate_imagenet:
             else image_statistics_of(CONFIG.imagenet.recipe(wildcards.model, 0))
         ),
     output:
-        result=f"{IMAGENET_RUN}/evaluation/{{protocol}}.json",
-        predictions=f"{IMAGENET_RUN}/evaluation/{{protocol}}.npz",
+        [f"{IMAGENET_RUN}/evaluation/{protocol}.{kind}" for protocol in PROTOCOLS for kind in ("json", "npz")],
     log:
-        f"logs/evaluate_imagenet/{CONFIG.scale}-{{model}}-{{source}}-{{protocol}}.log",
+        f"logs/evaluate_imagenet/{CONFIG.scale}-{{model}}-{{source}}.log",
     benchmark:
-        f"{IMAGENET_RUN}/benchmarks/evaluate_imagenet-{{protocol}}.tsv"
+        f"{IMAGENET_RUN}/benchmarks/evaluate_imagenet.tsv"
     conda:
         ENVIRONMENT
     threads: cores()
@@ -146,12 +149,14 @@ rule evaluate_imagenet:
         gpu=gpus(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
+        evaluation=lambda wildcards, output: Path(output[0]).parent,
+        protocols=PROTOCOLS,
         shorter_sides=CONFIG.imagenet.settings["multiscale_shorter_sides"],
         versions=versions("decode", "evaluate_imagenet"),
     shell:
         "python scripts/evaluate_imagenet.py --data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
-        "--protocol {wildcards.protocol:q} --multiscale-shorter-sides {params.shorter_sides:q} --output {output.result:q} "
-        f"--predictions {{output.predictions:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
+        "--protocols {params.protocols:q} --multiscale-shorter-sides {params.shorter_sides:q} --output {params.evaluation:q} "
+        f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule evaluate_ensemble:

@@ -44,10 +44,9 @@ def evaluate_run(
     data: Path,
     image_statistics: Path,
     *,
-    protocol: str,
+    protocols: list[str],
     shorter_sides: list[int],
     output: Path,
-    predictions: Path,
     hardware: Hardware,
 ) -> None:
     """Test a run on the validation images (and predict the test images, by ``multiscale``), each exactly once.
@@ -56,16 +55,14 @@ def evaluate_run(
         run: its folder.
         data: the data set's ``dataset.json``.
         image_statistics: those that the network was trained with.
-        protocol: center, 10crop or multiscale.
+        protocols: some of center, 10crop and multiscale.
         shorter_sides: of the images by multiscale.
-        output: JSON of the errors.
-        predictions: npz of the probabilities.
+        output: folder to write each protocol's errors (``<protocol>.json``) and probabilities (``.npz``) to.
         hardware: where to compute.
 
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    started = time.monotonic()
     torch.set_num_threads(hardware.threads)
     if min(shorter_sides) < TOTAL_STRIDE:
         raise UserError(
@@ -75,34 +72,41 @@ def evaluate_run(
     description = ImageNetDescription.read(data)
     folder = RunFolder(run)
     net, recipe = load_network(folder, len(description.wnids), processes.device)
-    index = read_index(data, description, "val")
-    if protocol == "multiscale" and "test" in description.images:
-        index = joined(index, read_index(data, description, "test"))
-    description = on_scratch(description, processes, index)
+    indexes = {protocol: index_of(protocol, data, description) for protocol in protocols}
+    description = on_scratch(description, processes, *indexes.values())
     normalise = Normalise(torch.from_numpy(read_arrays(image_statistics, ImageStatistics).mean).to(processes.device))
     precision = choose_precision(recipe.precision, processes.device)
     autocast = torch.autocast(processes.device.type, torch.bfloat16, enabled=precision == "bf16")
     evaluator = Evaluator(
         net, normalise, description.path, processes.device, autocast, processes.workers, description.horizontal_flip
     )
-    own = range(processes.rank, len(index), processes.world_size)
-    probabilities = in_order(
-        processes, predict(evaluator, index, own, protocol, shorter_sides, recipe, processes), len(index)
-    )
-    if processes.is_main:
-        found = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
-        write_arrays(predictions, found)
-        facts = {
-            "versions": versions("decode", "evaluate_imagenet"),
-            **code(),
-            **surroundings(processes.device, hardware.threads, processes.world_size, precision),
-            "finished": now(),
-            "seconds": round(time.monotonic() - started, 1),
-        }
-        said = summary(description, recipe, folder.source, protocol, shorter_sides, found)
-        write_json(output, {**said, "provenance": facts})
+    for protocol, index in indexes.items():
+        started = time.monotonic()
+        own = range(processes.rank, len(index), processes.world_size)
+        found = predict(evaluator, index, own, protocol, shorter_sides, recipe, processes)
+        probabilities = in_order(processes, found, len(index))
+        if processes.is_main:
+            predictions = Predictions(np.array(index.paths), np.array(index.labels), probabilities)
+            write_arrays(output / f"{protocol}.npz", predictions)
+            facts = {
+                "versions": versions("decode", "evaluate_imagenet"),
+                **code(),
+                **surroundings(processes.device, hardware.threads, processes.world_size, precision),
+                "finished": now(),
+                "seconds": round(time.monotonic() - started, 1),
+            }
+            result = summary(description, recipe, folder.source, protocol, shorter_sides, predictions)
+            write_json(output / f"{protocol}.json", {**result, "provenance": facts})
     processes.barrier()
     processes.close()
+
+
+def index_of(protocol: str, data: Path, description: ImageNetDescription) -> Index:
+    """Return the images of a protocol: those of validation, and by ``multiscale`` of the test, where there are any."""
+    index = read_index(data, description, "val")
+    if protocol == "multiscale" and "test" in description.images:
+        index = joined(index, read_index(data, description, "test"))
+    return index
 
 
 def predict(

@@ -1,7 +1,7 @@
 """The embedded ImageNet of the demo scale: handwritten digits on photographs, as JPEG files.
 
-Real handwriting (scikit-learn's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's
-layout with its oddities: images of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a
+Real handwriting (MNIST's digits) on pieces of the two photographs that scikit-learn ships, in ILSVRC2012's layout with
+its oddities: images of several sizes and shapes, a grey and a CMYK JPEG, a PNG that is named JPEG, and a
 ground truth whose numbers are not the alphabetical order of the classes. A class is a digit on one of the photographs.
 """
 
@@ -11,17 +11,17 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from resnet.data.digits import TRAINING_IMAGES, load_greys
 from resnet.data.imagenet import GROUND_TRUTH
+from resnet.data.mnist import TRAINING_DIGITS, load_digits
 from resnet.files import atomic_path, write_text
 from resnet.progress import Progress
 
 PHOTOGRAPHS = ("temple", "flower")
 CLASSES = tuple(f"{digit} on the {name}" for name in PHOTOGRAPHS for digit in range(10))
-IMAGES = {"train": 64 * len(CLASSES), "val": 10 * len(CLASSES), "test": 2 * len(CLASSES)}
+IMAGES = {"train": 80 * len(CLASSES), "val": 30 * len(CLASSES), "test": 2 * len(CLASSES)}
 # Nearly square, so that the small networks of the demo see whole images at the map size that they were trained at.
-# The last is large enough for libjpeg to decode it at half its size.
-SIZES = ((80, 70), (70, 80), (90, 90), (96, 84), (84, 96), (420, 450))
+# A few are large enough for libjpeg to decode them at half their size.
+SIZES = (*((80, 70), (70, 80), (90, 90), (96, 84), (84, 96)) * 4, (420, 450))
 QUALITY = 90
 
 
@@ -33,10 +33,10 @@ def wnid(label: int) -> str:
 def write_handwriting(folder: Path) -> None:
     """Write the whole data set; the same bytes every time."""
     photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
-    greys, values = load_greys()
+    greys, values = load_digits()
     digits = {
-        "train": [greys[:TRAINING_IMAGES][values[:TRAINING_IMAGES] == digit] for digit in range(10)],
-        "val": [greys[TRAINING_IMAGES:][values[TRAINING_IMAGES:] == digit] for digit in range(10)],
+        "train": [greys[:TRAINING_DIGITS][values[:TRAINING_DIGITS] == digit] for digit in range(10)],
+        "val": [greys[TRAINING_DIGITS:][values[TRAINING_DIGITS:] == digit] for digit in range(10)],
     }
     # As in the devkit, the numbers of the ground truth are not in the order of the folders.
     synsets = [wnid(label) for label in np.random.RandomState(7).permutation(len(CLASSES))]

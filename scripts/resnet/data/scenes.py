@@ -1,6 +1,6 @@
 """The embedded VOC and COCO of the demo scale: scenes of handwritten digits, in the official layouts.
 
-Real handwriting (scikit-learn's digits) at many sizes on pieces of the two photographs that scikit-learn ships. The VOC
+Real handwriting (MNIST's digits) at many sizes on pieces of the two photographs that scikit-learn ships. The VOC
 devkit has difficult objects and a test set without objects (2012); the COCO folder has crowds, images without
 objects, and gaps in the numbers of its classes. What tests a net is written by other hands than what trains it.
 """
@@ -16,24 +16,32 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from resnet.data.digits import CLASSES, TRAINING_IMAGES, load_greys
+from resnet.data.digits import CLASSES
 from resnet.data.handwriting import dimmed_piece, enlarged, paint
+from resnet.data.mnist import TRAINING_DIGITS, load_digits
 from resnet.files import atomic_path, write_text
 from resnet.progress import Progress
 
 IMAGES = {
-    "voc2007_trainval": 160,
-    "voc2007_test": 80,
+    "voc2007_trainval": 240,
+    "voc2007_test": 100,
     "voc2012_train": 80,
-    "voc2012_val": 80,
+    "voc2012_val": 100,
     "voc2012_test": 20,
-    "coco_train": 240,
-    "coco_val": 80,
+    "coco_train": 320,
+    "coco_val": 100,
 }
-TESTS = ("voc2007_test", "voc2012_test", "coco_val")
+# Whose hands wrote the digits of a set, as the digits' numbers; the others have those to train on. VOC 2007's test set
+# trains detectors that are tested on VOC 2012's validation set.
+HANDS = {
+    "voc2007_test": slice(TRAINING_DIGITS, 4500),
+    "voc2012_val": slice(4500, None),
+    "voc2012_test": slice(4500, None),
+    "coco_val": slice(TRAINING_DIGITS, None),
+}
 SIZES = ((160, 120), (120, 160), (128, 128), (144, 112), (112, 144))
-MOST_DIGITS = 4
-HEIGHTS = (24.0, 80.0)
+DIGITS = (2, 4)
+HEIGHTS = (44.0, 80.0)
 # Where a pixel's share of ink is above this, it belongs to the digit.
 INK = 0.25
 # A digit may hide no more than this of another's box.
@@ -61,14 +69,14 @@ class Painter:
     Args:
         name: the set, a key of ``IMAGES``.
         photographs: what the backgrounds are cut from.
-        greys: digits (N, 8, 8) uint8.
+        greys: digits (N, 20, 20) uint8.
         labels: their classes (N,).
     """
 
     def __init__(self, name: str, photographs: list[Image.Image], greys: np.ndarray, labels: np.ndarray) -> None:
-        part = slice(TRAINING_IMAGES, None) if name in TESTS else slice(TRAINING_IMAGES)
+        hands = HANDS.get(name, slice(TRAINING_DIGITS))
         self.photographs = photographs
-        self.digits = [greys[part][labels[part] == digit] for digit in range(len(CLASSES))]
+        self.digits = [greys[hands][labels[hands] == digit] for digit in range(len(CLASSES))]
         self.random = np.random.RandomState(list(IMAGES).index(name))
 
     def scene(self, digits: int, difficult: bool = False, crowd: bool = False) -> tuple[Image.Image, list[Drawn]]:
@@ -149,7 +157,8 @@ def overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) ->
 def write_scenes(devkit: Path, coco: Path) -> None:
     """Write VOC's folder and COCO's; the same bytes every time."""
     photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
-    painters = {name: Painter(name, photographs, *load_greys()) for name in IMAGES}
+    digits = load_digits()
+    painters = {name: Painter(name, photographs, *digits) for name in IMAGES}
     progress = Progress(sum(IMAGES.values()), title="scenes", unit="images", speed_unit="images")
     write_year(devkit / "VOC2007", "{:06d}", ("trainval", "test"), painters, progress)
     write_year(devkit / "VOC2012", "2008_{:06d}", ("train", "val", "test"), painters, progress)
@@ -172,7 +181,8 @@ def write_year(
         sets[part] = {numbering.format(first + place): [] for place in range(IMAGES[name])}
         for key in sets[part]:
             random = painters[name].random
-            image, drawn = painters[name].scene(random.randint(1, MOST_DIGITS + 1), difficult=random.uniform() < 0.2)
+            digits = random.randint(DIGITS[0], DIGITS[1] + 1)
+            image, drawn = painters[name].scene(digits, difficult=random.uniform() < 0.2)
             save(image, folder / "JPEGImages" / f"{key}.jpg")
             if name != "voc2012_test":
                 write_text(folder / "Annotations" / f"{key}.xml", annotation(folder.name, key, image, drawn))
@@ -199,7 +209,7 @@ def write_lists(folder: Path, part: str, scenes: dict[str, list[Drawn]], labelle
 
 def annotation(year: str, key: str, image: Image.Image, drawn: list[Drawn]) -> str:
     """Return the XML of an image; VOC counts pixels from 1 and names the last one of a box."""
-    source = {"database": f"The {year} Database", "annotation": f"PASCAL {year}", "image": "scikit-learn"}
+    source = {"database": f"The {year} Database", "annotation": f"PASCAL {year}", "image": "MNIST"}
     size = {"width": image.width, "height": image.height, "depth": 3}
     root = element("annotation", {"folder": year, "filename": f"{key}.jpg"})
     root.append(element("source", source))
@@ -233,7 +243,7 @@ def write_instances(folder: Path, part: str, first: int, painter: Painter, progr
     images, annotations = [], []
     for place in range(IMAGES[f"coco_{part}"]):
         # Few images have no object, and few a crowd.
-        digits = 0 if place % 40 == 17 else painter.random.randint(1, MOST_DIGITS + 1)
+        digits = 0 if place % 40 == 17 else painter.random.randint(DIGITS[0], DIGITS[1] + 1)
         image, drawn = painter.scene(digits, crowd=place % 12 == 3)
         entry = {
             "license": 1,
@@ -258,7 +268,7 @@ def write_instances(folder: Path, part: str, first: int, painter: Painter, progr
     content = {
         "info": {"description": "Handwritten digits on photographs", "version": "1.0", "year": COCO_YEAR},
         "images": images,
-        "licenses": [{"url": "", "id": 1, "name": "BSD 3-Clause (scikit-learn)"}],
+        "licenses": [{"url": "", "id": 1, "name": "CC BY-SA 3.0 (MNIST)"}],
         "annotations": annotations,
         "categories": categories,
     }
