@@ -110,15 +110,21 @@ def test_a_detector_is_that_of_its_classifier():
 def test_tests_are_computed_at_the_rates_of_training_steps():
     recipe = ImageNetRecipe(model="resnet-18-A")
     trained = training(recipe, "train_imagenet", "imagenet")
-    words = ["--data", "data/imagenet/dataset.json", "--run-folder", trained.option("--run-folder"), "--protocol"]
+    words = ["--data", "data/imagenet/dataset.json", "--run-folder", trained.option("--run-folder"), "--protocols"]
     tests = [
-        Job("evaluate_imagenet", [*words, protocol, "--shorter-sides", "224", "640", "--output", "x"], "x", 0)
-        for protocol in ("center", "10crop", "multiscale")
+        Job(
+            "evaluate_imagenet",
+            [*words, *protocols, "--multiscale-shorter-sides", "224", "640", "--output", "x"],
+            "x",
+            0,
+        )
+        for protocols in (["center"], ["10crop"], ["multiscale"], ["10crop", "multiscale"])
     ]
     plan = Plan([trained, *tests], 3)
     rates = Rates(dict.fromkeys(plan.steps, 1.0))
-    _, center, crops, multiscale = (one.seconds for one in plan.estimates(rates))
+    _, center, crops, multiscale, both = (one.seconds for one in plan.estimates(rates))
     assert center < crops < multiscale
+    assert both == pytest.approx(crops + multiscale - plan.start)
     assert all("estimated" in one.known for one in plan.estimates(rates)[1:])
 
 

@@ -5,6 +5,7 @@ milliseconds to decode, and a program that computes nothing takes as long as thi
 """
 
 import dataclasses
+import itertools
 import os
 import re
 import shlex
@@ -65,6 +66,11 @@ class Job:
     def option(self, name: str, default: str = "") -> str:
         """Return the value of an option of its program."""
         return self.words[self.words.index(name) + 1] if name in self.words else default
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of an option that takes several."""
+        words = self.words[self.words.index(name) + 1 :] if name in self.words else []
+        return list(itertools.takewhile(lambda word: not word.startswith("--"), words))
 
     @property
     def images(self) -> tuple[int, int]:
@@ -196,17 +202,15 @@ class Plan:
             views = self._views(job, step.size)
         flops, layers = images * views * network.flops, images / TEST_BATCH * views * network.layers
         computing = rates.compute(type(recipe), flops, layers)
-        read = 0 if isinstance(recipe, CifarRecipe) else images * (5 if job.option("--protocol") == "multiscale" else 1)
+        sizes = sum(5 if protocol == "multiscale" else 1 for protocol in job.values("--protocols") or [""])
+        read = 0 if isinstance(recipe, CifarRecipe) else images * sizes
         return computing + self._decoding(read, size, job, computing)
 
     def _views(self, job: Job, size: int) -> float:
-        """Return how many training crops a protocol computes of an image; at each size, it and its mirror image."""
-        protocol = job.option("--protocol")
-        if protocol != "multiscale":
-            return {"center": 1, "10crop": 10}[protocol]
-        start = job.words.index("--shorter-sides") + 1
-        sides = [int(word) for word in job.words[start:] if word.isdigit()]
-        return sum(2 * ASPECT * (side / size) ** 2 for side in sides)
+        """Return how many training crops protocols compute of an image; at each size, it and its mirror image."""
+        sides = [int(side) for side in job.values("--multiscale-shorter-sides")]
+        views = {"center": 1, "10crop": 10, "multiscale": sum(2 * ASPECT * (side / size) ** 2 for side in sides)}
+        return sum(views[protocol] for protocol in job.values("--protocols"))
 
 
 def decoding(images: float, size: int) -> float:

@@ -34,7 +34,6 @@ wildcard_constraints:
     experiment=any_of(EXPERIMENTS),
     seed=r"\d+",
     source=r"seed\d+|torchvision",
-    protocol="center|10crop|multiscale",
     # Claims and reports of one section have its name in theirs; without, they are about all of config.yaml.
     section=rf"(?:-(?:{any_of(SECTIONS)}))?",
 
