@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.download import download
 from resnet.errors import run_program
 
 
@@ -15,6 +14,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="where the archive goes")
     parser.add_argument("--hint", default="Check its url and md5", help="what to do when the checksum is wrong")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.download import download
+
     download(arguments.url, arguments.output, arguments.md5, hint=arguments.hint)
 
 

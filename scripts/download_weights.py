@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.download import download
 from resnet.errors import UserError, run_program
 from resnet.settings import is_published, parse_imagenet_model
 
@@ -18,7 +17,10 @@ def main() -> None:
     if not is_published(arguments.model):
         raise UserError(f"torchvision publishes no weights of {arguments.model}")
 
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
     from torchvision.models import get_model_weights
+
+    from resnet.data.download import download
 
     url = get_model_weights(f"{kind}{depth}")["IMAGENET1K_V1"].url
     digits = Path(url).stem.rsplit("-", 1)[1]

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from resnet.data.objects import ObjectsDescription, set_file
-from resnet.detection.evaluation import average_precision
 from resnet.errors import UserError, run_program
 from resnet.files import REMAKE, read_json, write_json, write_rows
 from resnet.records import Detection
@@ -24,6 +22,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--classes", type=Path, required=True, help="CSV to write: the average precision of each class")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.objects import ObjectsDescription, set_file
+    from resnet.detection.evaluation import average_precision
+
     run = read_json(arguments.result, IDENTITY)
     if run["experiment"] not in EXPERIMENTS:
         raise UserError(f"{arguments.result}: {run['experiment']!r} is none of {', '.join(EXPERIMENTS)}; {REMAKE}")

@@ -6,8 +6,6 @@ The file is written where there are test images.
 import argparse
 from pathlib import Path
 
-from resnet.classification.predictions import average, write_submission
-from resnet.data.imagenet import ImageNetDescription
 from resnet.errors import run_program
 from resnet.files import write_json
 
@@ -21,6 +19,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--submission", type=Path, required=True, help="text file for the test server")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.classification.predictions import average, write_submission
+    from resnet.data.imagenet import ImageNetDescription
+
     description = ImageNetDescription.read(arguments.data)
     found = average(arguments.predictions)
     count = write_submission(arguments.submission, found, description.ids)

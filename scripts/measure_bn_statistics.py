@@ -7,21 +7,11 @@ the statistics are those of images of another size.
 import argparse
 from pathlib import Path
 
-import torch
-
-from resnet.classification.bn_statistics import drawn_images, measure_bn_statistics
-from resnet.classification.evaluate import load_network
-from resnet.data.image_statistics import ImageStatistics
-from resnet.data.imagenet import ImageNetDescription, read_index
-from resnet.data.scratch import on_scratch
-from resnet.data.views import CentreViews, Normalise
 from resnet.errors import run_program
 from resnet.files import read_arrays
 from resnet.progress import Progress
 from resnet.run_folder import RunFolder
 from resnet.settings import ArgumentParser, BatchNormStatistics, Hardware, add_arguments, read_hardware
-from resnet.training.checkpoint import save_tensors
-from resnet.training.distributed import Processes
 
 
 def main() -> None:
@@ -34,6 +24,19 @@ def main() -> None:
     add_arguments(parser, BatchNormStatistics)
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    import torch
+
+    from resnet.classification.bn_statistics import drawn_images, measure_bn_statistics
+    from resnet.classification.evaluate import load_network
+    from resnet.data.image_statistics import ImageStatistics
+    from resnet.data.imagenet import ImageNetDescription, read_index
+    from resnet.data.scratch import on_scratch
+    from resnet.data.views import CentreViews, Normalise
+    from resnet.training.checkpoint import save_tensors
+    from resnet.training.distributed import Processes
+
     hardware = read_hardware(arguments)
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)

@@ -6,8 +6,6 @@ An image that cannot be read stops it, before anything is trained.
 import argparse
 from pathlib import Path
 
-from resnet.data.image_statistics import measure
-from resnet.data.imagenet import SPLITS, ImageNetDescription, read_index
 from resnet.errors import UserError, run_program
 from resnet.files import write_arrays
 from resnet.progress import Progress
@@ -24,6 +22,11 @@ def main() -> None:
     parser.add_argument("--workers", type=count, default=1, help="processes (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="npz to write")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.image_statistics import measure
+    from resnet.data.imagenet import SPLITS, ImageNetDescription, read_index
+
     side, size, workers = arguments.test_shorter_side, arguments.image_size, at_most_cores("workers", arguments.workers)
     if side < size:
         raise UserError(f"test_shorter_side must be at least image_size ({size}), not {side}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from resnet.artefacts import read_artefact
 from resnet.errors import run_program
 from resnet.records import DETECTOR_CURVE
-from resnet.rendering.detections import draw_curves
 from resnet.rendering.exhibits import add_figure_arguments, exhibit, write_exhibit
 from resnet.rendering.figures import read_runs, save
 
@@ -19,6 +18,10 @@ def main() -> None:
         "--metrics", type=Path, nargs="+", required=True, help="…/<experiment>/<model>/seed<k>/metrics.csv of the runs"
     )
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.rendering.detections import draw_curves
+
     figure = read_artefact(arguments.artefact)
     experiments: dict[str, list[Path]] = {}
     for path in arguments.metrics:

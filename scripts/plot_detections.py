@@ -4,11 +4,9 @@ import argparse
 from pathlib import Path
 
 from resnet.artefacts import read_artefact
-from resnet.data.objects import ObjectsDescription, read_scenes
 from resnet.errors import run_program
 from resnet.files import read_json
 from resnet.records import Detection
-from resnet.rendering.detections import box_colour, choose_scenes, draw_sheet, found_in
 from resnet.rendering.exhibits import add_figure_arguments, exhibit, write_exhibit
 from resnet.rendering.figures import save
 from resnet.settings import EXPERIMENTS
@@ -23,6 +21,11 @@ def main() -> None:
         "--detections", type=Path, nargs="+", required=True, help="…/<model>/seed<k>/evaluation/detections.json"
     )
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.objects import ObjectsDescription, read_scenes
+    from resnet.rendering.detections import box_colour, choose_scenes, draw_sheet, found_in
+
     figure = read_artefact(arguments.artefact)
     description = ObjectsDescription.read(arguments.data)
     scenes = read_scenes(arguments.data, description, EXPERIMENTS[figure.values["experiment"]].test)

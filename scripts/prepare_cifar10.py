@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.archive import unpack
-from resnet.data.cifar10 import ALL_FILES, FOLDER, describe
 from resnet.errors import run_program
 from resnet.locks import file_lock
 
@@ -17,6 +15,11 @@ def main() -> None:
     source.add_argument("--folder", type=Path, help="a folder that holds data_batch_1.bin … test_batch.bin")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; an archive goes beside it")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.archive import unpack
+    from resnet.data.cifar10 import ALL_FILES, FOLDER, describe
+
     with file_lock(arguments.output, "preparing"):
         folder = arguments.folder
         if folder is None:

@@ -3,9 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.archive import unpack_matching
-from resnet.data.coco import WHOLE, members, read_coco
-from resnet.data.objects import describe, summary
 from resnet.errors import advising, run_program
 from resnet.locks import file_lock
 
@@ -16,10 +13,17 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--folder", type=Path, help="a folder that holds annotations/, train<year>/ and val<year>/")
     source.add_argument("--archives", type=Path, nargs="+", help="official zip archives: train, val and annotations")
-    parser.add_argument("--year", choices=WHOLE, default="2014", help="of the files' names; 2014 is the paper's")
+    years = ("2014", "2017")
+    parser.add_argument("--year", choices=years, default="2014", help="of the files' names; 2014 is the paper's")
     parser.add_argument("--workers", type=int, default=1, help="processes that decode every image (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.archive import unpack_matching
+    from resnet.data.coco import WHOLE, members, read_coco
+    from resnet.data.objects import describe, summary
+
     with file_lock(arguments.output, "preparing"):
         folder = arguments.folder or arguments.output.parent / "coco"
         for archive in arguments.archives or ():

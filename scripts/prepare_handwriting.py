@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.handwriting import write_handwriting
-from resnet.data.imagenet import describe
 from resnet.errors import run_program
 from resnet.locks import file_lock
 
@@ -14,6 +12,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; the images go beside it")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.handwriting import write_handwriting
+    from resnet.data.imagenet import describe
+
     with file_lock(arguments.output, "preparing"):
         folder = arguments.output.parent / "ILSVRC2012"
         write_handwriting(folder)

@@ -3,10 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.coco import read_coco
-from resnet.data.objects import describe, summary
-from resnet.data.scenes import COCO_YEAR, write_scenes
-from resnet.data.voc import read_voc
 from resnet.errors import run_program
 from resnet.locks import file_lock
 
@@ -19,6 +15,13 @@ def main() -> None:
     )
     parser.add_argument("--output-coco", type=Path, required=True, help="dataset.json to write; coco/ goes beside it")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.coco import read_coco
+    from resnet.data.objects import describe, summary
+    from resnet.data.scenes import COCO_YEAR, write_scenes
+    from resnet.data.voc import read_voc
+
     with file_lock(arguments.output_voc, "preparing"):
         devkit, coco = arguments.output_voc.parent / "VOCdevkit", arguments.output_coco.parent / "coco"
         write_scenes(devkit, coco)

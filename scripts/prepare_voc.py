@@ -3,9 +3,6 @@
 import argparse
 from pathlib import Path
 
-from resnet.data.archive import unpack_matching
-from resnet.data.objects import describe, summary
-from resnet.data.voc import MEMBERS, WHOLE, read_voc
 from resnet.errors import advising, run_program
 from resnet.locks import file_lock
 from resnet.settings import EXPERIMENTS
@@ -23,6 +20,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that decode every image (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.archive import unpack_matching
+    from resnet.data.objects import describe, summary
+    from resnet.data.voc import MEMBERS, WHOLE, read_voc
+
     with file_lock(arguments.output, "preparing"):
         folder = arguments.folder or arguments.output.parent / "VOCdevkit"
         for archive in arguments.archives or ():

@@ -3,16 +3,6 @@
 import argparse
 from typing import Any
 
-import torch
-
-from resnet.architectures import (
-    PaddedIdentity,
-    build_net,
-    count_multiply_adds,
-    count_parameters,
-    layers_by_map,
-    weighted_layers,
-)
 from resnet.artefacts import Artefact, read_artefact
 from resnet.errors import run_program
 from resnet.rendering.exhibits import NOT_IN_PAPER, add_table_arguments, exhibit, write_table
@@ -54,6 +44,18 @@ def printed(row: dict[str, Any], sizes: list[int]) -> list[str]:
 
 def count(model: str, shortcut: str, table: Artefact) -> dict[str, Any]:
     """Return one model's row: layers and filters per map size beside the paper's, parameters, multiply-adds."""
+    # Imported when the arguments have been read, as it takes seconds.
+    import torch
+
+    from resnet.architectures import (
+        PaddedIdentity,
+        build_net,
+        count_multiply_adds,
+        count_parameters,
+        layers_by_map,
+        weighted_layers,
+    )
+
     with torch.device("meta"):
         net = build_net(CifarRecipe(model=model, shortcut=shortcut), 10)
     layers = len(weighted_layers(net))

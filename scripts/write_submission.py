@@ -7,8 +7,6 @@ import argparse
 import tarfile
 from pathlib import Path
 
-from resnet.data.objects import ObjectsDescription, set_file
-from resnet.detection.metrics import write_voc_submission
 from resnet.errors import run_program
 from resnet.files import atomic_path, read_json
 from resnet.records import Detection
@@ -26,6 +24,11 @@ def main() -> None:
     parser.add_argument("--detections", type=Path, required=True, help="the detections, as COCO's results")
     parser.add_argument("--output", type=Path, required=True, help="archive to write; the files lie beside it")
     arguments = parser.parse_args()
+
+    # What takes long to import comes after the arguments, so that --help and a wrong one are answered at once.
+    from resnet.data.objects import ObjectsDescription, set_file
+    from resnet.detection.metrics import write_voc_submission
+
     truth = set_file(arguments.data, ObjectsDescription.read(arguments.data), EXPERIMENTS[arguments.experiment].test)
     folder = arguments.output.parent / FOLDER
     files = write_voc_submission(folder, read_json(truth), read_json(arguments.detections, list[Detection]))

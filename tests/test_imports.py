@@ -1,6 +1,31 @@
-"""What a program is made of."""
+"""What a program is made of, and what it has imported when it answers."""
+
+import subprocess
+import sys
+
+from conftest import ROOT
 
 from resnet.imports import library
+
+# Each takes a tenth of a second or more.
+HEAVY = ("torch", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "PIL", "requests", "snakemake")
+HELP = """
+import contextlib, io, os, runpy, sys
+for program in sys.argv[1:]:
+    sys.argv, sys.path[0] = [program, "--help"], os.path.dirname(program)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        runpy.run_path(program, run_name="__main__")
+    for name in {heavy}:
+        if name in sys.modules:
+            sys.exit(f"{{program}} imports {{name}}")
+"""
+
+
+def test_programs_answer_before_they_import_what_takes_long():
+    programs = sorted(map(str, ROOT.glob("scripts/*.py")))
+    command = [sys.executable, "-c", HELP.format(heavy=HEAVY), *programs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_imports_are_followed_wherever_they_stand_but_for_types(tmp_path):

@@ -3,12 +3,11 @@
 import copy
 import dataclasses
 import functools
-import importlib
 
 import numpy as np
 import pytest
 import torch
-from conftest import CPU, image_statistics, imagenet_net, noise, same_weights, small_net
+from conftest import CPU, image_statistics, imagenet_net, noise, run_program, same_weights, small_net
 
 from classification.conftest import task, tiny
 from resnet.architectures import BatchNorm2d, initialise
@@ -88,22 +87,15 @@ def test_the_statistics_program_mixes_the_classes(ilsvrc, tmp_path, monkeypatch)
     write_yaml(tmp_path / "config.yaml", {"recipe": {**dataclasses.asdict(recipe), "lr_drops": []}})
     save_weights(tmp_path / "weights.pt", task(recipe, ilsvrc)(Processes(Hardware(device="cpu"))).net.state_dict())
     monkeypatch.setattr("resnet.data.views.EVALUATION_BATCH", 16)
-    program_module = importlib.import_module("measure_bn_statistics")
     monkeypatch.setattr(
-        program_module, "measure_bn_statistics", lambda _net, views, _step: labels.extend(batch for _, batch in views)
+        "resnet.classification.bn_statistics.measure_bn_statistics",
+        lambda _net, views, _step: labels.extend(batch for _, batch in views),
     )
-    files = [
-        "--data",
-        ilsvrc,
-        "--image-statistics",
-        image_statistics(ilsvrc),
-        "--run-folder",
-        tmp_path,
-        "--output",
-        tmp_path / "s.pt",
-    ]
-    monkeypatch.setattr("sys.argv", ["measure_bn_statistics", *map(str, files), "--size", "32", "--device", "cpu"])
-    program_module.main()
+    code, output = run_program(
+        "measure_bn_statistics", "--data", ilsvrc, "--image-statistics", image_statistics(ilsvrc),
+        "--run-folder", tmp_path, "--output", tmp_path / "s.pt", "--size", 32, "--device", "cpu",
+    )  # fmt: skip
+    assert code == 0, output
     assert [len(batch) for batch in labels] == [16, 16, 16]
     assert min(len(batch.unique()) for batch in labels) > 3
     assert torch.cat(labels).bincount().tolist() == [8] * 6

@@ -10,13 +10,13 @@ import pytest
 import torch
 import torchvision
 from conftest import PACKS, image_statistics, program, run_program
-from import_weights import write_run
 from torchvision.transforms import v2
 
 from classification.conftest import arguments, task, tiny
 from resnet import __version__
 from resnet.classification.evaluate import evaluate_run
 from resnet.classification.predictions import Predictions
+from resnet.classification.published import write_run
 from resnet.data import imagenet
 from resnet.data.images import centre_crop
 from resnet.errors import UserError
