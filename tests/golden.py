@@ -27,6 +27,7 @@ from resnet.architectures import build_net
 from resnet.classification.cifar10 import cifar_task
 from resnet.classification.errors import Totals
 from resnet.classification.imagenet import imagenet_task
+from resnet.classification.layer_signals import measured_update
 from resnet.classification.predictions import Predictions, average
 from resnet.data import cifar10, digits, handwriting, imagenet, objects, scenes, views
 from resnet.data.coco import read_coco
@@ -322,6 +323,20 @@ def measure_responses(folder: Path) -> Numbers:
         "--output", folder / "responses.csv")  # fmt: skip
     rows = (folder / "responses.csv").read_text().splitlines()[1:]
     return {"deviations": [float(row.split(",")[2]) for row in rows]}
+
+
+@golden
+def measure_layer_signals(folder: Path) -> Numbers:
+    """The signals of an update after another, in float64."""
+    values = {"image_size": 16, "padding": 2, "batch_size": 12, "iterations": 6, "lr": 0.05, "lr_drops": (4,)}
+    recipe = CifarRecipe(**{"model": "resnet-8", "shortcut": "B", **values})
+    training = Training(recipe, CPU, partial(cifar_task, recipe, write_cifar(folder)))
+    training.net.double()
+    training.net.register_forward_pre_hook(lambda _net, arguments: (arguments[0].double(),))
+    draw_weights(training.net)
+    training.update()
+    rows = measured_update(training)
+    return {key: [row[key] for row in rows] for key in ("std", "gradient")}
 
 
 @golden

@@ -116,6 +116,25 @@ DETECTION_CURVES = mapping(
     {"panels": some(mapping({"experiment": EXPERIMENT, "title": TEXT})), "curves": some(DETECTOR)}
 )
 DETECTION_SHEET = mapping({"experiment": EXPERIMENT, "images": COUNT, "boxes": some(DETECTOR)})
+NETWORKS = mapping({"networks": some(mapping({"network": TEXT, "title": TEXT, "flops_1e9": NUMBER}))})
+# general: layers are drawn as any weight layer, and signals as formulas.
+BLOCKS = mapping({"blocks": some(mapping({"part": TEXT}))}, {"general": {"type": "boolean"}})
+
+
+def diagram(values: dict[str, Any]) -> Rule:
+    """Return the schema of a figure of networks side by side, or of building blocks."""
+    return NETWORKS if "networks" in values else BLOCKS
+
+
+COUNTS = mapping(
+    {"rows": some(mapping({"count": TEXT, "says": TEXT}, {"paper": {"type": ["number", "string"]}, "unit": TEXT}))}
+)
+LAYER_SIGNALS = mapping(
+    {
+        "iterations": some({"type": "integer", "minimum": 0}),
+        "panels": some(mapping({"model": TEXT, "title": TEXT})),
+    }
+)
 CLAIM = mapping(
     {"id": TEXT, "about": TEXT, "section": TEXT, "statement": TEXT},
     {
@@ -145,23 +164,28 @@ class Kind:
         schema: what their files hold beside the texts that every artefact has; or what returns it for a file.
         is_figure: they are drawn; tables are written.
         shows_others: they show networks that the paper does not have, after those that it has.
+        shows_runs: as figures, they show trained networks, without which they are not made.
     """
 
     sections: tuple[str, ...]
     schema: Rule | Callable[[dict[str, Any]], Rule]
     is_figure: bool = False
     shows_others: bool = False
+    shows_runs: bool = True
 
 
 # Each has a rule and a program; docs/extending.md says how to add one.
 KINDS = {
     "imagenet_architectures": Kind(("imagenet",), IMAGENET_ARCHITECTURES),
+    "diagram": Kind(("imagenet",), diagram, is_figure=True, shows_runs=False),
+    "counts": Kind(("imagenet",), COUNTS),
     "cifar_architectures": Kind(("cifar10",), CIFAR_ARCHITECTURES, shows_others=True),
     "evaluation_table": Kind(("imagenet", "detection"), evaluation_table, shows_others=True),
     "cifar_error_table": Kind(("cifar10",), CIFAR_ERROR_TABLE, shows_others=True),
     "class_table": Kind(("detection",), CLASS_TABLE, shows_others=True),
     "error_curves": Kind(("imagenet", "cifar10"), ERROR_CURVES, is_figure=True),
     "responses": Kind(("cifar10",), RESPONSES, is_figure=True),
+    "layer_signals": Kind(("imagenet", "cifar10"), LAYER_SIGNALS, is_figure=True),
     "detection_curves": Kind(("detection",), DETECTION_CURVES, is_figure=True, shows_others=True),
     "detection_sheet": Kind(("detection",), DETECTION_SHEET, is_figure=True, shows_others=True),
     "claims": Kind((), CLAIMS),

@@ -47,6 +47,16 @@ class Artefact:
         return KINDS[self.kind].is_figure
 
     @property
+    def needs_runs(self) -> bool:
+        """Whether it is not made where none of its networks is run: a figure of trained ones."""
+        return self.is_figure and KINDS[self.kind].shows_runs
+
+    @property
+    def parts(self) -> list[str]:
+        """The networks, and parts of them, of which a diagram shows the operations."""
+        return list(dict.fromkeys(_found(self.values, {"network", "part"})))
+
+    @property
     def models(self) -> list[str]:
         """The networks that its file names, in that order."""
         keys = {column.get("of", "model") for column in self.values.get("columns", ())} | {"model"}

@@ -101,3 +101,16 @@ CURVE = {"iteration": int, "split": str, "top1_error": float}
 RESPONSES = {"layer": int, "std": float}
 DETECTOR_CURVE = {"iteration": int, "split": str, "loss": float | None, "map50": float | None}
 CLASSES = {"class": str, "objects": int, "ap50": float | None, "ap": float | None}
+# Columns of operations.csv.
+OPERATIONS = {
+    "network": str,
+    "number": int,
+    "kind": str,
+    "inputs": str,
+    **dict.fromkeys(("kernel", "stride"), int | None),
+    "channels": int,
+    "side": int | None,
+    **dict.fromkeys(("parameters", "multiply_adds"), int),
+}
+# Columns of layer_signals.csv.
+LAYER_SIGNALS = {"model": str, "iteration": int, "layer": int, "name": str, "std": float, "gradient": float}

@@ -16,6 +16,7 @@ VERSIONS = {
     "decode": 3,
     "measure_image_statistics": 1,
     "measure_responses": 1,
+    "measure_layer_signals": 1,
     "measure_bn_statistics": 2,
     # Everything from a training set to weights and the errors in metrics.csv.
     "train_cifar10": 1,

@@ -59,6 +59,40 @@ rule measure_responses:
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
+rule measure_layer_signals:
+    """Measure outputs and gradients of layers along the trainings of some networks (section 4.1)."""
+    input:
+        data="data/{dataset}/dataset.json",
+        config=lambda wildcards: files("config.yaml", watched_runs(wildcards.dataset)),
+        weights=lambda wildcards: files("weights.pt", watched_runs(wildcards.dataset)),
+        image_statistics=lambda wildcards: [
+            image_statistics_of(CONFIG.imagenet.recipe(run.model, run.seed))
+            for run in watched_runs(wildcards.dataset)
+            if run.section == "imagenet"
+        ],
+    output:
+        LAYER_SIGNALS,
+    log:
+        f"logs/measure_layer_signals/{CONFIG.scale}-{{dataset}}.log",
+    benchmark:
+        f"logs/benchmarks/measure_layer_signals-{CONFIG.scale}-{{dataset}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: cores()
+    resources:
+        mem_mb=16000,
+        runtime="1d",
+        gpu=gpus(),
+    params:
+        runs=lambda wildcards: [run.folder for run in watched_runs(wildcards.dataset)],
+        iterations=lambda wildcards: watched_iterations(wildcards.dataset),
+        versions=versions("measure_layer_signals"),
+    shell:
+        "python scripts/measure_layer_signals.py --data {input.data:q} --image-statistics {input.image_statistics:q} "
+        "--run-folders {params.runs:q} --iterations {params.iterations:q} --output {output:q} "
+        f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
+
+
 rule train_imagenet:
     """Train a network of section 4.1."""
     input:

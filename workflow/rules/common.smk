@@ -11,6 +11,7 @@ TRAINED_RUN = run_folder(CONFIG, "imagenet", source="seed{seed}")
 PUBLISHED_RUN = run_folder(CONFIG, "imagenet", source="torchvision")
 DETECTOR_RUN = run_folder(CONFIG, "detection", source="seed{seed}")
 ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
+LAYER_SIGNALS = f"results/runs/{CONFIG.scale}/{{dataset}}/layer_signals.csv"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
 
 WEIGHTS = CONFIG.imagenet.settings["weights"]
@@ -34,6 +35,7 @@ wildcard_constraints:
     experiment=any_of(EXPERIMENTS),
     seed=r"\d+",
     source=r"seed\d+|torchvision",
+    dataset=any_of(dict.fromkeys([CONFIG.cifar10.dataset, CONFIG.imagenet.dataset])),
     # Claims and reports of one section have its name in theirs; without, they are about all of config.yaml.
     section=rf"(?:-(?:{any_of(SECTIONS)}))?",
 
@@ -55,6 +57,31 @@ def ensemble_predictions():
     members = CONFIG.imagenet.settings["ensemble"]
     folders = [run_folder(CONFIG, "imagenet", member["model"], f"seed{member['seed']}") for member in members]
     return [f"{folder}/evaluation/multiscale.npz" for folder in folders]
+
+
+def watched(dataset):
+    """Return the figures of signals along trainings on a data set."""
+    return [
+        artefact
+        for artefact in ARTEFACTS.values()
+        if artefact.kind == "layer_signals" and getattr(CONFIG, artefact.section).dataset == dataset
+    ]
+
+
+def watched_runs(dataset):
+    """Return the runs on a data set whose signals are measured."""
+    return list(dict.fromkeys(run for artefact in watched(dataset) for run in SHOWN[artefact.name]))
+
+
+def watched_iterations(dataset):
+    """Return the early updates whose signals are measured."""
+    return sorted({number for artefact in watched(dataset) for number in artefact.values["iterations"]})
+
+
+def layer_signals(section):
+    """Return the signals along the trainings of a section; nothing where none of the networks is run."""
+    dataset = getattr(CONFIG, section).dataset
+    return [LAYER_SIGNALS.format(dataset=dataset)] if watched_runs(dataset) else []
 
 
 def others(wildcards):
@@ -93,7 +120,7 @@ def exhibited(sections):
     return [
         artefact
         for artefact in ARTEFACTS.values()
-        if artefact.section in sections and (SHOWN[artefact.name] or not artefact.is_figure)
+        if artefact.section in sections and (SHOWN[artefact.name] or not artefact.needs_runs)
     ]
 
 

@@ -2,6 +2,33 @@
 # figure's file, its program and what that imports.
 
 
+rule plot_diagrams:
+    """Draw networks and building blocks from their operations (Figs. 2, 3 and 5)."""
+    input:
+        program="scripts/plot_diagrams.py",
+        library=library("scripts/plot_diagrams.py"),
+        artefact=ARTEFACT_FILE,
+        operations="results/operations.csv",
+    output:
+        pdf="results/{artefact}.pdf",
+        png=reported("results/{artefact}.png"),
+        json="results/{artefact}.json",
+    log:
+        "logs/plot_diagrams-{artefact}.log",
+    benchmark:
+        "logs/benchmarks/plot_diagrams-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=of_kind("diagram"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --operations {input.operations:q} "
+        "--output {output.pdf:q} {output.png:q} --json {output.json:q} > {log:q} 2>&1"
+
+
 rule plot_errors:
     """Draw error against iterations (Figs. 1, 4 and 6)."""
     input:
@@ -62,6 +89,34 @@ rule plot_responses:
         "python {input.program:q} --artefact {input.artefact:q} --responses {input.responses:q} "
         "--results {input.results:q} --note={params.note:q} --output {output.pdf:q} {output.png:q} "
         "--json {output.json:q} > {log:q} 2>&1"
+
+
+rule plot_layer_signals:
+    """Draw outputs and gradients of layers along trainings (section 4.1)."""
+    input:
+        program="scripts/plot_layer_signals.py",
+        library=library("scripts/plot_layer_signals.py"),
+        artefact=ARTEFACT_FILE,
+        signals=lambda wildcards: layer_signals(ARTEFACTS[wildcards.artefact].section),
+    output:
+        pdf="results/{artefact}.pdf",
+        png=reported("results/{artefact}.png"),
+        json="results/{artefact}.json",
+    log:
+        "logs/plot_layer_signals-{artefact}.log",
+    benchmark:
+        "logs/benchmarks/plot_layer_signals-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=of_kind("layer_signals"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption,
+        note=FIGURE_NOTE,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --signals {input.signals:q} --note={params.note:q} "
+        "--output {output.pdf:q} {output.png:q} --json {output.json:q} > {log:q} 2>&1"
 
 
 rule plot_detection_curves:

@@ -2,6 +2,52 @@
 # and what that imports: editing them makes it again.
 
 
+rule tabulate_operations:
+    """Read the operations of networks and building blocks from their modules (for Figs. 2, 3 and 5)."""
+    input:
+        program="scripts/tabulate_operations.py",
+        library=library("scripts/tabulate_operations.py"),
+    output:
+        "results/operations.csv",
+    log:
+        "logs/tabulate_operations.log",
+    benchmark:
+        "logs/benchmarks/tabulate_operations.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        networks=list(dict.fromkeys(part for artefact in ARTEFACTS.values() for part in artefact.parts)),
+    shell:
+        "python {input.program:q} --networks {params.networks:q} --csv {output:q} > {log:q} 2>&1"
+
+
+rule tabulate_counts:
+    """Count what the paper says of its networks in numbers, and time building blocks."""
+    input:
+        program="scripts/tabulate_counts.py",
+        library=library("scripts/tabulate_counts.py"),
+        artefact=ARTEFACT_FILE,
+    output:
+        csv=reported("results/{artefact}.csv"),
+        md="results/{artefact}.md",
+        json="results/{artefact}.json",
+    log:
+        "logs/tabulate_counts-{artefact}.log",
+    benchmark:
+        "logs/benchmarks/tabulate_counts-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=of_kind("counts"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --csv {output.csv:q} --md {output.md:q} "
+        "--json {output.json:q} > {log:q} 2>&1"
+
+
 rule tabulate_imagenet_architectures:
     """Count layers and FLOPs of the networks for ImageNet (Table 1)."""
     input:

@@ -1,0 +1,90 @@
+"""The signals along trainings (section 4.1): forward and backward, layer by layer; no torch."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet.errors import UserError
+from resnet.files import read_rows
+from resnet.records import LAYER_SIGNALS
+from resnet.rendering.figures import new_figure, write_note
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = list[dict[str, Any]]
+KEYS = ("std", "gradient")
+HEADINGS = ("by the last layer's", "smallest output", "largest", "smallest gradient", "largest")
+# The look of the first measured update, of the next ones, and of the last.
+COLOURS = ("#000000", "#00b8e6", "#1a9850", "#b3a600", "#d400d4", "#e8000b")
+
+
+def read_signals(path: Path) -> dict[str, Rows]:
+    """Read ``layer_signals.csv``: its rows by their model.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    rows: dict[str, Rows] = {}
+    for row in read_rows(path, LAYER_SIGNALS):
+        rows.setdefault(row["model"], []).append(row)
+    return rows
+
+
+def smallest_and_largest(rows: Rows, key: str) -> tuple[float, float]:
+    """Return the smallest and the largest signal of a layer as a part of the last layer's, over all updates."""
+    last = {row["iteration"]: row[key] for row in sorted(rows, key=lambda row: row["layer"])}
+    parts = [row[key] / last[row["iteration"]] if row[key] else 0.0 for row in rows]
+    return min(parts), max(parts)
+
+
+def cells(drawing: dict[str, Any], signals: dict[str, Rows]) -> list[list[str]]:
+    """Return under ``HEADINGS`` the range of each network's signals."""
+    return [
+        [panel["title"], *(f"{value:.2g}" for key in KEYS for value in smallest_and_largest(rows, key))]
+        for panel in drawing["panels"]
+        if (rows := signals.get(panel["model"]))
+    ]
+
+
+def draw_layer_signals(drawing: dict[str, Any], signals: dict[str, Rows], note: str) -> "Figure":
+    """Draw, per network, the layers' outputs (top) and gradients (bottom), a line per measured update.
+
+    Args:
+        drawing: ``panels``, each with a ``model`` and a ``title`` (``workflow/artefacts/signals-*.yaml``).
+        signals: those of ``read_signals``.
+        note: a line under the figure, such as the scale; empty for none.
+
+    Raises:
+        UserError: no network of the drawing was measured.
+    """
+    panels = [panel for panel in drawing["panels"] if panel["model"] in signals]
+    absent = [panel["model"] for panel in drawing["panels"] if panel["model"] not in signals]
+    if not panels:
+        raise UserError(f"the figure shows {', '.join(absent)}, but {', '.join(signals)} were measured")
+    figure, axes = new_figure((1.95 * len(panels) + 0.4, 4.0), 2, len(panels))
+    for number, panel in enumerate(panels):
+        rows = signals[panel["model"]]
+        top, bottom = axes[number], axes[len(panels) + number]
+        for axis, key in ((top, "std"), (bottom, "gradient")):
+            _draw_lines(axis, rows, key)
+            axis.sharey(axes[0 if key == "std" else len(panels)])
+            axis.set_xlim(1, max(row["layer"] for row in rows))
+            axis.tick_params(labelleft=number == 0)
+        top.set_title(panel["title"], fontsize=9)
+        bottom.set_xlabel("layer")
+    axes[0].set(ylabel="std of the output", yscale="log")
+    axes[len(panels)].set(ylabel="norm of the gradient", yscale="log")
+    axes[len(panels) - 1].legend(loc="best", title="update", title_fontsize=8)
+    write_note(figure, note, absent)
+    return figure
+
+
+def _draw_lines(axis: "Axes", rows: Rows, key: str) -> None:
+    """Draw a value of the layers, a line per measured update."""
+    updates = sorted({row["iteration"] for row in rows})
+    colours = [*COLOURS[: len(updates) - 1], COLOURS[-1]] if len(updates) > 1 else COLOURS[-1:]
+    for update, colour in zip(updates, colours, strict=True):
+        line = sorted((row["layer"], row[key]) for row in rows if row["iteration"] == update)
+        label = f"{update:,}" + (" (end)" if update == updates[-1] else "")
+        axis.plot(*zip(*line, strict=True), color=colour, linewidth=1.1, label=label)
