@@ -65,43 +65,17 @@ TINY = {
         },
     },
 }
-# What a person may add: a network, and artefacts of known kinds. Nothing else of the project knows of them.
+# A network that the paper does not have.
 RESNET_8 = {"resnet-8": [0]}
-TABLE = """
-kind: evaluation_table
-section: imagenet
-title: "Table 9. Errors on the centre crop"
-caption: "Top-1 errors of two networks."
-protocol: center
-columns:
-  - {name: top1_error, heading: "top-1 err. (%)", metric: top1_error}
-rows:
-  - {method: ResNet-18, model: resnet-18-A, top1_error: 30}
-  - {method: ResNet-50, model: resnet-50}
-"""
-FIGURE = """
-kind: error_curves
-section: cifar10
-title: "Fig. 9. Two plain nets"
-caption: "Test errors of plain nets with 32 and 44 layers."
-size_inches: [4, 3]
-paper_iterations: 64000
-iteration_unit: 10000
-ylim: [0, 20]
-panels:
-  - ylabel: error (%)
-    yticks: [0, 10, 20]
-    legend: upper right
-    curves:
-      - {model: plain-32, split: test, colour: teal, style: solid, width: 1, legend: plain-32}
-      - {model: plain-44, split: test, colour: green, style: solid, width: 1, legend: plain-44, digitised_end: 11.4}
-"""
 
 
 def add_artefacts(project: Path) -> None:
-    """Add a table and a figure to a copy of the project."""
-    for name, text in (("table9", TABLE), ("fig9", FIGURE)):
-        (project / f"workflow/artefacts/{name}.yaml").write_text(text)
+    """Add the table and the figure of docs/extending.md to a copy of the project, and nothing else."""
+    page = (project / "docs/extending.md").read_text()
+    examples = re.findall(r"`(workflow/artefacts/\w+\.yaml)`:\n\n```yaml\n(kind: .*?)```", page, re.DOTALL)
+    assert [Path(file).stem for file, _ in examples] == ["centre_crop", "plain_nets"]
+    for file, text in examples:
+        (project / file).write_text(text)
 
 
 def configure(project: Path, changes: dict) -> list[str]:

@@ -187,7 +187,7 @@ def test_what_is_added_is_planned_with_nothing_else_edited(project):
         assert re.search(rf"--others {model} .*--csv results/{table}\.csv", output), table
     assert "/resnet-50/seed0/evaluation/center.json --" in output
     [command] = re.findall("render_report.py (.*)", output)
-    assert {"results/table9.json", "results/fig9.json"} < set(command.split())
+    assert {"results/centre_crop.json", "results/plain_nets.json"} < set(command.split())
 
 
 def test_sections_and_artefacts_are_targets_that_say_what_they_are(project):
@@ -196,8 +196,8 @@ def test_sections_and_artefacts_are_targets_that_say_what_they_are(project):
     assert code == 0, output
     targets = dict(re.findall(r"^([\w-]+) \((.+)\)$", output, re.MULTILINE))
     assert targets["cifar10"].startswith("Section 4.2, ")
-    assert targets["table9"] == "Table 9. Errors on the centre crop"
-    assert {"all", "imagenet", "detection", "fig9", "table3", "detections-coco"} < set(targets)
+    assert targets["centre_crop"] == "Errors on the centre crop"
+    assert {"all", "imagenet", "detection", "plain_nets", "table3", "detections-coco"} < set(targets)
 
 
 def test_an_unknown_model_has_no_rule(project):

@@ -85,8 +85,9 @@ def layer_signals(section):
 
 
 def others(wildcards):
-    """Return the networks that a table shows although the paper does not have them."""
-    return list(dict.fromkeys(run.model for run in SHOWN[wildcards.artefact] if not run.in_paper))
+    """Return the networks that a table shows although its file does not name them: the paper does not have them."""
+    known, found = ARTEFACTS[wildcards.artefact].models, SHOWN[wildcards.artefact]
+    return [model for model in dict.fromkeys(run.model for run in found) if model not in known]
 
 
 def reported(path):
