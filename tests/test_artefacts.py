@@ -29,7 +29,7 @@ def test_the_paper_is_all_there_section_by_section(artefacts):
 def test_every_kind_has_one_rule_and_every_artefact_one_kind():
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     for kind in set(KINDS) - {"claims"}:
-        assert rules.count(f'of_kind("{kind}")') == 1, kind
+        assert rules.count(f'artefact=names_of_kind("{kind}")') == 1, kind
 
 
 def test_an_artefact_names_its_networks_in_the_order_of_its_file(artefacts):

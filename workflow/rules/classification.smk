@@ -153,12 +153,13 @@ rule import_weights:
         "{params.sizes:q} --run-folder {params.run:q} > {log:q} 2>&1"
 
 
-# How the tables test networks. Starting costs a short test more than testing, so a job has both.
-PROTOCOLS = ["10crop", "multiscale"]
+# How the tables test networks, and what the ensemble averages. Starting costs a short test more than testing, so a job
+# has them all.
+PROTOCOLS = sorted({table.values["protocol"] for table in of_kind("evaluation_table", "imagenet")} | {"multiscale"})
 
 
 rule evaluate_imagenet:
-    """Test a network on ImageNet by 10 crops and at multiple scales."""
+    """Test a network on ImageNet as the tables do: by 10 crops, at multiple scales."""
     input:
         data=IMAGENET_DATA,
         config=f"{IMAGENET_RUN}/config.yaml",

@@ -25,9 +25,14 @@ def any_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def of_kind(kind):
-    """Return the pattern that matches the artefacts of a kind."""
-    return any_of(name for name, artefact in ARTEFACTS.items() if artefact.kind == kind)
+def of_kind(kind, section=None):
+    """Return the artefacts of a kind, those of one section or of all."""
+    return [one for one in ARTEFACTS.values() if one.kind == kind and section in (None, one.section)]
+
+
+def names_of_kind(kind):
+    """Return the pattern that matches the names of the artefacts of a kind."""
+    return any_of(artefact.name for artefact in of_kind(kind))
 
 
 wildcard_constraints:
@@ -175,11 +180,7 @@ def claimed_artefacts(section, kind):
 
     They are trained ones, also where a table shows weights that torchvision publishes.
     """
-    return [
-        (artefact, [run for run in shown(artefact, RUNS) if run.in_paper])
-        for artefact in ARTEFACTS.values()
-        if (artefact.section, artefact.kind) == (section, kind)
-    ]
+    return [(artefact, [run for run in shown(artefact, RUNS) if run.in_paper]) for artefact in of_kind(kind, section)]
 
 
 def claimed(name, section, kind):
@@ -195,7 +196,7 @@ def claimed_evaluations():
 
 def counted(kind):
     """Return the tables of a kind that count layers and parameters."""
-    return [target(artefact) for artefact in ARTEFACTS.values() if artefact.kind == kind]
+    return [target(artefact) for artefact in of_kind(kind)]
 
 
 def detection_data(experiment):

@@ -46,7 +46,7 @@ rule plot_errors:
     benchmark:
         "logs/benchmarks/plot_errors-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("error_curves"),
+        artefact=names_of_kind("error_curves"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -78,7 +78,7 @@ rule plot_responses:
     benchmark:
         "logs/benchmarks/plot_responses-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("responses"),
+        artefact=names_of_kind("responses"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -135,7 +135,7 @@ rule plot_detection_curves:
     benchmark:
         "logs/benchmarks/plot_detection_curves-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("detection_curves"),
+        artefact=names_of_kind("detection_curves"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -164,7 +164,7 @@ rule plot_detections:
     benchmark:
         "logs/benchmarks/plot_detections-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("detection_sheet"),
+        artefact=names_of_kind("detection_sheet"),
     localrule: True
     conda:
         ENVIRONMENT

@@ -63,7 +63,7 @@ rule tabulate_imagenet_architectures:
     benchmark:
         "logs/benchmarks/tabulate_imagenet_architectures-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("imagenet_architectures"),
+        artefact=names_of_kind("imagenet_architectures"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -89,7 +89,7 @@ rule tabulate_cifar_architectures:
     benchmark:
         "logs/benchmarks/tabulate_cifar_architectures-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("cifar_architectures"),
+        artefact=names_of_kind("cifar_architectures"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -118,7 +118,7 @@ rule tabulate_cifar_errors:
     benchmark:
         "logs/benchmarks/tabulate_cifar_errors-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("cifar_error_table"),
+        artefact=names_of_kind("cifar_error_table"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -147,7 +147,7 @@ rule tabulate_evaluations:
     benchmark:
         "logs/benchmarks/tabulate_evaluations-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("evaluation_table"),
+        artefact=names_of_kind("evaluation_table"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -179,7 +179,7 @@ rule tabulate_classes:
     benchmark:
         "logs/benchmarks/tabulate_classes-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("class_table"),
+        artefact=names_of_kind("class_table"),
     localrule: True
     conda:
         ENVIRONMENT
