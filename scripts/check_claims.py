@@ -6,10 +6,11 @@ from typing import Any
 
 from resnet.artefacts import read_artefact
 from resnet.errors import run_program
-from resnet.files import model_of, read_json, read_rows, read_yaml, write_rows
+from resnet.files import read_rows, read_yaml, write_rows
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
 from resnet.rendering.tables import read_evaluations
+from resnet.run_folder import RunFolder
 from resnet.sections import SECTIONS
 
 # What claims are about in tables and curves.
@@ -49,14 +50,15 @@ def main() -> None:
         file["noise"],
         runs={"cifar10": read_runs(arguments.results), "imagenet": read_runs(arguments.imagenet)},
         responses={
-            model_of(path): [row["std"] for row in read_rows(path, {"std": float})] for path in arguments.responses
+            RunFolder.of(path).model: [row["std"] for row in RunFolder.of(path).rows(path.name, {"std": float})]
+            for path in arguments.responses
         },
         architectures={row["method"]: row for path in arguments.architectures for row in read_rows(path, COUNTED)},
         evaluations={
             protocol: read_evaluations([path for path in arguments.evaluations if path.stem == protocol], ERRORS)
             for protocol in protocols
         },
-        curves={model_of(path): read_rows(path, CURVE) for path in arguments.metrics},
+        curves={RunFolder.of(path).model: RunFolder.of(path).rows(path.name, CURVE) for path in arguments.metrics},
         table1={row["method"]: row for path in arguments.table1 for row in read_rows(path, FLOPS)},
         detections=read_evaluations(arguments.detections, DETECTIONS),
         detectors=read_configs(arguments.detectors),
@@ -71,7 +73,8 @@ def read_runs(results: list[Path]) -> dict[str, list[Run]]:
     """Read ``result.json`` and ``config.yaml`` of many runs, grouped by model."""
     runs: dict[str, list[Run]] = {}
     for path in results:
-        run = Run(read_json(path, RunResult), read_yaml(path.with_name("config.yaml"), RunConfig))
+        folder = RunFolder.of(path)
+        run = Run(folder.result(RunResult), folder.config_as(RunConfig))
         runs.setdefault(run.result["model"], []).append(run)
     return runs
 
@@ -80,7 +83,7 @@ def read_configs(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
     """Read ``config.yaml`` of detectors, grouped by ``<experiment>/<model>``."""
     configs: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
-        config = read_yaml(path, RunConfig)
+        config = RunFolder.of(path).config_as(RunConfig)
         configs.setdefault(f"{config['recipe']['experiment']}/{config['recipe']['model']}", []).append(config)
     return configs
 

@@ -7,6 +7,7 @@ from typing import Any
 from resnet.errors import UserError, run_program
 from resnet.files import REMAKE, read_json, write_json, write_rows
 from resnet.records import Detection
+from resnet.run_folder import RunFolder
 from resnet.settings import EXPERIMENTS
 
 COLUMNS = ("class", "objects", "ap50", "ap")
@@ -27,7 +28,7 @@ def main() -> None:
     from resnet.data.objects import ObjectsDescription, set_file
     from resnet.detection.evaluation import average_precision
 
-    run = read_json(arguments.result, IDENTITY)
+    run = RunFolder.of(arguments.result).result(IDENTITY)
     if run["experiment"] not in EXPERIMENTS:
         raise UserError(f"{arguments.result}: {run['experiment']!r} is none of {', '.join(EXPERIMENTS)}; {REMAKE}")
     experiment = EXPERIMENTS[run["experiment"]]

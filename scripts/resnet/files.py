@@ -354,8 +354,3 @@ def checksum(path: Path, algorithm: str) -> str:
     """Return the hexadecimal digest of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def model_of(path: Path) -> str:
-    """Return the model of a file in a run folder ``…/<model>/seed<k>/<file>``."""
-    return path.parent.parent.name

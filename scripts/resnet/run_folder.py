@@ -30,6 +30,11 @@ class RunFolder:
         return cls(file.parent)
 
     @property
+    def model(self) -> str:
+        """The network, by the folder's place."""
+        return self.path.parent.name
+
+    @property
     def weights(self) -> Path:
         """The file of the network's weights, for ``resnet.training.checkpoint``."""
         return self.path / "weights.pt"
@@ -37,7 +42,11 @@ class RunFolder:
     @functools.cached_property
     def config(self) -> dict[str, Any]:
         """``config.yaml``: recipe, data and versions."""
-        return read_yaml(self.path / "config.yaml", dict[str, Any])
+        return self.config_as(dict[str, Any])
+
+    def config_as(self, kind: Any) -> dict[str, Any]:
+        """Return ``config.yaml``, compared with ``kind``."""
+        return read_yaml(self.path / "config.yaml", kind)
 
     def said(self, key: str) -> dict[str, Any]:
         """Return a mapping in ``config.yaml``, such as ``resolved``."""

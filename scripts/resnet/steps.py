@@ -24,13 +24,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection.rpn import RPNHead
 
-from resnet.architectures import CifarNet, ImageNetNet, Vgg, count_parameters, imagenet_net, initialise, weighted_layers
+from resnet.architectures import ImageNetNet, Vgg, build_net, count_parameters, initialise, weighted_layers
 from resnet.detection.detector import STRIDE, Detector
 from resnet.errors import UserError
 from resnet.files import read_json
 from resnet.provenance import processor_name
+from resnet.run_folder import RunFolder
 from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe
-from resnet.training.run_folder import read_config, read_recipe
 
 KINDS: tuple[type[Recipe], ...] = (CifarRecipe, ImageNetRecipe, DetectorRecipe)
 # Width and training crop.
@@ -39,6 +39,7 @@ PAPERS = (ImageNetRecipe.width, ImageNetRecipe.image_size)
 TRAINING = 3
 # Of most photographs; of VOC, whose number matters little.
 ASPECT, CLASSES = 4 / 3, 20
+CIFAR_CLASSES = 10
 # A step that would take longer than this, by a guess of the rate, is not measured.
 SLOWEST_STEP = 8.0
 GUESSED_RATE = {"cpu": 1.5e10, "cuda": 1e13}
@@ -110,11 +111,12 @@ def build(step: Step, generator: torch.Generator | None = None) -> nn.Module:
     """Return the network of a step, with weights that a generator draws."""
     net: nn.Module
     if isinstance(step.recipe, CifarRecipe):
-        net = CifarNet(step.recipe.model, step.recipe.shortcut)
+        net = build_net(step.recipe, CIFAR_CLASSES)
     else:
         width, size = step.classifier
         # Narrow nets are for few classes.
-        net = imagenet_net(step.recipe.model, 1000 if width == 1 else CLASSES, width=width, image_size=size)
+        recipe = ImageNetRecipe.of_network(model=step.recipe.model, width=width, image_size=size)
+        net = build_net(recipe, 1000 if width == 1 else CLASSES)
     if generator:
         # Residual branches of nothing: otherwise activations overflow where batch normalisation is fixed.
         initialise(net, generator, branch_scale=0)
@@ -276,13 +278,11 @@ def recipe_in(run: Path) -> Recipe:
     Raises:
         UserError: its ``config.yaml`` is missing or damaged.
     """
-    keys = read_config(run, "recipe")["recipe"]
-    kind = DetectorRecipe if "experiment" in keys else CifarRecipe if "shortcut" in keys else ImageNetRecipe
-    values = read_recipe(run, kind)
-    settings: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-    }
-    return kind(**settings)
+    folder = RunFolder(run)
+    keys = folder.said("recipe")
+    return folder.recipe(
+        DetectorRecipe if "experiment" in keys else CifarRecipe if "shortcut" in keys else ImageNetRecipe
+    )
 
 
 def classifier_in(run: Path) -> tuple[float, int]:
@@ -291,5 +291,5 @@ def classifier_in(run: Path) -> tuple[float, int]:
     Raises:
         UserError: its ``config.yaml`` is missing or damaged.
     """
-    classifier = read_config(run).get("resolved", {}).get("classifier", {})
+    classifier = RunFolder(run).config.get("resolved", {}).get("classifier", {})
     return (classifier.get("width", PAPERS[0]), classifier.get("image_size", PAPERS[1]))

@@ -111,7 +111,8 @@ def test_table_6_as_files(results, tmp_path):
     files = []
     for model, runs in results.items():
         for run in runs:
-            path = tmp_path / f"{model}-{run['seed']}.json"
+            path = tmp_path / f"{model}/seed{run['seed']}/result.json"
+            path.parent.mkdir(parents=True)
             path.write_text(json.dumps(run))
             files.append(path)
     code, output = run_program(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from resnet.artefacts import Artefact
 from resnet.errors import UserError
-from resnet.files import atomic_path, model_of, read_json, read_rows
+from resnet.files import atomic_path
 from resnet.rendering.exhibits import difference_cell
+from resnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,9 +68,10 @@ def read_runs(paths: Iterable[Path], columns: dict[str, Any]) -> dict[str, "pd.D
 
     runs = {}
     for path in paths:
-        table = pd.DataFrame(read_rows(path, columns), columns=list(columns))
+        run = RunFolder.of(path)
+        table = pd.DataFrame(run.rows(path.name, columns), columns=list(columns))
         # Of empty cells alone, pandas would not make numbers.
-        runs[model_of(path)] = table.astype({name: float for name, kind in columns.items() if kind == float | None})
+        runs[run.model] = table.astype({name: float for name, kind in columns.items() if kind == float | None})
     return runs
 
 
@@ -113,7 +115,7 @@ def read_datasets(results: Iterable[Path]) -> dict[str, str]:
     Raises:
         UserError: a file is absent, or does not say.
     """
-    return {model_of(path): read_json(path, {"dataset": str})["dataset"] for path in results}
+    return {run.model: run.result({"dataset": str})["dataset"] for run in map(RunFolder.of, results)}
 
 
 def end_values(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], datasets: dict[str, str]) -> list[list[str]]:

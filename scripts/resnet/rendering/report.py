@@ -7,10 +7,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from resnet.files import read_json, read_table, read_yaml
+from resnet.files import read_table
 from resnet.records import CLAIMS, ClassifierResult, Config, DetectorResult, Result, RunEnvironment
 from resnet.rendering.comparisons import Verdict
 from resnet.rendering.exhibits import read_exhibit, scale_note
+from resnet.run_folder import RunFolder
 from resnet.sections import SECTIONS
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -88,10 +89,9 @@ class Run:
     """A finished run's files."""
 
     def __init__(self, folder: Path, kind: type[Result]) -> None:
-        self.folder = folder
-        self.config = read_yaml(folder / "config.yaml", Config)
-        self.result = read_json(folder / "result.json", kind)
-        self.environment = read_json(folder / "environment.json", RunEnvironment)
+        self.folder, run = folder, RunFolder(folder)
+        self.config, self.result = run.config_as(Config), run.result(kind)
+        self.environment = run.environment(RunEnvironment)
         self.model = self.result["model"]
 
     def end(self, split: str) -> float:

@@ -9,6 +9,7 @@ from resnet.artefacts import Artefact
 from resnet.files import read_json
 from resnet.records import Result
 from resnet.rendering.exhibits import NOT_IN_PAPER, difference_cell
+from resnet.run_folder import RunFolder
 
 Row = dict[str, Any]
 PUBLISHED = ("parameters_millions", "top1_error", "top1_error_mean", "top1_error_std")
@@ -36,7 +37,7 @@ def read_results(paths: list[Path], kind: type[Result]) -> dict[str, list[Row]]:
     """
     results: dict[str, list[Row]] = {}
     for path in paths:
-        result = read_json(path, kind)
+        result = RunFolder.of(path).result(kind)
         results.setdefault(result["model"], []).append(result)
     return {model: sorted(runs, key=lambda run: run["seed"]) for model, runs in results.items()}
 
