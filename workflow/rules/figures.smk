@@ -18,7 +18,7 @@ rule plot_diagrams:
     benchmark:
         "logs/benchmarks/plot_diagrams-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("diagram"),
+        artefact=names_of_kind("diagram"),
     localrule: True
     conda:
         ENVIRONMENT
@@ -107,7 +107,7 @@ rule plot_layer_signals:
     benchmark:
         "logs/benchmarks/plot_layer_signals-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("layer_signals"),
+        artefact=names_of_kind("layer_signals"),
     localrule: True
     conda:
         ENVIRONMENT

@@ -37,7 +37,7 @@ rule tabulate_counts:
     benchmark:
         "logs/benchmarks/tabulate_counts-{artefact}.tsv"
     wildcard_constraints:
-        artefact=of_kind("counts"),
+        artefact=names_of_kind("counts"),
     localrule: True
     conda:
         ENVIRONMENT
