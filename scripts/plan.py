@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from resnet.errors import UserError, run_program
 
 if TYPE_CHECKING:
-    from resnet.planning import Estimate
+    from resnet.planning.plans import Estimate
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def main() -> None:
     _, arguments = parser.parse_known_args()
     text = dry_run(arguments)
     started = time.process_time()
-    from resnet.planning import Plan, read_jobs
-    from resnet.steps import Rates, earlier_runs, measure
+    from resnet.planning.plans import Plan, read_jobs
+    from resnet.planning.steps import Rates, earlier_runs, measure
 
     plan = Plan(read_jobs(text), time.process_time() - started)
     earlier = earlier_runs(Path("results"), plan.hardware)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet.errors import UserError
+from resnet.planning.steps import ASPECT, PAPERS, TRAINING, Rates, Step, classifier_in, network_of, recipe_in, step_of
 from resnet.settings import (
     ArgumentParser,
     CifarRecipe,
@@ -24,7 +25,6 @@ from resnet.settings import (
     add_arguments,
     from_arguments,
 )
-from resnet.steps import ASPECT, PAPERS, TRAINING, Rates, Step, classifier_in, network_of, recipe_in, step_of
 
 TRAININGS = {"train_cifar10": CifarRecipe, "train_imagenet": ImageNetRecipe, "train_detector": DetectorRecipe}
 # Training images of each data set, and those that are tested.

@@ -9,12 +9,12 @@ import torch
 import yaml
 from conftest import CPU, run_program
 
-from resnet import steps
 from resnet.files import write_json
-from resnet.planning import Job, Plan, read_jobs
+from resnet.planning import steps
+from resnet.planning.plans import Job, Plan, read_jobs
+from resnet.planning.steps import Rates, fit, network_of, step_of
 from resnet.provenance import processor_name
 from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, to_flags
-from resnet.steps import Rates, fit, network_of, step_of
 
 SMALL = CifarRecipe(model="resnet-8", image_size=8, padding=1, batch_size=16, iterations=100, lr_drops=(50,))
 

@@ -1,0 +1,1 @@
+"""What targets would cost before they run: counted multiply-adds, measured steps, a plan."""
