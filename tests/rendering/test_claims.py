@@ -487,7 +487,7 @@ def test_a_test_that_is_not_understood_is_named(facts):
         ({"kind": "falls", "models": ["plain-20"]}, "a test of kind 'falls' needs models and metrics"),
         ({"kind": "above", "models": ["plain-20"], "metrics": ["cifar10.test"], "by": 1}, "the parameters do not fit"),
     ):
-        claim = {"id": "mine", "section": "", "statement": "", "tests": [test]}
+        claim = {"id": "mine", "about": "cifar10", "section": "", "statement": "", "tests": [test]}
         with pytest.raises(UserError, match=rf"claims\.yaml, mine: {message}"):
             judge([claim], {}, facts, "paper")
 

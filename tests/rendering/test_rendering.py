@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 
@@ -12,14 +11,11 @@ import pytest
 from conftest import ROOT, run_program
 from PIL import Image
 
-from resnet import files
 from resnet.artefacts import read_artefact
 from resnet.data.objects import Scene
 from resnet.errors import UserError
 from resnet.records import CifarResult
-from resnet.rendering import exhibits, figures, report, tables
-from resnet.rendering.claims import COLUMNS
-from resnet.rendering.comparisons import Verdict
+from resnet.rendering import exhibits, figures, tables
 from resnet.rendering.detections import draw_sheet, found_in
 
 ARTEFACTS = ROOT / "workflow/artefacts"
@@ -429,51 +425,6 @@ def test_fig4_looks_as_the_paper_says(tmp_path):
         assert [text.get_text() for text in axis.get_legend().get_texts()] == [f"{kind}-18", f"{kind}-34"]
         widths = [line.get_linewidth() for line in axis.lines if len(line.get_xdata()) == 64]
         assert widths == [0.7, 0.7, 2, 2]
-
-
-@pytest.fixture(scope="module")
-def empty_report(tmp_path_factory):
-    """A report of claims alone, one per verdict."""
-    folder = tmp_path_factory.mktemp("report")
-    same = {"section": "4.2", "statement": "<b> & co", "comparable": "no", "reason": "why", "evidence": "numbers"}
-    same |= {"closest": "a − b", "difference": -1234.5, "margin": 0.1, "runs": 2, "samples": 10000}
-    rows = [same | {"claim": f"c{place}", "verdict": verdict} for place, verdict in enumerate(Verdict)]
-    files.write_rows(folder / "claims.csv", COLUMNS, rows)
-    nothing = {key: [] for key in ("exhibits", "runs", "detectors")}
-    nothing |= {"sections": ["cifar10"], "left_out": {"imagenet": "no <data>", "Fig. 1": "none of plain-20 is run"}}
-    return {scale: report.render(scale=scale, claims=folder / "claims.csv", **nothing) for scale in ("demo", "paper")}
-
-
-def test_the_report_has_a_colour_for_each_verdict_and_the_numbers_behind_it(empty_report):
-    page = empty_report["demo"]
-    for verdict in Verdict:
-        name = verdict.replace(" ", "-")
-        assert f".{name} {{" in page
-        assert f'<td class="left verdict {name}">{verdict}</td>' in page
-        assert f'<dt class="verdict {name}">1 {verdict}</dt>' in page
-    # All but the one that is not tested show the difference, its margin, and the runs and images behind it.
-    assert page.count("-1,234 ± 0.1") == len(Verdict) - 1
-    assert page.count("<td>2</td><td>10,000</td>") == len(Verdict)
-    assert "&lt;b&gt; &amp; co" in page
-
-
-def test_a_report_without_any_section_is_a_page(empty_report):
-    assert re.findall("<h2>(.*)</h2>", empty_report["demo"]) == ["What reproduced"]
-    assert "None" not in empty_report["demo"]
-
-
-def test_a_report_says_what_it_shows_and_what_is_left_out(empty_report):
-    page = empty_report["demo"]
-    assert '<p class="soft">CIFAR-10 (section 4.2) of He' in page
-    assert "Without ImageNet (section 4.1): no &lt;data&gt;." in page
-    assert "Without Fig. 1: none of plain-20 is run." in page
-    assert "COCO (section 4.3)" not in page
-
-
-def test_a_report_at_paper_scale_says_that_runs_are_not_the_papers(empty_report):
-    warning = "Some runs do not have the paper's recipe or data"
-    assert warning in empty_report["paper"]
-    assert warning not in empty_report["demo"]
 
 
 RENDERERS = [

@@ -41,8 +41,8 @@ from resnet.rendering.facts import METRICS, Facts, Metric, MissingError, found
 # samples     the size of the smallest set that a number was measured on: images, or objects of detectors
 # comparable  yes where all runs have the paper's recipe and data, no where not, empty where no run is looked at
 COLUMNS = (
-    "claim", "section", "statement", "verdict", "reason", "evidence", "closest", "difference", "margin", "runs",
-    "samples", "comparable", "scale",
+    "claim", "about", "section", "statement", "verdict", "reason", "evidence", "closest", "difference", "margin",
+    "runs", "samples", "comparable", "scale",
 )  # fmt: skip
 SHOWN_DIFFERENCES = 4
 
@@ -96,7 +96,7 @@ def judge(
 def _judge(
     claim: dict[str, Any], thresholds: dict[str, float], facts: Facts, left_out: Mapping[str, str]
 ) -> dict[str, Any]:
-    row = {key: claim[key] for key in ("section", "statement")} | {"claim": claim["id"]}
+    row = {key: claim[key] for key in ("about", "section", "statement")} | {"claim": claim["id"]}
     if "untested" in claim:
         return row | {"verdict": Verdict.NOT_TESTED, "reason": claim["untested"]}
     try:

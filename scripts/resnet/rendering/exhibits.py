@@ -26,6 +26,7 @@ SCALE_NOTES = {
 # A number and the paper's have a difference only where both were measured on the same images.
 PAPERS_DATASETS = ("cifar10", "imagenet", "voc", "coco")
 NOT_IN_PAPER = "not in the paper"
+DIFFERENCE = "difference"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,8 @@ def exhibit(
 ) -> Exhibit:
     """Return what readers see of an artefact: the texts of its file, and what was measured.
 
+    Differences to the paper have no column where there are none: at a scale with other data.
+
     Args:
         artefact: the table or figure.
         headings: of the columns.
@@ -78,7 +81,10 @@ def exhibit(
     """
     head = {key: getattr(artefact, key) for key in ("name", "section", "is_figure", "title", "caption")}
     notes = " ".join(text for text in (artefact.note, note) if text)
-    return Exhibit(**head, note=notes, headings=[*headings], rows=[[*row] for row in rows], texts=texts, inches=inches)
+    columns, cells = [*headings], [[*row] for row in rows]
+    kept = [i for i, name in enumerate(columns) if name != DIFFERENCE or any(row[i] for row in cells)]
+    cells = [[row[i] for i in kept] for row in cells]
+    return Exhibit(**head, note=notes, headings=[columns[i] for i in kept], rows=cells, texts=texts, inches=inches)
 
 
 def scale_note(scale: str) -> str:

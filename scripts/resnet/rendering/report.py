@@ -2,6 +2,8 @@
 
 import base64
 import collections
+import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from resnet.files import read_table
 from resnet.records import CLAIMS, ClassifierResult, Config, DetectorResult, Result, RunEnvironment
 from resnet.rendering.comparisons import Verdict
-from resnet.rendering.exhibits import read_exhibit, scale_note
+from resnet.rendering.exhibits import Exhibit, read_exhibit, scale_note
 from resnet.run_folder import RunFolder
 from resnet.sections import SECTIONS
 
@@ -26,7 +28,17 @@ VERDICTS = {
     Verdict.NOT_SEEN: "the numbers are on the other side, but other trainings than the paper's cannot contradict it",
     Verdict.NOT_TESTED: "something was not measured, or an absolute number needs the paper's recipe and data",
 }
+# Of one claim, and of several.
+SAID = {
+    Verdict.HOLDS: ("holds", "hold"),
+    Verdict.OPEN: ("is open", "are open"),
+    Verdict.FAILS: ("does not hold", "do not hold"),
+    Verdict.NOT_SEEN: ("is not seen at this scale", "are not seen at this scale"),
+    Verdict.NOT_TESTED: ("is not tested", "are not tested"),
+}
 PAIR = ("difference", "margin")
+# What a claim's place in the paper names: "Fig. 4 left", "Tables 3 and 4".
+NAMED = re.compile(r"(Fig|Table)s?\.? (\d+)(?: and (\d+))?")
 
 
 def render(
@@ -53,6 +65,12 @@ def render(
     shown = [(read_exhibit(path), path) for path in exhibits]
     folders = [Run(folder, ClassifierResult) for folder in runs]
     detector_runs = [Run(folder, DetectorResult) for folder in detectors]
+    names = {one.name for one, _ in shown}
+    judged = [
+        row | {"comparison": comparison_cell(row), "evidence_in": evidence_in(row["section"], names)}
+        for row in read_table(claims, CLAIMS)
+    ]
+    verdicts = [row["verdict"] for row in judged]
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -62,20 +80,36 @@ def render(
         sections=[SECTIONS[section] for section in sections],
         left_out={SECTIONS.get(name, name): reason for name, reason in left_out.items()},
         claims_file=claims.name,
-        claims=[row | {"comparison": comparison_cell(row)} for row in read_table(claims, CLAIMS)],
-        verdicts=VERDICTS,
-        exhibits={
-            title: [
-                {"shown": one, "image": embedded(path.with_suffix(".png")) if one.is_figure else None}
-                for one, path in shown
-                if one.section == section
-            ]
+        claims=judged,
+        verdicts={
+            verdict: {
+                "count": (count := verdicts.count(verdict)),
+                "said": SAID[verdict][count != 1],
+                "meaning": meaning,
+            }
+            for verdict, meaning in VERDICTS.items()
+        },
+        parts={
+            section: {
+                "title": title,
+                "claims": [claim for claim in judged if claim["about"] == section],
+                "artefacts": [
+                    {
+                        "shown": one,
+                        "image": embedded(path.with_suffix(".png")) if one.is_figure else None,
+                        "seen": seen(one),
+                        "label": label(one),
+                    }
+                    for one, path in shown
+                    if one.section == section
+                ],
+            }
             for section, title in SECTIONS.items()
         },
         long_table=LONG_TABLE,
         detectors=[run.detector_provenance() for run in detector_runs],
         runs=[run.provenance() for run in folders],
-        seconds=sum(run.environment["seconds"] for run in [*folders, *detector_runs]),
+        time=duration(sum(run.environment["seconds"] for run in [*folders, *detector_runs])),
         datasets=sorted({run.config["dataset"]["name"] for run in [*folders, *detector_runs]}),
     )
 
@@ -83,6 +117,35 @@ def render(
 def embedded(path: Path) -> str:
     """Return a PNG as a data URL."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def evidence_in(place: str, names: Container[str]) -> dict[str, str]:
+    """Return the tables and figures that a claim's place in the paper names and the report has: text by name."""
+    found = [
+        (f"{kind.lower()}{number}", f"{kind}{'.' if kind == 'Fig' else ''} {number}")
+        for kind, *numbers in NAMED.findall(place)
+        for number in filter(None, numbers)
+    ]
+    return {name: text for name, text in found if name in names}
+
+
+def label(shown: Exhibit) -> str:
+    """Return the short name of an artefact: Fig. 6, Table 3; where it has no number, its title."""
+    found = re.match(r"(Fig\.|Table) \d+", shown.title)
+    return found[0] if found else shown.title
+
+
+def seen(shown: Exhibit) -> str:
+    """Return what is seen in a figure, for those who do not see it: its caption, and the values that it shows."""
+    values = "; ".join(" ".join(row[: shown.texts + 1]) for row in shown.rows)
+    return f"{shown.caption} {values}".strip()
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:,.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 class Run:
@@ -120,7 +183,7 @@ class Run:
             "seed": result["seed"],
             "iterations": f"{result['iterations']:,}",
             "dataset": result["dataset"],
-            "seconds": f"{environment['seconds']:,.0f}",
+            "time": duration(environment["seconds"]),
             "images_per_second": f"{environment['images_per_second']:,.0f}",
             "device": each("{device}; {threads} thread(s)", slices),
             "software": each("torch {torch}, Python {python}", slices),
