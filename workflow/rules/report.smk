@@ -6,7 +6,7 @@ rule list_runs:
     input:
         program="scripts/list_runs.py",
         library=library("scripts/list_runs.py"),
-        scale="workflow/scales/paper.yaml",
+        scales=[f"workflow/scales/{path.name}" for path in sorted(Path(workflow.basedir).glob("scales/*.yaml"))],
     output:
         "results/runs.csv",
     log:
