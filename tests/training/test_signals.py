@@ -98,9 +98,9 @@ def test_several_processes_agree_after_every_slow_update_and_some_fast_ones(monk
     clock, asked = [0.0], []
 
     class Two:
-        count = 2
+        world_size = 2
 
-        def largest(self, *numbers):
+        def all_reduce_max(self, *numbers):
             """The other one was signalled at second 45."""
             asked.append(clock[0])
             return [max(numbers[0], 15.0 if clock[0] >= 45 else 0), *numbers[1:]]
