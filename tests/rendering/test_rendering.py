@@ -427,6 +427,30 @@ def test_fig4_looks_as_the_paper_says(tmp_path):
         assert widths == [0.7, 0.7, 2, 2]
 
 
+@pytest.mark.parametrize("gap", [0, 3, 60])
+def test_names_are_written_beside_their_curves_and_over_none(gap):
+    """Curves that cross each other all the way, that run side by side, and of which one is at the bottom."""
+    random, runs = np.random.RandomState(0), {}
+    for place, model in enumerate(("plain-18", "plain-34", "resnet-18-A", "resnet-34-A")):
+        run = metrics(5 + gap * (place % 2), 240, points=24)
+        runs[model] = run.assign(top1_error=run["top1_error"] + random.uniform(0, 4, len(run)))
+    drawing = figures.drawing_of(read_artefact(ARTEFACTS / "fig4.yaml"), runs)
+    figure = figures.draw_errors(drawing, runs, "demo", digitised=False)
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        names = [text.get_window_extent() for text in axis.texts]
+        assert len(names) == 2
+        assert not names[0].overlaps(names[1])
+        for line in axis.lines[:4]:
+            corners = axis.transData.transform(line.get_xydata())
+            at = np.linspace(0, len(corners) - 1, 2000)
+            points = np.stack([np.interp(at, range(len(corners)), values) for values in corners.T], 1)
+            for name in names:
+                assert axis.bbox.count_contains(name.corners()) == 4
+                assert not ((points > name.min) & (points < name.max)).all(1).any()
+                assert not name.overlaps(axis.get_legend().get_window_extent())
+
+
 RENDERERS = [
     "plot_errors", "plot_responses", "tabulate_cifar_errors", "tabulate_evaluations", "check_claims", "render_report",
     "evaluate_ensemble", "evaluate_detections", "write_submission", "tabulate_classes", "plot_detections",

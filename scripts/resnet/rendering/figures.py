@@ -12,6 +12,7 @@ from resnet.artefacts import Artefact
 from resnet.errors import UserError
 from resnet.files import atomic_path
 from resnet.rendering.exhibits import difference_cell
+from resnet.rendering.labels import Label, write_labels
 from resnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -176,12 +177,13 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
     figure, axes = new_figure(
         drawing["size_inches"], 1, len(panels), width_ratios=[panel.get("width_ratio", 1) for panel in panels]
     )
-    top = _error_range(drawing, runs)
+    top, labels = _error_range(drawing, runs), []
     for axis, panel in zip(axes, panels, strict=True):
-        _draw_error_panel(axis, panel, drawing, runs, top)
+        labels += _draw_error_panel(axis, panel, drawing, runs, top)
         if digitised:
             _mark_ends(axis, panel, drawing, runs)
     write_note(figure, note, drawing["absent"])
+    write_labels(figure, labels)
     return figure
 
 
@@ -243,7 +245,8 @@ def _curve(runs: dict[str, "pd.DataFrame"], curve: dict[str, Any]) -> "pd.DataFr
 
 def _draw_error_panel(
     axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], top: float
-) -> None:
+) -> list[Label]:
+    """Draw a panel; return the names that are to be written beside its curves."""
     import seaborn as sns
 
     ends = [int(_curve(runs, curve)["iteration"].iloc[-1]) for curve in panel["curves"]]
@@ -265,7 +268,6 @@ def _draw_error_panel(
             errorbar=None,
             estimator=None,
         )
-    _write_texts(axis, panel["curves"], runs, unit, first + 0.72 * (last - first), top)
     wide = top > drawing["ylim"][1]
     axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
     axis.set(ylim=(0 if wide else drawing["ylim"][0], top), yticks=range(0, 101, 20) if wide else panel["yticks"])
@@ -274,6 +276,11 @@ def _draw_error_panel(
             axis.axhline(level, color="black", linewidth=0.5, linestyle=(0, (3, 3)), zorder=0)
     if "legend" in panel:
         axis.legend(loc="best" if wide else panel["legend"])
+    return [
+        Label(axis, curve["text"], curve["colour"], list(rows["iteration"] / unit), list(rows["top1_error"]), below)
+        for curve, below in _sides(panel["curves"], runs)
+        for rows in [_curve(runs, curve)]
+    ]
 
 
 def iteration_unit(last: int, unit: int) -> tuple[int, str]:
@@ -284,39 +291,12 @@ def iteration_unit(last: int, unit: int) -> tuple[int, str]:
     return (unit, f" (1e{len(str(unit)) - 1})") if last >= unit else (1, "")
 
 
-def _write_texts(
-    axis: "Axes", curves: list[dict[str, Any]], runs: dict[str, "pd.DataFrame"], unit: int, at: float, top: float
-) -> None:
-    """Write the curves' texts near ``at``: above the highest of them, below the others."""
-    points = []
-    for curve in curves:
-        if "text" in curve:
-            rows = _curve(runs, curve)
-            nearest = rows.iloc[(rows["iteration"] - at).abs().argmin()]
-            points.append((min(nearest["top1_error"], top), nearest["iteration"] / unit, curve))
-    points.sort(key=lambda point: -point[0])
-    for place, (height, iteration, curve) in enumerate(points):
-        # A single text has the place that the paper gives it.
-        below = place > 0 if len(points) > 1 else curve["place"] == "below"
-        _write_beside(axis, curve, iteration, height, below, top)
-
-
-def _write_beside(
-    axis: "Axes", curve: dict[str, Any], iteration: float, height: float, below: bool, top: float
-) -> None:
-    """Write a curve's text above or below it; where there is no room below, higher above than the other texts."""
-    has_room = height > 0.12 * top
-    offset = (-4 if has_room else 16) if below else 4
-    axis.annotate(
-        curve["text"],
-        (iteration, height),
-        xytext=(0, offset),
-        textcoords="offset points",
-        ha="center",
-        va="top" if offset < 0 else "bottom",
-        color=curve["colour"],
-        annotation_clip=False,
-    )
+def _sides(curves: list[dict[str, Any]], runs: dict[str, "pd.DataFrame"]) -> list[tuple[dict[str, Any], bool]]:
+    """Return the curves with a name, and which have it below: all but the highest; a single one as in the paper."""
+    named = sorted((c for c in curves if "text" in c), key=lambda c: -_curve(runs, c)["top1_error"].iloc[-1])
+    if len(named) == 1:
+        return [(named[0], named[0]["place"] == "below")]
+    return [(curve, place > 0) for place, curve in enumerate(named)]
 
 
 def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"]) -> None:
