@@ -9,14 +9,16 @@ from resnet.errors import run_program
 from resnet.files import read_rows, read_yaml, write_rows
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
+from resnet.rendering.layer_signals import read_signals
 from resnet.rendering.tables import read_evaluations
 from resnet.run_folder import RunFolder
 from resnet.sections import SECTIONS
 
 # What claims are about in tables and curves.
-COUNTED = {"n": int, "parameters": int, "shortcuts": int}
+COUNTED = dict.fromkeys(("n", "parameters", "multiply_adds", "shortcuts"), int)
+COUNTS = {"count": str, "value": float}
 FLOPS = dict.fromkeys(("flops_1e9", "conv_flops_1e9", "paper_flops_1e9"), float)
-CURVE = {"iteration": int, "split": str, "lr": float, "top1_error": float}
+CURVE = {"iteration": int, "epoch": float, "split": str, "lr": float, "top1_error": float}
 # And in the files of a test.
 SET = {"dataset": str, "source": str, "images": int}
 ERRORS = SET | {"top1_error": float, "top5_error": float}
@@ -38,6 +40,10 @@ def main() -> None:
     parser.add_argument("--table1", **files, help="the counted networks for ImageNet, as CSV")
     parser.add_argument("--detections", **files, help="average_precision.json of detectors")
     parser.add_argument("--detectors", **files, help="config.yaml of them")
+    parser.add_argument("--counts", **files, help="counts.csv")
+    parser.add_argument("--cifar10-signals", **files, help="layer_signals.csv of runs on CIFAR-10")
+    parser.add_argument("--imagenet-signals", **files, help="layer_signals.csv of runs on ImageNet")
+    parser.add_argument("--table7", type=Path, required=True, help="what the paper prints in it: its artefact")
     parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS), help="what was made")
     parser.add_argument("--left-out", nargs="*", default=[], help="<section>=<why it could not be made>")
     parser.add_argument("--scale", required=True, help="name of the scale")
@@ -62,6 +68,15 @@ def main() -> None:
         table1={row["method"]: row for path in arguments.table1 for row in read_rows(path, FLOPS)},
         detections=read_evaluations(arguments.detections, DETECTIONS),
         detectors=read_configs(arguments.detectors),
+        counts={row["count"]: row["value"] for path in arguments.counts for row in read_rows(path, COUNTS)},
+        signals={
+            section: {model: rows for path in paths for model, rows in read_signals(path).items()}
+            for section, paths in (
+                ("cifar10", arguments.cifar10_signals),
+                ("imagenet", arguments.imagenet_signals),
+            )
+        },
+        printed=file["printed"] | {"table7": read_printed(arguments.table7)},
     )
     left_out = dict(text.split("=", 1) for text in arguments.left_out)
     claims = [claim for claim in file["claims"] if claim["about"] in {*arguments.sections, *left_out}]
@@ -77,6 +92,11 @@ def read_runs(results: list[Path]) -> dict[str, list[Run]]:
         run = Run(folder.result(RunResult), folder.config_as(RunConfig))
         runs.setdefault(run.result["model"], []).append(run)
     return runs
+
+
+def read_printed(table: Path) -> dict[str, dict[str, Any]]:
+    """Read what the paper prints in a table, by its rows."""
+    return {row["method"]: row for row in read_artefact(table).values["rows"]}
 
 
 def read_configs(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:

@@ -140,16 +140,18 @@ CLAIM = mapping(
     {
         "tests": some({"type": "object", "required": ["kind"], "properties": {"kind": TEXT}}),
         "untested": TEXT,
+        "number": TEXT,
         "comparable_at": one_of("paper"),
         "in_the_paper": one_of("open", "does not hold", "not tested"),
     },
 )
-NOISE = mapping(dict.fromkeys(("deviation", "at", "responses"), NUMBER))
+NOISE = mapping(dict.fromkeys(("deviation", "at", "responses", "signals"), NUMBER))
 CLAIMS = mapping(
     {
         "thresholds": {"type": "object", "additionalProperties": NUMBER},
         "noise": {"type": "object", "required": ["other"], "additionalProperties": NOISE},
         "test_images": {"type": "object", "additionalProperties": COUNT},
+        "printed": {"type": "object", "additionalProperties": {"type": "object"}},
         "claims": some(CLAIM),
     }
 )

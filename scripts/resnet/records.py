@@ -92,7 +92,9 @@ class Detection(TypedDict):
 
 # Columns of claims.csv.
 CLAIMS = {
-    **dict.fromkeys(("claim", "about", "statement", "section", "verdict", "reason", "evidence", "closest"), str),
+    **dict.fromkeys(
+        ("number", "claim", "about", "statement", "section", "verdict", "reason", "evidence", "closest"), str
+    ),
     **dict.fromkeys(("difference", "margin"), float | None),
     **dict.fromkeys(("runs", "samples"), int | None),
 }

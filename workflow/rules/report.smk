@@ -38,6 +38,10 @@ rule check_claims:
         table1=of("imagenet", counted("imagenet_architectures")),
         detections=of("detection", files("evaluation/average_precision.json", measured_detectors())),
         detectors=of("detection", files("config.yaml", measured_detectors())),
+        counts=counted("counts"),
+        cifar10_signals=of("cifar10", layer_signals("cifar10")),
+        imagenet_signals=of("imagenet", layer_signals("imagenet")),
+        table7="workflow/artefacts/table7.yaml",
     output:
         report(
             "results/claims{section}.csv",
@@ -61,8 +65,9 @@ rule check_claims:
         "python {input.program:q} --artefact {input.artefact:q} --paper {input.paper:q} --results {input.results:q} "
         "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
         "--evaluations {input.evaluations:q} --metrics {input.metrics:q} --table1 {input.table1:q} "
-        "--detections {input.detections:q} --detectors {input.detectors:q} --scale {params.scale:q} "
-        "--sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"
+        "--detections {input.detections:q} --detectors {input.detectors:q} --counts {input.counts:q} "
+        "--cifar10-signals {input.cifar10_signals:q} --imagenet-signals {input.imagenet_signals:q} "
+        "--table7 {input.table7:q} --scale {params.scale:q} --sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule render_report:

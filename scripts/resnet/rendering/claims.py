@@ -8,6 +8,7 @@ at counts and settings. ``comparisons`` says when a comparison holds, fails, or 
 import dataclasses
 import statistics
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +19,7 @@ from resnet.rendering.comparisons import (
     Verdict,
     above,
     below,
+    closer_than_gain,
     closest,
     falls,
     lower,
@@ -31,6 +33,7 @@ from resnet.rendering.comparisons import (
 from resnet.rendering.facts import METRICS, Facts, Metric, MissingError, found
 
 # The columns of claims.csv, one row per claim:
+# number      of the statement in the paper, C01 to C69; empty for one of ours
 # verdict     holds, open, does not hold, not seen at this scale, or not tested
 # reason      why it is not tested, or what sets the runs apart from the paper's
 # evidence    the numbers
@@ -41,8 +44,8 @@ from resnet.rendering.facts import METRICS, Facts, Metric, MissingError, found
 # samples     the size of the smallest set that a number was measured on: images, or objects of detectors
 # comparable  yes where all runs have the paper's recipe and data, no where not, empty where no run is looked at
 COLUMNS = (
-    "claim", "about", "section", "statement", "verdict", "reason", "evidence", "closest", "difference", "margin",
-    "runs", "samples", "comparable", "scale",
+    "number", "claim", "about", "section", "statement", "verdict", "reason", "evidence", "closest", "difference",
+    "margin", "runs", "samples", "comparable", "scale",
 )  # fmt: skip
 SHOWN_DIFFERENCES = 4
 
@@ -63,6 +66,7 @@ KINDS: dict[str, Callable[[list[Measured], Parameters], list[Comparison]]] = {
     "rises": lambda chain, keys: rises(chain, **keys),
     "lower": lambda chain, keys: [one for ours in chain[:-1] for one in lower(ours, chain[-1], **keys)],
     "higher": lambda chain, keys: [one for ours in chain[:-1] for one in lower(chain[-1], ours, **keys)],
+    "closer than the gain": lambda chain, keys: closer_than_gain(chain, **keys),
     "no worse": lambda chain, keys: no_worse(chain, **keys),
     "similar": lambda chain, keys: similar(*chain, **keys),
     "below": lambda chain, keys: [one for number in chain for one in below(number, **keys)],
@@ -96,7 +100,7 @@ def judge(
 def _judge(
     claim: dict[str, Any], thresholds: dict[str, float], facts: Facts, left_out: Mapping[str, str]
 ) -> dict[str, Any]:
-    row = {key: claim[key] for key in ("about", "section", "statement")} | {"claim": claim["id"]}
+    row = {key: claim.get(key) for key in ("number", "about", "section", "statement")} | {"claim": claim["id"]}
     if "untested" in claim:
         return row | {"verdict": Verdict.NOT_TESTED, "reason": claim["untested"]}
     try:
@@ -179,24 +183,26 @@ def text_of(metric: Metric, numbers: list[list[Measured]]) -> str:
     """Return the numbers of networks as text: ``test error (%): plain-20 9.60, resnet-110 6.61 ± 0.16 (5 runs)``."""
     texts = []
     for parts in numbers:
-        text = " / ".join(f"{number.mean:,.{metric.digits}f}" for number in parts)
+        text = " / ".join(metric.text(number.mean) for number in parts)
         if (runs := len(parts[0].values)) > 1:
             spread = statistics.stdev(parts[0].values)
-            text += f" ± {spread:,.{metric.digits}f} ({runs} runs)"
+            text += f" ± {metric.text(spread)} ({runs} runs)"
         texts.append(f"{parts[0].name} {text}")
     return f"{metric.label}: {', '.join(texts)}"
 
 
-def same_parameters(facts: Facts) -> Finding:
-    """Residual nets with option A and plain nets of one depth have the same number of parameters."""
-    counts = {model: row["parameters"] for model, row in facts.architectures.items()}
+def same_cost(facts: Facts) -> Finding:
+    """Residual nets with option A and plain nets of one depth have the same parameters and multiply-adds."""
+    counts = {
+        model: tuple(row[key] for key in ("parameters", "multiply_adds")) for model, row in facts.architectures.items()
+    }
     pairs = [(model, model.replace("resnet", "plain")) for model in counts if model.startswith("resnet")]
     pairs = [pair for pair in pairs if pair[1] in counts]
     if not pairs:
         raise MissingError("no plain and residual net of one depth was counted")
-    text = ", ".join(f"{ours} {counts[ours]:,} and {theirs} {counts[theirs]:,}" for ours, theirs in pairs)
+    text = ", ".join(f"{ours} {counts[ours][0]:,} and {theirs} {counts[theirs][0]:,}" for ours, theirs in pairs)
     wrong = sum(counts[ours] != counts[theirs] for ours, theirs in pairs)
-    return Finding([_none_of(wrong, "pairs with different parameters")], f"parameters: {text}")
+    return Finding([_none_of(wrong, "pairs with another cost")], f"parameters: {text}")
 
 
 def as_architecture_table(facts: Facts) -> Finding:
@@ -269,13 +275,50 @@ def same_settings(facts: Facts, of: str, than: str) -> Finding:
     return Finding([_none_of(len(different), "settings that differ")], text)
 
 
+def ensemble_of(facts: Facts, members: int, model: str, times: int) -> Finding:
+    """The ensemble has so many members, and so many of them are runs of one network."""
+    [ensemble] = found(facts.evaluations.get("multiscale", {}), "ensemble", "no ensemble was tested")
+    models = [Path(path).parent.name for path in ensemble.get("members", [])]
+    wrong = abs(len(models) - members) + abs(models.count(model) - times)
+    return Finding([_none_of(wrong, "members too many or too few")], f"members: {', '.join(models)}")
+
+
+def printed_alike(facts: Facts, numbers: list[list[str]]) -> Finding:
+    """The paper prints the same number in several places, each named ``<table>.<row>.<column>``."""
+    values = [[_printed(facts, place) for place in places] for places in numbers]
+    wrong = sum(len(set(same)) > 1 for same in values)
+    text = "; ".join(" = ".join(f"{value:g}" for value in dict.fromkeys(same)) for same in values)
+    return Finding([_none_of(wrong, "numbers printed differently")], f"printed: {text}")
+
+
+def printed_means(facts: Facts, tables: list[str], within: float) -> Finding:
+    """Each mAP that the paper prints is the mean of the average precision that it prints of the classes."""
+    comparisons, texts = [], []
+    for table in tables:
+        for name, row in found(facts.printed, table, f"the numbers of {table} are not there").items():
+            mean = Measured(f"{table}'s mean of {name}", (statistics.mean(row["classes"]),))
+            comparisons += reaches(mean, value=row["map"], within=within)
+            texts.append(f"{mean.mean:.2f} ({row['map']:g})")
+    return Finding(comparisons, "means (printed): " + ", ".join(texts))
+
+
+def _printed(facts: Facts, place: str) -> float:
+    value: Any = facts.printed
+    for key in place.split("."):
+        value = found(value, key, f"{place} is not there")
+    return value
+
+
 FACT_KINDS: dict[str, Callable[..., Finding]] = {
-    "same parameters": same_parameters,
+    "same cost": same_cost,
     "as the architecture table": as_architecture_table,
     "flops as printed": flops_as_printed,
     "ensemble below its members": ensemble_below_members,
     "gains at high overlap": gains_at_high_overlap,
     "same settings": same_settings,
+    "ensemble of": ensemble_of,
+    "printed alike": printed_alike,
+    "printed means": printed_means,
 }
 
 

@@ -165,6 +165,19 @@ def similar(one: Measured, other: Measured, *, within: float) -> list[Comparison
     return no_worse([one, other], within=within) + no_worse([other, one], within=within)
 
 
+def closer_than_gain(chain: Sequence[Measured], *, factor: float) -> list[Comparison]:
+    """All but the last number differ by less than ``factor`` times what the first of them gains over the last."""
+    *close, worst = chain
+    comparisons = []
+    for a, b in itertools.permutations(close, 2):
+        weights = dict.fromkeys((one.name for one in chain), 0.0)
+        for one, weight in ((worst, factor), (close[0], -factor), (a, -1), (b, 1)):
+            weights[one.name] += weight
+        text = f"{factor:.3g} × ({worst.name} − {close[0].name}) − ({a.name} − {b.name})"
+        comparisons.append(positive(text, [(weights[one.name], one) for one in chain]))
+    return comparisons
+
+
 def below(number: Measured, *, value: float) -> list[Comparison]:
     """A number is below ``value``."""
     return [positive(f"{value:,.10g} − {number.name}", [(-1, number)], value)]

@@ -7,15 +7,19 @@ import dataclasses
 import functools
 import math
 import statistics
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
 from resnet.config import RECIPES, load_detector_section, load_section
 from resnet.rendering.comparisons import Measured
+from resnet.rendering.layer_signals import smallest_and_largest
 from resnet.settings import EXPERIMENTS, DetectorRecipe, updated
 
 SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
+# The error of guessing among ten classes.
+GUESSING = 90
 PROTOCOLS = {"10crop": "10-crop", "multiscale": "multi-scale"}
 # What does not set a run apart from the paper's: names, what is logged, and choices where the paper is silent.
 SILENT = {
@@ -94,15 +98,19 @@ class Facts:
     Attributes:
         paper: the paper's recipes.
         noise: per data set, the standard deviation between runs of an error (``deviation``) around ``at`` percent, and
-            of a median response in percent of it (``responses``).
+            of a median response in percent of it (``responses``), and of the power of ten by which one signal of a
+            layer is above another (``signals``).
         runs: per section (cifar10, imagenet), the runs of each network.
         responses: per model, the standard deviation of each layer's response.
         architectures: per model, its row of ``cifar_architectures.csv``.
         evaluations: per protocol and model, ``evaluation/<protocol>.json`` of each run.
-        curves: per model of Fig. 4, the rows of ``metrics.csv``.
+        curves: per model of Fig. 4, and of footnote 5, the rows of ``metrics.csv``.
         table1: per method, its row of ``table1.csv``.
         detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run.
         detectors: per ``<experiment>/<model>``, ``config.yaml`` of each run.
+        counts: what ``counts.csv`` counts of the modules.
+        signals: per section (cifar10, imagenet) and model, its rows of ``layer_signals.csv``.
+        printed: per table, numbers that the paper prints and that follow from each other.
     """
 
     paper: Paper
@@ -115,6 +123,9 @@ class Facts:
     table1: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     detections: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     detectors: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    counts: dict[str, float] = dataclasses.field(default_factory=dict)
+    signals: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
+    printed: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def of(self, section: str, model: str) -> list[Run]:
         """Return the runs of a network.
@@ -312,6 +323,45 @@ def response(facts: Facts, model: str) -> list[Measured]:
     return [Measured(model, (median,), deviation=median * share / 100, differs=differs, source="cifar10")]
 
 
+def counted(facts: Facts, name: str) -> list[Measured]:
+    """Return a count of ``counts.csv``."""
+    if name not in facts.counts:
+        raise MissingError(f"{name} was not counted")
+    return [Measured(name, (facts.counts[name],))]
+
+
+def flops(facts: Facts, method: str) -> list[Measured]:
+    """Return the FLOPs (10⁹) of a network of Table 1."""
+    row = found(facts.table1, method, f"{method} was not counted")
+    return [Measured(method, (row["flops_1e9"],))]
+
+
+def smallest_signal(section: str, key: str) -> Callable[[Facts, str], list[Measured]]:
+    """Return the metric of a network's smallest signal by that of its last layer, as a power of ten.
+
+    It is the smallest over the layers and all measured updates.
+    """
+
+    def metric(facts: Facts, model: str) -> list[Measured]:
+        missing = f"no signals of {model} on {SETS[section]} were measured"
+        rows = found(facts.signals.get(section, {}), model, missing)
+        smallest, _ = smallest_and_largest(rows, key)
+        dataset = facts.of(section, model)[0].config["dataset"]["name"]
+        deviation = facts.noise.get(dataset, facts.noise["other"])["signals"]
+        # What is exactly zero has vanished altogether.
+        power = math.log10(max(smallest, sys.float_info.min))
+        return [Measured(model, (power,), deviation=deviation, differs=facts.differs(section, model), source=section)]
+
+    return metric
+
+
+def begins(facts: Facts, model: str) -> list[Measured]:
+    """Return the epochs after which a training error on CIFAR-10 is below 90 %, that of guessing; or all epochs."""
+    rows = [row for row in _curve(facts, model, "cifar10") if row["split"] == "train"]
+    first = next((row for row in rows if row["top1_error"] < GUESSING), rows[-1])
+    return [Measured(model, (first["epoch"],), differs=facts.differs("cifar10", model), source="cifar10")]
+
+
 @dataclasses.dataclass(frozen=True)
 class Metric:
     """Something that can be compared between networks.
@@ -319,12 +369,16 @@ class Metric:
     Attributes:
         label: what it is called in a sentence.
         of: returns the numbers of a network: one, or one of each part of the training.
-        digits: after the point.
+        digits: after the point; None for as many as there are, up to five in all.
     """
 
     label: str
     of: Callable[[Facts, str], list[Measured]]
-    digits: int = 2
+    digits: int | None = 2
+
+    def text(self, number: float) -> str:
+        """Return a number as evidence shows it."""
+        return f"{number:,.5g}" if self.digits is None else f"{number:,.{self.digits}f}"
 
 
 METRICS = {
@@ -333,6 +387,17 @@ METRICS = {
     "cifar10.warmup": Metric("iterations of warm-up", warmup_end, 0),
     "cifar10.parameters": Metric("parameters", parameters, 0),
     "cifar10.response": Metric("median std of the responses", response),
+    "cifar10.begins": Metric("epochs until the training error is below 90 %", begins, 1),
+    "counted": Metric("counted", counted, None),
+    "imagenet.flops": Metric("FLOPs (10⁹)", flops),
+    **{
+        f"{section}.{name}": Metric(f"smallest {label} of a layer by the last layer's, power of ten", smallest)
+        for section in SETS
+        for name, label, smallest in (
+            ("forward", "deviation", smallest_signal(section, "std")),
+            ("backward", "gradient", smallest_signal(section, "gradient")),
+        )
+    },
     "imagenet.train": Metric("training error (%)", last_error("imagenet", "train")),
     "imagenet.train_by_tenth": Metric("training error (%) by tenths of the training, from the second", by_tenth),
     "imagenet.val_before_first_drop": Metric(
@@ -358,8 +423,8 @@ def _window(config: dict[str, Any]) -> int:
     return config["recipe"]["log_interval"] * config["recipe"]["batch_size"]
 
 
-def _curve(facts: Facts, model: str) -> list[dict[str, Any]]:
-    return found(facts.curves, model, f"no curve of {model} on ImageNet")
+def _curve(facts: Facts, model: str, section: str = "imagenet") -> list[dict[str, Any]]:
+    return found(facts.curves, model, f"no curve of {model} on {SETS[section]}")
 
 
 def _text(value: Any) -> str:
