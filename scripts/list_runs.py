@@ -15,7 +15,7 @@ def main() -> None:
     """Read the configuration and write its runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=json.loads, required=True, help="config.yaml as Snakemake read it, as JSON")
-    parser.add_argument("--workflow", type=Path, required=True, help="the folder of scales and schemas")
+    parser.add_argument("--workflow", type=Path, required=True, help="the folder of the scales")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write")
     arguments = parser.parse_args()
     config = load(arguments.config, arguments.workflow)

@@ -76,6 +76,17 @@ def test_a_scale_of_ones_own_is_laid_over_its_base_and_may_take_out_what_is_ther
     assert load({**config, "scale": "short"}, tmp_path).detector.recipe("coco", "vgg-16", 0).iterations == 8000
 
 
+def test_the_scale_of_the_pages_is_what_they_say(config, tmp_path):
+    shutil.copytree(WORKFLOW / "scales", tmp_path / "scales")
+    text = (ROOT / "docs/extending.md").read_text().split("## A scale\n")[1]
+    write_scale(tmp_path, "half", re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    half, paper = (load({**config, "scale": scale}, tmp_path) for scale in ("half", "paper"))
+    expected = dataclasses.replace(paper.cifar10.recipe("resnet-110", 1), iterations=32000, lr_drops=(16000, 24000))
+    assert half.cifar10.recipe("resnet-110", 1) == expected
+    assert half.imagenet == paper.imagenet
+    assert half.detector.recipe("coco", "vgg-16", 0).batch_size == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
