@@ -28,7 +28,7 @@ rule train_cifar10:
         recipe=lambda wildcards: to_flags(CONFIG.cifar10.recipe(wildcards.model, int(wildcards.seed))).split(),
         versions=versions("train_cifar10"),
     shell:
-        f"{TRAIN} python scripts/train_cifar10.py --data {{input.data:q}} --run-folder {{params.run:q}}"
+        f"{TRAIN} python {PROGRAMS}/train_cifar10.py --data {{input.data:q}} --run-folder {{params.run:q}}"
         f" --wait {{params.recipe:q}} {to_flags(CONFIG.hardware)} >> {{log:q}} 2>&1"
 
 
@@ -55,7 +55,8 @@ rule measure_responses:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("measure_responses"),
     shell:
-        "python scripts/measure_responses.py --data {input.data:q} --run-folder {params.run:q} --output {output:q} "
+        f"python {PROGRAMS}/measure_responses.py "
+        "--data {input.data:q} --run-folder {params.run:q} --output {output:q} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
@@ -88,7 +89,8 @@ rule measure_layer_signals:
         iterations=lambda wildcards: watched_iterations(wildcards.dataset),
         versions=versions("measure_layer_signals"),
     shell:
-        "python scripts/measure_layer_signals.py --data {input.data:q} --image-statistics {input.image_statistics:q} "
+        f"python {PROGRAMS}/measure_layer_signals.py "
+        "--data {input.data:q} --image-statistics {input.image_statistics:q} "
         "--run-folders {params.runs:q} --iterations {params.iterations:q} --output {output:q} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
@@ -124,7 +126,7 @@ rule train_imagenet:
         recipe=lambda wildcards: to_flags(CONFIG.imagenet.recipe(wildcards.model, int(wildcards.seed))).split(),
         versions=versions("decode", "train_imagenet"),
     shell:
-        f"{TRAIN} {{resources.launcher}} scripts/train_imagenet.py --data {{input.data:q}} --image-statistics {{input.image_statistics:q}} --run-folder {{params.run:q}}"
+        f"{TRAIN} {{resources.launcher}} {PROGRAMS}/train_imagenet.py --data {{input.data:q}} --image-statistics {{input.image_statistics:q}} --run-folder {{params.run:q}}"
         f" --wait {{params.recipe:q}} {to_flags(CONFIG.hardware)} >> {{log:q}} 2>&1"
 
 
@@ -149,7 +151,8 @@ rule import_weights:
         sizes=lambda wildcards: sizes_of(CONFIG.imagenet.recipe(wildcards.model, 0)),
         versions=versions("import_weights"),
     shell:
-        "python scripts/import_weights.py --model {wildcards.model:q} --weights {params.weights:q} "
+        f"python {PROGRAMS}/import_weights.py "
+        "--model {wildcards.model:q} --weights {params.weights:q} "
         "{params.sizes:q} --run-folder {params.run:q} > {log:q} 2>&1"
 
 
@@ -189,7 +192,8 @@ rule evaluate_imagenet:
         shorter_sides=CONFIG.imagenet.settings["multiscale_shorter_sides"],
         versions=versions("decode", "evaluate_imagenet"),
     shell:
-        "python scripts/evaluate_imagenet.py --data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
+        f"python {PROGRAMS}/evaluate_imagenet.py "
+        "--data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
         "--protocols {params.protocols:q} --multiscale-shorter-sides {params.shorter_sides:q} --output {params.evaluation:q} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
@@ -212,5 +216,6 @@ rule evaluate_ensemble:
         submission=lambda wildcards, output: Path(output[0]).with_name("test_submission.txt"),
         versions=versions("evaluate_imagenet"),
     shell:
-        "python scripts/evaluate_ensemble.py --data {input.data:q} --predictions {input.predictions:q} --output {output:q} "
+        f"python {PROGRAMS}/evaluate_ensemble.py "
+        "--data {input.data:q} --predictions {input.predictions:q} --output {output:q} "
         "--submission {params.submission:q} > {log:q} 2>&1"

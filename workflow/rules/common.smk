@@ -1,7 +1,7 @@
 # Which runs there are, which of them an artefact shows, and where their files lie.
 
 # Snakemake formats this path, in which a folder's name may have braces.
-ENVIRONMENT = str(Path(workflow.basedir).parent / "environment.yml").replace("{", "{{").replace("}", "}}")
+ENVIRONMENT = str(BASE.parent / "environment.yml").replace("{", "{{").replace("}", "}}")
 
 # Folders of runs, with the wildcards {model}, {source} (seed<k> of a trained network, or torchvision for published
 # weights) and, of detectors, {experiment}.
@@ -15,7 +15,7 @@ LAYER_SIGNALS = f"results/runs/{CONFIG.scale}/{{dataset}}/layer_signals.csv"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
 
 WEIGHTS = CONFIG.imagenet.settings["weights"]
-ARTEFACT_FILE = "workflow/artefacts/{artefact}.yaml"
+ARTEFACT_FILE = f"{WORKFLOW}/artefacts/{{artefact}}.yaml"
 # Per artefact, the runs that it shows.
 SHOWN = {name: shown(artefact, RUNS, WEIGHTS) for name, artefact in ARTEFACTS.items()}
 

@@ -15,7 +15,7 @@ rule prepare_digits:
     params:
         versions=versions("prepare_cifar10"),
     shell:
-        "python scripts/prepare_digits.py --output {output:q} > {log:q} 2>&1"
+        f"python {PROGRAMS}/prepare_digits.py " "--output {output:q} > {log:q} 2>&1"
 
 
 rule download_archive:
@@ -36,7 +36,8 @@ rule download_archive:
         md5=lambda wildcards: ARCHIVES[wildcards.archive]["md5"],
         hint="Check its url and md5 under data in config.yaml",
     shell:
-        "python scripts/download_archive.py --url {params.url:q} --md5 {params.md5:q} --hint {params.hint:q} "
+        f"python {PROGRAMS}/download_archive.py "
+        "--url {params.url:q} --md5 {params.md5:q} --hint {params.hint:q} "
         "--output {output:q} > {log:q} 2>&1"
 
 
@@ -57,7 +58,7 @@ rule prepare_cifar10:
         source=source("cifar10", "--archive"),
         versions=versions("prepare_cifar10"),
     shell:
-        "python scripts/prepare_cifar10.py {params.source:q} --output {output:q} > {log:q} 2>&1"
+        f"python {PROGRAMS}/prepare_cifar10.py " "{params.source:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_handwriting:
@@ -74,7 +75,7 @@ rule prepare_handwriting:
     params:
         versions=versions("prepare_imagenet"),
     shell:
-        "python scripts/prepare_handwriting.py --output {output:q} > {log:q} 2>&1"
+        f"python {PROGRAMS}/prepare_handwriting.py " "--output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_imagenet:
@@ -96,7 +97,7 @@ rule prepare_imagenet:
         ],
         versions=versions("prepare_imagenet"),
     shell:
-        "python scripts/prepare_imagenet.py {params.source:q} --output {output:q} > {log:q} 2>&1"
+        f"python {PROGRAMS}/prepare_imagenet.py " "{params.source:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule measure_image_statistics:
@@ -120,7 +121,8 @@ rule measure_image_statistics:
     params:
         versions=versions("decode", "measure_image_statistics"),
     shell:
-        "python scripts/measure_image_statistics.py --data {input:q} --test-shorter-side {wildcards.side:q} --image-size {wildcards.size:q} "
+        f"python {PROGRAMS}/measure_image_statistics.py "
+        "--data {input:q} --test-shorter-side {wildcards.side:q} --image-size {wildcards.size:q} "
         "--workers {threads:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -136,7 +138,7 @@ rule download_weights:
     conda:
         ENVIRONMENT
     shell:
-        "python scripts/download_weights.py --model {wildcards.model:q} --output {output:q} > {log:q} 2>&1"
+        f"python {PROGRAMS}/download_weights.py " "--model {wildcards.model:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule prepare_scenes:
@@ -154,7 +156,8 @@ rule prepare_scenes:
     params:
         versions=versions("prepare_detection"),
     shell:
-        "python scripts/prepare_scenes.py --output-voc {output.voc:q} --output-coco {output.coco:q} > {log:q} 2>&1"
+        f"python {PROGRAMS}/prepare_scenes.py "
+        "--output-voc {output.voc:q} --output-coco {output.coco:q} > {log:q} 2>&1"
 
 
 rule prepare_voc:
@@ -177,7 +180,8 @@ rule prepare_voc:
         source=source("voc", also=CONFIG.data["voc"]["test2012"]),
         versions=versions("prepare_detection"),
     shell:
-        "python scripts/prepare_voc.py {params.source:q} --experiments {params.experiments:q} --workers {threads:q} "
+        f"python {PROGRAMS}/prepare_voc.py "
+        "{params.source:q} --experiments {params.experiments:q} --workers {threads:q} "
         "--output {output:q} > {log:q} 2>&1"
 
 
@@ -202,5 +206,6 @@ rule prepare_coco:
         source=source("coco"),
         versions=versions("prepare_detection"),
     shell:
-        "python scripts/prepare_coco.py {params.source:q} --year {params.year:q} --workers {threads:q} "
+        f"python {PROGRAMS}/prepare_coco.py "
+        "{params.source:q} --year {params.year:q} --workers {threads:q} "
         "--output {output:q} > {log:q} 2>&1"

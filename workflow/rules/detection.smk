@@ -29,7 +29,8 @@ rule measure_bn_statistics:
         images=["--images", CONFIG.detector.bn_statistics["images"]] if CONFIG.detector.bn_statistics["images"] else [],
         versions=versions("decode", "measure_bn_statistics"),
     shell:
-        "python scripts/measure_bn_statistics.py --data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
+        f"python {PROGRAMS}/measure_bn_statistics.py "
+        "--data {input.data:q} --image-statistics {input.image_statistics:q} --run-folder {params.run:q} "
         "--size {params.size:q} {params.images:q} "
         f"--output {{output:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
@@ -68,7 +69,7 @@ rule train_detector:
         versions=versions("decode", "train_detector"),
     # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
-        f"{TRAIN} {{resources.launcher}} scripts/train_detector.py"
+        f"{TRAIN} {{resources.launcher}} {PROGRAMS}/train_detector.py"
         " --data {input.data:q} --classifier {params.classifier:q} --image-statistics {input.image_statistics:q} {params.bn_statistics:q}"
         " --run-folder {params.run:q} --wait {params.recipe:q}"
         f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts:q}} >> {{log:q}} 2>&1"
@@ -98,7 +99,8 @@ rule detect_objects:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("decode", "detect_objects"),
     shell:
-        "python scripts/detect_objects.py --data {input.data:q} --run-folder {params.run:q} --output {output.detections:q} "
+        f"python {PROGRAMS}/detect_objects.py "
+        "--data {input.data:q} --run-folder {params.run:q} --output {output.detections:q} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
@@ -121,15 +123,16 @@ rule evaluate_detections:
     params:
         versions=versions("evaluate_detections"),
     shell:
-        "python scripts/evaluate_detections.py --data {input.data:q} --result {input.result:q} "
+        f"python {PROGRAMS}/evaluate_detections.py "
+        "--data {input.data:q} --result {input.result:q} "
         "--detections {input.detections:q} --output {output.result:q} --classes {output.classes:q} > {log:q} 2>&1"
 
 
 rule write_submission:
     """Write a detector's files for PASCAL's server."""
     input:
-        program="scripts/write_submission.py",
-        library=library("scripts/write_submission.py"),
+        program=f"{SCRIPTS}/write_submission.py",
+        library=library(f"{SCRIPTS}/write_submission.py"),
         data=lambda wildcards: detection_data(wildcards.experiment),
         detections=rules.detect_objects.output.detections,
     output:

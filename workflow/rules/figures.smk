@@ -5,8 +5,8 @@
 rule plot_diagrams:
     """Draw networks and building blocks from their operations (Figs. 2, 3 and 5)."""
     input:
-        program="scripts/plot_diagrams.py",
-        library=library("scripts/plot_diagrams.py"),
+        program=f"{SCRIPTS}/plot_diagrams.py",
+        library=library(f"{SCRIPTS}/plot_diagrams.py"),
         artefact=ARTEFACT_FILE,
         operations="results/operations.csv",
     output:
@@ -32,8 +32,8 @@ rule plot_diagrams:
 rule plot_errors:
     """Draw error against iterations (Figs. 1, 4 and 6)."""
     input:
-        program="scripts/plot_errors.py",
-        library=library("scripts/plot_errors.py"),
+        program=f"{SCRIPTS}/plot_errors.py",
+        library=library(f"{SCRIPTS}/plot_errors.py"),
         artefact=ARTEFACT_FILE,
         metrics=lambda wildcards: files("metrics.csv", SHOWN[wildcards.artefact]),
         results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
@@ -64,8 +64,8 @@ rule plot_errors:
 rule plot_responses:
     """Draw the layer responses (Fig. 7)."""
     input:
-        program="scripts/plot_responses.py",
-        library=library("scripts/plot_responses.py"),
+        program=f"{SCRIPTS}/plot_responses.py",
+        library=library(f"{SCRIPTS}/plot_responses.py"),
         artefact=ARTEFACT_FILE,
         responses=lambda wildcards: files("responses.csv", SHOWN[wildcards.artefact]),
         results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
@@ -94,8 +94,8 @@ rule plot_responses:
 rule plot_layer_signals:
     """Draw outputs and gradients of layers along trainings (section 4.1)."""
     input:
-        program="scripts/plot_layer_signals.py",
-        library=library("scripts/plot_layer_signals.py"),
+        program=f"{SCRIPTS}/plot_layer_signals.py",
+        library=library(f"{SCRIPTS}/plot_layer_signals.py"),
         artefact=ARTEFACT_FILE,
         signals=lambda wildcards: layer_signals(ARTEFACTS[wildcards.artefact].section),
     output:
@@ -122,8 +122,8 @@ rule plot_layer_signals:
 rule plot_detection_curves:
     """Draw loss and average precision of the detectors against iterations."""
     input:
-        program="scripts/plot_detection_curves.py",
-        library=library("scripts/plot_detection_curves.py"),
+        program=f"{SCRIPTS}/plot_detection_curves.py",
+        library=library(f"{SCRIPTS}/plot_detection_curves.py"),
         artefact=ARTEFACT_FILE,
         metrics=lambda wildcards: files("metrics.csv", SHOWN[wildcards.artefact]),
     output:
@@ -150,8 +150,8 @@ rule plot_detection_curves:
 rule plot_detections:
     """Draw test images with their objects and what was detected."""
     input:
-        program="scripts/plot_detections.py",
-        library=library("scripts/plot_detections.py"),
+        program=f"{SCRIPTS}/plot_detections.py",
+        library=library(f"{SCRIPTS}/plot_detections.py"),
         artefact=ARTEFACT_FILE,
         data=lambda wildcards: detection_data(ARTEFACTS[wildcards.artefact].experiments[0]),
         detections=lambda wildcards: files("evaluation/detections.json", SHOWN[wildcards.artefact]),

@@ -4,9 +4,9 @@
 rule list_runs:
     """Write the sheet of all runs that the configuration has."""
     input:
-        program="scripts/list_runs.py",
-        library=library("scripts/list_runs.py"),
-        scales=[f"workflow/scales/{path.name}" for path in sorted(Path(workflow.basedir).glob("scales/*.yaml"))],
+        program=f"{SCRIPTS}/list_runs.py",
+        library=library(f"{SCRIPTS}/list_runs.py"),
+        scales=[f"{WORKFLOW}/scales/{path.name}" for path in sorted(BASE.glob("scales/*.yaml"))],
     output:
         "results/runs.csv",
     log:
@@ -18,17 +18,18 @@ rule list_runs:
         ENVIRONMENT
     params:
         config=json.dumps(config),
+        workflow=lambda wildcards, input: Path(input.scales[0]).parent.parent,
     shell:
-        "python {input.program:q} --config {params.config:q} --workflow workflow --output {output:q} > {log:q} 2>&1"
+        "python {input.program:q} --config {params.config:q} --workflow {params.workflow:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule check_claims:
     """Judge the paper's claims, all or those of one section."""
     input:
-        program="scripts/check_claims.py",
-        library=library("scripts/check_claims.py"),
-        artefact="workflow/artefacts/claims.yaml",
-        paper="workflow/scales/paper.yaml",
+        program=f"{SCRIPTS}/check_claims.py",
+        library=library(f"{SCRIPTS}/check_claims.py"),
+        artefact=f"{WORKFLOW}/artefacts/claims.yaml",
+        paper=f"{WORKFLOW}/scales/paper.yaml",
         results=of("cifar10", files("result.json", trained("cifar10"))),
         responses=of("cifar10", claimed("responses.csv", "cifar10", "responses")),
         architectures=of("cifar10", counted("cifar_architectures")),
@@ -73,8 +74,8 @@ rule check_claims:
 rule render_report:
     """Write the report: everything, or one section, on one page."""
     input:
-        program="scripts/render_report.py",
-        library=library("scripts/render_report.py"),
+        program=f"{SCRIPTS}/render_report.py",
+        library=library(f"{SCRIPTS}/render_report.py"),
         claims=rules.check_claims.output,
         exhibits=lambda wildcards: [f"results/{artefact.name}.json" for artefact in exhibited(made(wildcards))],
         images=lambda wildcards: [

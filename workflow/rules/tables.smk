@@ -5,8 +5,8 @@
 rule tabulate_operations:
     """Read the operations of networks and building blocks from their modules (for Figs. 2, 3 and 5)."""
     input:
-        program="scripts/tabulate_operations.py",
-        library=library("scripts/tabulate_operations.py"),
+        program=f"{SCRIPTS}/tabulate_operations.py",
+        library=library(f"{SCRIPTS}/tabulate_operations.py"),
     output:
         "results/operations.csv",
     log:
@@ -25,8 +25,8 @@ rule tabulate_operations:
 rule tabulate_counts:
     """Count what the paper says of its networks in numbers, and time building blocks."""
     input:
-        program="scripts/tabulate_counts.py",
-        library=library("scripts/tabulate_counts.py"),
+        program=f"{SCRIPTS}/tabulate_counts.py",
+        library=library(f"{SCRIPTS}/tabulate_counts.py"),
         artefact=ARTEFACT_FILE,
     output:
         csv=reported("results/{artefact}.csv"),
@@ -51,8 +51,8 @@ rule tabulate_counts:
 rule tabulate_imagenet_architectures:
     """Count layers and FLOPs of the networks for ImageNet (Table 1)."""
     input:
-        program="scripts/tabulate_imagenet_architectures.py",
-        library=library("scripts/tabulate_imagenet_architectures.py"),
+        program=f"{SCRIPTS}/tabulate_imagenet_architectures.py",
+        library=library(f"{SCRIPTS}/tabulate_imagenet_architectures.py"),
         artefact=ARTEFACT_FILE,
     output:
         csv=reported("results/{artefact}.csv"),
@@ -77,8 +77,8 @@ rule tabulate_imagenet_architectures:
 rule tabulate_cifar_architectures:
     """Count layers and parameters of the networks for CIFAR-10 (section 4.2)."""
     input:
-        program="scripts/tabulate_cifar_architectures.py",
-        library=library("scripts/tabulate_cifar_architectures.py"),
+        program=f"{SCRIPTS}/tabulate_cifar_architectures.py",
+        library=library(f"{SCRIPTS}/tabulate_cifar_architectures.py"),
         artefact=ARTEFACT_FILE,
     output:
         csv=reported("results/{artefact}.csv"),
@@ -105,8 +105,8 @@ rule tabulate_cifar_architectures:
 rule tabulate_cifar_errors:
     """Tabulate test errors on CIFAR-10 (Table 6)."""
     input:
-        program="scripts/tabulate_cifar_errors.py",
-        library=library("scripts/tabulate_cifar_errors.py"),
+        program=f"{SCRIPTS}/tabulate_cifar_errors.py",
+        library=library(f"{SCRIPTS}/tabulate_cifar_errors.py"),
         artefact=ARTEFACT_FILE,
         results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
     output:
@@ -134,8 +134,8 @@ rule tabulate_cifar_errors:
 rule tabulate_evaluations:
     """Tabulate errors on ImageNet, or average precision of detectors (Tables 2 to 5, 7 and 8)."""
     input:
-        program="scripts/tabulate_evaluations.py",
-        library=library("scripts/tabulate_evaluations.py"),
+        program=f"{SCRIPTS}/tabulate_evaluations.py",
+        library=library(f"{SCRIPTS}/tabulate_evaluations.py"),
         artefact=ARTEFACT_FILE,
         evaluations=lambda wildcards: evaluations(ARTEFACTS[wildcards.artefact], SHOWN[wildcards.artefact]),
     output:
@@ -165,8 +165,8 @@ rule tabulate_evaluations:
 rule tabulate_classes:
     """Tabulate the average precision of each class."""
     input:
-        program="scripts/tabulate_classes.py",
-        library=library("scripts/tabulate_classes.py"),
+        program=f"{SCRIPTS}/tabulate_classes.py",
+        library=library(f"{SCRIPTS}/tabulate_classes.py"),
         artefact=ARTEFACT_FILE,
         classes=lambda wildcards: files("evaluation/classes.csv", SHOWN[wildcards.artefact]),
         evaluations=lambda wildcards: files("evaluation/average_precision.json", SHOWN[wildcards.artefact]),
