@@ -9,8 +9,9 @@ import torch
 import yaml
 from conftest import CPU, run_program
 
+from resnet.data import digits, handwriting, scenes
 from resnet.files import write_json
-from resnet.planning import steps
+from resnet.planning import plans, steps
 from resnet.planning.plans import Job, Plan, read_jobs
 from resnet.planning.steps import Rates, fit, network_of, step_of
 from resnet.provenance import processor_name
@@ -49,6 +50,14 @@ Shell command: python scripts/download_archive.py --url u --output data/download
     assert (first.option("--run-folder"), first.option("--lr"), first.option("--none", "x")) == ("a b", "0.1", "x")
     assert (second.rule, second.gpus) == ("download_archive", 0)
     assert Plan([second], 3).estimates(Rates({}))[0].download == pytest.approx(0.17e9)
+
+
+def test_the_embedded_data_are_as_many_as_planned():
+    classified, drawn = handwriting.IMAGES, scenes.IMAGES
+    assert plans.IMAGES["digits"] == (digits.TRAINING_IMAGES, len(digits.load_greys()[0]) - digits.TRAINING_IMAGES)
+    assert plans.IMAGES["handwriting"] == (classified["train"], classified["val"] + classified["test"])
+    assert plans.IMAGES["scenes-voc"] == (drawn["voc2007_trainval"] + drawn["voc2012_train"], drawn["voc2007_test"])
+    assert plans.IMAGES["scenes-coco"] == (drawn["coco_train"], drawn["coco_val"])
 
 
 def test_networks_are_counted_as_in_table_1():

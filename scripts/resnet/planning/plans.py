@@ -31,11 +31,11 @@ TRAININGS = {"train_cifar10": CifarRecipe, "train_imagenet": ImageNetRecipe, "tr
 IMAGES = {
     "digits": (1500, 297),
     "cifar10": (50_000, 10_000),
-    "handwriting": (1280, 240),
+    "handwriting": (1600, 640),
     "imagenet": (1_281_167, 50_000),
-    "scenes-voc": (320, 80),
+    "scenes-voc": (320, 100),
     "voc": (16_551, 5_823),
-    "scenes-coco": (240, 80),
+    "scenes-coco": (320, 100),
     "coco": (82_783, 40_504),
 }
 # GB of downloads, by the beginning of their names, and what unpacked data take beside them.
