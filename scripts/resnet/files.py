@@ -194,6 +194,18 @@ def read_json(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
     return value
 
 
+def read_json_part(path: Path, kind: Any, fix: str = REMAKE) -> Any:
+    """Read what ``kind`` names of a JSON file and leave out the rest, which may be most of a large one.
+
+    Raises:
+        UserError: as ``read_json``.
+    """
+    with contextlib.suppress(OSError, msgspec.DecodeError, RecursionError):
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    # Which says what is wrong, and where.
+    return read_json(path, kind, fix)
+
+
 def read_yaml(path: Path, kind: Any = Any, fix: str = REMAKE) -> Any:
     """Read a YAML file as ``read_json`` reads JSON.
 

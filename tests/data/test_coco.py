@@ -84,18 +84,18 @@ def twice(kind):
         (first("annotations", category_id=4), r"annotation 9 is of category 4, which the file does not have"),
         (first("annotations", iscrowd=2), r"annotation 9: iscrowd is 2, not 0 or 1"),
         (first("annotations", area=-1), r"annotation 9: its area is -1"),
-        (first("annotations", bbox=[1, 1, -1, 5]), r"annotation 9: \[1, 1, -1, 5\] is not a box"),
+        (first("annotations", bbox=[1, 1, -1, 5]), r"annotation 9: \[1\.0, 1\.0, -1\.0, 5\.0\] is not a box"),
         (
             first("annotations", bbox=[1, float("nan"), 1, 5]),
             r"train2014\.json is not valid JSON",
         ),
         (
             first("annotations", bbox=[1, 1, 500, 5]),
-            r"annotation 9: the box \[1, 1, 500, 5\] leaves the image, of \d+x",
+            r"annotation 9: the box \[1\.0, 1\.0, 500\.0, 5\.0\] leaves the image, of \d+x",
         ),
         (
             first("annotations", bbox=[-10.1, 1, 19, 5]),
-            r"annotation 9: the box \[-10\.1, 1, 19, 5\] leaves the image",
+            r"annotation 9: the box \[-10\.1, 1\.0, 19\.0, 5\.0\] leaves the image",
         ),
         (first("annotations", bbox=[1, 2]), r"Expected `array` of length 4, got 2 - at `\$\.annotations\[0\]\.bbox`"),
         (first("images", file_name="../a.jpg"), r"train2014\.json: '\.\./a\.jpg' leads out of .*train2014"),

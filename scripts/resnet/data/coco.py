@@ -5,12 +5,13 @@ the images in ``train<year>/`` and ``val<year>/``; https://cocodataset.org/#form
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from resnet.data.objects import check_classes, check_objects, checked_sizes
 from resnet.errors import UserError
-from resnet.files import read_json
+from resnet.files import read_json_part
 from resnet.progress import Progress
 
 PARTS = ("train", "val")
@@ -43,13 +44,14 @@ class ImageEntry(TypedDict):
 
 
 class Annotation(TypedDict):
-    """An object; ``iscrowd`` may be absent, which means no."""
+    """An object; without ``iscrowd`` it is none."""
 
     id: Any
     image_id: Any
     category_id: Any
     bbox: tuple[float, float, float, float]
     area: float
+    iscrowd: NotRequired[Any]
 
 
 class Instances(TypedDict):
@@ -84,7 +86,7 @@ def read_coco(folder: Path, year: str, workers: int = 1) -> dict[str, dict[str, 
     for path in paths.values():
         if not path.is_file():
             raise UserError(f"{path} is missing: {folder} must hold annotations/, train{year}/ and val{year}/ of COCO")
-    sets = {part: _read_set(paths[part], folder / f"{part}{year}") for part in PARTS}
+    sets = {part: read_instances(paths[part], folder / f"{part}{year}") for part in PARTS}
     if sets["train"]["categories"] != sets["val"]["categories"]:
         raise UserError(f"{paths['train']} and {paths['val']} do not have the same categories; take both from one year")
     sizes = checked_sizes(folder, (image["file_name"] for one in sets.values() for image in one["images"]), workers)
@@ -99,9 +101,15 @@ def read_coco(folder: Path, year: str, workers: int = 1) -> dict[str, dict[str, 
     return sets
 
 
-def _read_set(path: Path, folder: Path) -> dict[str, Any]:
+def read_instances(path: Path, folder: Path) -> dict[str, Any]:
+    """Read one set from its instances file, and compare it with the names of the images in ``folder``.
+
+    Raises:
+        UserError: something is missing or wrong; the message names it.
+    """
     print(f"reading {path}", flush=True)
-    content = read_json(path, Instances, OFFICIAL)
+    # The outlines, nine tenths of the file, never become objects of Python: of train2014 they would take two gigabytes.
+    content = read_json_part(path, Instances, OFFICIAL)
     categories = [{"id": _whole(path, "a category", one, "id"), "name": one["name"]} for one in content["categories"]]
     images = [_image(path, folder, one) for one in content["images"]]
     entries = content["annotations"]
@@ -189,14 +197,14 @@ def _read_annotations(
     return annotations
 
 
-def _box(name: str, box: list[float], size: tuple[int, int]) -> list[float] | None:
+def _box(name: str, box: Sequence[float], size: tuple[int, int]) -> list[float] | None:
     """Return a box (left, top, width, height) inside its image; None if it has no area."""
     left, top, width, height = map(float, box)
     if min(width, height) < 0:
-        raise UserError(f"{name}: {box} is not a box (left, top, width, height)")
+        raise UserError(f"{name}: {list(box)} is not a box (left, top, width, height)")
     outside = max(-left, -top, left + width - size[0], top + height - size[1])
     if outside > TOLERANCE:
-        raise UserError(f"{name}: the box {box} leaves the image, of {size[0]}x{size[1]} pixels")
+        raise UserError(f"{name}: the box {list(box)} leaves the image, of {size[0]}x{size[1]} pixels")
     # A box inside keeps every digit of its own.
     if outside > 0:
         right, bottom = min(left + width, size[0]), min(top + height, size[1])
