@@ -193,6 +193,25 @@ def test_a_variation_is_its_network_by_other_settings(config):
     assert own.warmup == other.warmup == (0.001, 80)
 
 
+@pytest.mark.parametrize("scale", ["demo", "short", "paper"])
+def test_footnotes_are_trained_on_request(config, scale):
+    config = {**config, "scale": scale, "sections": ["cifar10"] if scale != "demo" else config["sections"]}
+    wanted = yaml.safe_load((WORKFLOW / "footnotes.yaml").read_text())
+    names = {part: set(wanted[part]["seeds"]) for part in ("cifar10", "imagenet")}
+    without, loaded = load(config, WORKFLOW), load({**config, **wanted}, WORKFLOW)
+    for part, models in names.items():
+        assert not models & set(getattr(without, part).seeds)
+        assert models <= set(getattr(loaded, part).seeds)
+    cifar10, imagenet = loaded.cifar10, loaded.imagenet
+    assert cifar10.recipe("resnet-110", 0).warmup
+    assert cifar10.recipe("resnet-110+no-warmup", 0).warmup is None
+    assert cifar10.recipe("resnet-56+single-layer", 0).layers_per_block == 1
+    for model in ("plain-18", "plain-34"):
+        longer, usual = imagenet.recipe(f"{model}+3x", 0), imagenet.recipe(model, 0)
+        assert longer.iterations == 3 * usual.iterations
+        assert longer.lr_drops == tuple(3 * drop for drop in usual.lr_drops)
+
+
 def test_values_from_the_command_line_are_text(config):
     config["data"]["coco"] |= {"year": "2017", "folder": "null"}
     config["hardware"] |= {"workers": "null", "compile": "true", "threads": "1"}

@@ -129,6 +129,7 @@ def diagram(values: dict[str, Any]) -> Rule:
 COUNTS = mapping(
     {"rows": some(mapping({"count": TEXT, "says": TEXT}, {"paper": {"type": ["number", "string"]}, "unit": TEXT}))}
 )
+FOOTNOTE_TABLE = mapping({"rows": some(mapping({"says": TEXT, "model": TEXT}))})
 LAYER_SIGNALS = mapping(
     {
         "iterations": some({"type": "integer", "minimum": 0}),
@@ -184,6 +185,7 @@ KINDS = {
     "cifar_architectures": Kind(("cifar10",), CIFAR_ARCHITECTURES, shows_others=True),
     "evaluation_table": Kind(("imagenet", "detection"), evaluation_table, shows_others=True),
     "cifar_error_table": Kind(("cifar10",), CIFAR_ERROR_TABLE, shows_others=True),
+    "footnote_table": Kind(("imagenet", "cifar10"), FOOTNOTE_TABLE),
     "class_table": Kind(("detection",), CLASS_TABLE, shows_others=True),
     "error_curves": Kind(("imagenet", "cifar10"), ERROR_CURVES, is_figure=True),
     "responses": Kind(("cifar10",), RESPONSES, is_figure=True),

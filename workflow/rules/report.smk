@@ -36,6 +36,7 @@ rule check_claims:
         imagenet=lambda wildcards: files("result.json", classifiers(wildcards)),
         evaluations=of("imagenet", claimed_evaluations()),
         metrics=of("imagenet", claimed("metrics.csv", "imagenet", "error_curves")),
+        starts=of("cifar10", claimed("metrics.csv", "cifar10", "footnote_table")),
         table1=of("imagenet", counted("imagenet_architectures")),
         detections=of("detection", files("evaluation/average_precision.json", measured_detectors())),
         detectors=of("detection", files("config.yaml", measured_detectors())),
@@ -65,7 +66,7 @@ rule check_claims:
     shell:
         "python {input.program:q} --artefact {input.artefact:q} --paper {input.paper:q} --results {input.results:q} "
         "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
-        "--evaluations {input.evaluations:q} --metrics {input.metrics:q} --table1 {input.table1:q} "
+        "--evaluations {input.evaluations:q} --metrics {input.metrics:q} {input.starts:q} --table1 {input.table1:q} "
         "--detections {input.detections:q} --detectors {input.detectors:q} --counts {input.counts:q} "
         "--cifar10-signals {input.cifar10_signals:q} --imagenet-signals {input.imagenet_signals:q} "
         "--table7 {input.table7:q} --scale {params.scale:q} --sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"

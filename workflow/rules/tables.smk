@@ -162,6 +162,34 @@ rule tabulate_evaluations:
         "--csv {output.csv:q} --md {output.md:q} --json {output.json:q} > {log:q} 2>&1"
 
 
+rule tabulate_footnotes:
+    """Tabulate networks that the paper mentions without numbers (section 3.2, footnotes 3 to 5)."""
+    input:
+        program="scripts/tabulate_footnotes.py",
+        library=library("scripts/tabulate_footnotes.py"),
+        artefact=ARTEFACT_FILE,
+        results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
+    output:
+        csv=reported("results/{artefact}.csv"),
+        md="results/{artefact}.md",
+        json="results/{artefact}.json",
+    log:
+        "logs/tabulate_footnotes-{artefact}.log",
+    benchmark:
+        "logs/benchmarks/tabulate_footnotes-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=names_of_kind("footnote_table"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption,
+        scale=CONFIG.scale,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --results {input.results:q} --scale {params.scale:q} "
+        "--csv {output.csv:q} --md {output.md:q} --json {output.json:q} > {log:q} 2>&1"
+
+
 rule tabulate_classes:
     """Tabulate the average precision of each class."""
     input:
