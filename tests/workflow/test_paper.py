@@ -179,7 +179,7 @@ def rules_after(folder: Path, file: str, old: str, new: str) -> set[str]:
         ("rendering/detections.py", {"plot_detections", "plot_detection_curves"}),
         (
             "rendering/tables.py",
-            {f"tabulate_{name}" for name in ("cifar_errors", "evaluations", "classes")}
+            {f"tabulate_{name}" for name in ("cifar_errors", "evaluations", "classes", "footnotes")}
             | {"tabulate_cifar_architectures", "tabulate_imagenet_architectures", "check_claims"},
         ),
         ("rendering/report.html.j2", set()),
