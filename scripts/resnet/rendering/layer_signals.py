@@ -16,7 +16,7 @@ Rows = list[dict[str, Any]]
 KEYS = ("std", "gradient")
 HEADINGS = ("by the last layer's", "smallest output", "largest", "smallest gradient", "largest")
 # The look of the first measured update, of the next ones, and of the last.
-COLOURS = ("#000000", "#00b8e6", "#1a9850", "#b3a600", "#d400d4", "#e8000b")
+COLOURS = ("#000000", "#00b8e6", "#1a9850", "#b3a600", "#d400d4", "#7a4fd0", "#8c564b", "#e8000b")
 
 
 def read_signals(path: Path) -> dict[str, Rows]:
@@ -62,20 +62,23 @@ def draw_layer_signals(drawing: dict[str, Any], signals: dict[str, Rows], note: 
     absent = [panel["model"] for panel in drawing["panels"] if panel["model"] not in signals]
     if not panels:
         raise UserError(f"the figure shows {', '.join(absent)}, but {', '.join(signals)} were measured")
-    figure, axes = new_figure((1.95 * len(panels) + 0.4, 4.0), 2, len(panels))
-    for number, panel in enumerate(panels):
-        rows = signals[panel["model"]]
-        top, bottom = axes[number], axes[len(panels) + number]
-        for axis, key in ((top, "std"), (bottom, "gradient")):
-            _draw_lines(axis, rows, key)
-            axis.sharey(axes[0 if key == "std" else len(panels)])
-            axis.set_xlim(1, max(row["layer"] for row in rows))
-            axis.tick_params(labelleft=number == 0)
+    figure, axes = new_figure((1.75 * len(panels) + 0.7, 4.2), 2, len(panels))
+    rows_of_axes = axes[: len(panels)], axes[len(panels) :]
+    for row, key, label in zip(rows_of_axes, KEYS, ("std of the output", "norm of the gradient"), strict=True):
+        for axis, panel in zip(row, panels, strict=True):
+            _draw_lines(axis, signals[panel["model"]], key)
+            axis.sharey(row[0])
+            axis.tick_params(labelleft=axis is row[0])
+        _scale(row[0])
+        row[0].set_ylabel(label)
+    for top, bottom, panel in zip(*rows_of_axes, panels, strict=True):
         top.set_title(panel["title"], fontsize=9)
+        top.tick_params(labelbottom=False)
         bottom.set_xlabel("layer")
-    axes[0].set(ylabel="std of the output", yscale="log")
-    axes[len(panels)].set(ylabel="norm of the gradient", yscale="log")
-    axes[len(panels) - 1].legend(loc="best", title="update", title_fontsize=8)
+    lines, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        lines, labels, loc="outside upper center", ncols=min(4, len(labels)), title="update", title_fontsize=8
+    )
     write_note(figure, note, absent)
     return figure
 
@@ -88,3 +91,15 @@ def _draw_lines(axis: "Axes", rows: Rows, key: str) -> None:
         line = sorted((row["layer"], row[key]) for row in rows if row["iteration"] == update)
         label = f"{update:,}" + (" (end)" if update == updates[-1] else "")
         axis.plot(*zip(*line, strict=True), color=colour, linewidth=1.1, label=label)
+    axis.set_xlim(1, max(row["layer"] for row in rows))
+
+
+def _scale(axis: "Axes") -> None:
+    """Scale an axis by powers of ten, also where its values span only one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 3.0), numticks=9))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
