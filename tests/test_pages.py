@@ -1,26 +1,26 @@
 """README.md, docs/ and the other pages: links land, commands run, what is generated is current."""
 
+import copy
 import itertools
-import json
-import os
 import re
 import runpy
 import shlex
 import subprocess
-import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, inactive_path, run_program
+from conftest import ROOT, run_program, snakemake
+from snakemake.cli import parse_args, parse_config
+from snakemake.utils import update_config
 
+from resnet.config import load
 from resnet.settings import CifarRecipe, DetectorRecipe, ImageNetRecipe
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 GENERATE = ROOT / "docs/generate.py"
 PROGRAMS = ("make", "snakemake", "python", "pip", "conda", "docker")
-# What these need is not here (results, conda), or they make no plan.
-ONLY_PARSED = {"--report", "--unlock", "--list", "--sdm", "--logger", "--forcerun"}
 
 
 def prose(page: Path) -> str:
@@ -175,43 +175,35 @@ def test_files_that_other_programs_are_given_exist():
                 assert flag not in ("-r", "-f", "-c") or (ROOT / value).is_file(), value
 
 
-# Plans the commands that it reads, one after another, each in a fork of itself: Snakemake is imported once.
-PLANNER = """
-import json, os, sys
-from snakemake.cli import main
-for arguments in json.load(sys.stdin):
-    process = os.fork()
-    if not process:
-        os.dup2(1, 2)
-        main(arguments)
-    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]):
-        sys.exit(f"failed: snakemake {arguments}")
-"""
+def snakemakes() -> list[Namespace]:
+    """Return the commands of Snakemake, and those of what hands its arguments to it, as it reads them."""
+    plans = [words for program, *words in those_of("python") if program == "scripts/plan.py"]
+    return [parse_args(arguments)[1] for arguments in [*those_of("snakemake"), *plans]]
+
+
+def test_every_configuration_on_a_command_line_is_accepted():
+    base = yaml.safe_load((ROOT / "config.yaml").read_text())
+    configurations = [parse_config(command.config) for command in snakemakes() if command.config]
+    assert len(configurations) > 5
+    for changes in configurations:
+        config = copy.deepcopy(base)
+        update_config(config, changes)
+        load(config, ROOT / "workflow")
 
 
 @pytest.mark.slow
-def test_every_snakemake_command_can_be_planned(project):
-    """Those with the same options are planned together."""
-    from snakemake.cli import parse_args
-
-    targets: dict[tuple[str, ...], set[str]] = {}
-    for arguments in [*those_of("snakemake"), *(words for program, *words in those_of("python") if "plan" in program)]:
-        parsed = parse_args(arguments)[1]
-        options = tuple(
-            word for word in arguments if word not in parsed.targets and word not in ("-n", "--cores", "all")
-        )
-        if not ONLY_PARSED & set(options):
-            # What no rule makes is of a network that the page adds.
-            targets.setdefault(options, set()).update(parsed.targets)
-    plans = [["-n", "--quiet", "all", *options, "--", *sorted(goals)] for options, goals in targets.items()]
-    assert len(plans) > 4
-    done = subprocess.run(
-        [sys.executable, "-c", PLANNER],
-        input=json.dumps(plans),
-        cwd=project,
-        env={**os.environ, "PATH": inactive_path()},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("on_cluster", [False, True])
+def test_targets_and_profiles_of_all_commands_can_be_planned(project, on_cluster):
+    targets = {target for command in snakemakes() for target in command.targets}
+    profiles = {
+        profile
+        for command in snakemakes()
+        for profile in (command.workflow_profile, *(command.profile or ()))
+        if profile
+    }
+    assert {"cifar10", "detection", "results/table6.csv"} <= targets
+    slurm, beside = "workflow/profiles/slurm", "workflow/profiles/two-nodes"
+    assert profiles - {"workflow/profiles/default"} == {slurm, beside}
+    options = ["--workflow-profile", slurm, "--profile", beside] if on_cluster else []
+    code, output = snakemake(project, "-n", "--quiet", "all", *options, "--", *sorted(targets))
+    assert code == 0, output
