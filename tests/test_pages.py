@@ -16,6 +16,7 @@ from snakemake.cli import parse_args, parse_config
 from snakemake.utils import update_config
 
 from resnet.config import load
+from resnet.files import write_json
 from resnet.settings import CifarRecipe, DetectorRecipe, ImageNetRecipe
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
@@ -67,6 +68,23 @@ def test_a_stale_page_is_found(tmp_path):
     assert fresh.startswith("a\n<!-- settings")
     assert fresh.endswith("<!-- end -->\nb")
     assert updated(fresh) == fresh
+
+
+def test_runs_on_cifar10_stand_beside_the_paper(tmp_path):
+    """As in the paper: one run's error, or mean and standard deviation; of plain nets, what was read off Fig. 6."""
+    errors = {("resnet-110", 0): 7.0, ("resnet-110", 1): 7.2, ("resnet-20", 0): 9.5, ("plain-20", 0): 10.5}
+    for (model, seed), error in errors.items():
+        run = tmp_path / f"cifar10-short/{model}/seed{seed}"
+        result = {"model": model, "dataset": "cifar10", "iterations": 6400, "test": {"top1_error": error}}
+        write_json(run / "result.json", result)
+        write_json(run / "environment.json", {"slices": [{"device": "a CPU"}, {"device": "a CPU"}]})
+    results = runpy.run_path(str(GENERATE))["results"]
+    results.__globals__["REPRODUCTION"] = tmp_path
+    assert results().splitlines()[2:5] == [
+        "| plain-20 | about 9.6 (Fig. 6) | 10.50 | 1 | cifar10, 6,400 | a CPU |",
+        "| resnet-20 | 8.75 | 9.50 | 1 | cifar10, 6,400 | a CPU |",
+        "| resnet-110 | 6.61±0.16 | 7.10±0.14 | 2 | cifar10, 6,400 | a CPU |",
+    ]
 
 
 def test_the_front_page_is_short():
