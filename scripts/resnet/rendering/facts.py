@@ -327,7 +327,7 @@ def counted(facts: Facts, name: str) -> list[Measured]:
     """Return a count of ``counts.csv``."""
     if name not in facts.counts:
         raise MissingError(f"{name} was not counted")
-    return [Measured(name, (facts.counts[name],))]
+    return [Measured(name.replace("_", " "), (facts.counts[name],))]
 
 
 def flops(facts: Facts, method: str) -> list[Measured]:
@@ -378,7 +378,7 @@ class Metric:
 
     def text(self, number: float) -> str:
         """Return a number as evidence shows it."""
-        return f"{number:,.5g}" if self.digits is None else f"{number:,.{self.digits}f}"
+        return f"{number:z,.5g}" if self.digits is None else f"{number:z,.{self.digits}f}"
 
 
 METRICS = {
@@ -391,7 +391,7 @@ METRICS = {
     "counted": Metric("counted", counted, None),
     "imagenet.flops": Metric("FLOPs (10⁹)", flops),
     **{
-        f"{section}.{name}": Metric(f"smallest {label} of a layer by the last layer's, power of ten", smallest)
+        f"{section}.{name}": Metric(f"smallest {label} of a layer by the last layer's (power of ten)", smallest)
         for section in SETS
         for name, label, smallest in (
             ("forward", "deviation", smallest_signal(section, "std")),
