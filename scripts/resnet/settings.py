@@ -114,7 +114,10 @@ class Recipe:
     momentum: float = setting(0.9, "momentum of SGD", minimum=0, below=1)
     weight_decay: float = setting(1e-4, "weight decay, on every parameter", minimum=0)
     precision: str = setting(
-        "auto", "bf16 is autocast; auto is bf16 on a GPU that has it, else float32", choices=("auto", "float32", "bf16")
+        "auto",
+        "bf16 is autocast; auto is bf16 on a GPU that has it, and on a CPU in 5000 iterations and more where a trial "
+        "finds it 1.3 times as fast; else, and for nets of more than 110 layers on CIFAR-10, float32",
+        choices=("auto", "float32", "bf16"),
     )
     log_interval: int = setting(100, "iterations over which the training error is averaged and logged", minimum=1)
     evaluation_interval: int = setting(1000, "iterations between evaluations", minimum=1)

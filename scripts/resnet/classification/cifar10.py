@@ -11,6 +11,8 @@ from resnet.training.distributed import Processes
 from resnet.versions import versions
 
 EVALUATION_BATCH = 500
+# The gradient of an update in bf16 has a cosine of 0.997 with that in float32 at 20 layers, 0.91 at 110, 0.15 at 1202.
+DEEPEST_IN_BF16 = 110
 
 
 def cifar_task(recipe: CifarRecipe, description: CifarDescription, processes: Processes) -> ClassificationTask:
@@ -54,6 +56,7 @@ def cifar_task(recipe: CifarRecipe, description: CifarDescription, processes: Pr
             **{f"{split}_images": len(images) for split, images in splits.items() if len(images)},
         },
         activation_bytes=activation_bytes(recipe),
+        allows_bf16=parse_model(recipe.model)[1] <= DEEPEST_IN_BF16,
     )
 
 

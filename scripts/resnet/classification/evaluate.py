@@ -23,7 +23,7 @@ from resnet.run_folder import RunFolder
 from resnet.settings import Hardware, ImageNetRecipe
 from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
-from resnet.training.loop import choose_precision
+from resnet.training.precision import choose_precision
 from resnet.versions import versions
 
 

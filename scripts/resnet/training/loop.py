@@ -30,6 +30,7 @@ from resnet.training.cuda_graph import CapturedStep
 from resnet.training.distributed import Processes
 from resnet.training.gpus import room_for_activations
 from resnet.training.optimizer import SGD
+from resnet.training.precision import TRIAL_FROM_ITERATIONS, WORTH_IT, choose_precision, processor_has_bf16, speedup
 from resnet.training.schedule import find_plateaus, learning_rate
 from resnet.training.slurm import requeue_job, warned_of_the_end
 from resnet.training.task import MicroBatch, Task
@@ -142,14 +143,45 @@ class Training:
         self.optimizer = SGD(
             trained, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
-        self.precision = choose_precision(recipe.precision, self.device)
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        self.bf16_speedup: float | None = None
+        kept = recipe.precision == "auto" and not self.task.allows_bf16
+        self.compute_in("float32" if kept else choose_precision(recipe.precision, self.device))
         self.wrapped = self.processes.wrap(self.net, self.device.type == "cuda")
         self.compiled = self._choose_compile(hardware.compile)
         self.forward: Callable[..., Any] = torch.compile(self.wrapped) if self.compiled == "true" else self.wrapped
         self.step = CapturedStep(self._step) if self.compiled == "cuda-graphs" else self._step
         # Time to look for cuDNN's fastest algorithms is repaid where shapes stay the same.
         torch.backends.cudnn.benchmark = self.task.fixed_shapes
+
+    def compute_in(self, precision: str) -> None:
+        """Compute in float32 or bf16 from now on."""
+        self.precision = precision
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+
+    @property
+    def tries_bf16(self) -> bool:
+        """Whether it is tried before the first update: in a long training on a processor that multiplies in bf16."""
+        on_cpu = self.recipe.precision == "auto" and self.device.type == "cpu"
+        possible = self.task.allows_bf16 and self.task.fixed_shapes and self.iteration == 0
+        return on_cpu and possible and self.recipe.iterations >= TRIAL_FROM_ITERATIONS and processor_has_bf16()
+
+    def try_bf16(self) -> None:
+        """Choose the precision by the time that gradients take in it; nothing else is changed."""
+        batch = self.task.training.batch(0)
+        images = len(batch[0]) // self.accumulate
+        first = tuple(values[:images] for values in batch)
+
+        def add_gradient(precision: str) -> None:
+            self.compute_in(precision)
+            loss, _ = self.task.loss(self._compute, first, self._place(images, 0))
+            loss.backward()
+
+        with frozen_statistics(self.net):
+            found = speedup(add_gradient)
+        self.optimizer.zero_grad(set_to_none=True)
+        # Processes compute in one precision: that of the one which gains least.
+        self.bf16_speedup = -self.processes.all_reduce_max(-found)[0]
+        self.compute_in("bf16" if self.bf16_speedup >= WORTH_IT else "float32")
 
     def _recomputes(self, hardware: Hardware) -> bool:
         if hardware.recompute != "auto":
@@ -324,7 +356,13 @@ class Training:
     def begin_slice(self, threads: int) -> None:
         """Begin the provenance of the updates that follow."""
         around = surroundings(self.device, threads, self.processes.world_size, self.precision)
-        ways = {"accumulate": self.accumulate, "compile": self.compiled, "recompute_group": self.recompute_group}
+        ways: dict[str, Any] = {
+            "accumulate": self.accumulate,
+            "compile": self.compiled,
+            "recompute_group": self.recompute_group,
+        }
+        if self.bf16_speedup is not None:
+            ways["bf16_speedup"] = round(self.bf16_speedup, 2)
         place = {"from": self.iteration, "to": self.iteration}
         # The commit is that of the code which runs, whatever is checked out by the end.
         self.slices.append({**place, **code(), **around, **ways, "started": now()})
@@ -374,6 +412,8 @@ class Training:
         # Earlier checkpoints know only how long it took.
         earlier = [{"from": 0, "to": self.iteration, "seconds": state.get("seconds", 0.0)}]
         self.slices = [dict(one) for one in state.get("slices", earlier)]
+        # A training keeps the precision that it began with, wherever it goes on.
+        self.compute_in(next((one["precision"] for one in self.slices if "precision" in one), self.precision))
         self.plateaus = self.find_plateaus()
         windows = state["window"]
         if len(windows) == self.processes.world_size:
@@ -422,12 +462,18 @@ def train(
         if (state := load_checkpoint(training, folder)) is not None:
             training.restore(state)
             say(processes, f"resumed {folder} at iteration {training.iteration} of {recipe.iterations}")
+        elif training.tries_bf16:
+            training.try_bf16()
         # What a job that failed has written is deleted by Snakemake, so it is written again at every start.
         if processes.is_main:
             write_yaml(folder / "config.yaml", resolved_settings(training))
         write_metrics(training, folder)
         if not training.is_finished:
             training.begin_slice(hardware.threads)
+        if training.bf16_speedup is not None:
+            # Another trial could choose another precision: a training that is killed goes on in this one.
+            training.extend_slice(0)
+            save(training, folder)
         run_loop(training, folder, hardware.checkpoint_seconds)
         if processes.is_main:
             # All together, as Snakemake has deleted the earlier ones if it was started again in the meantime.
@@ -588,13 +634,6 @@ def show_progress(training: Training) -> Progress:
     )
 
 
-def choose_precision(precision: str, device: torch.device) -> str:
-    """Return float32 or bf16; auto is bf16 on a GPU that computes in it."""
-    if precision != "auto":
-        return precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
 def resolved_settings(training: Training) -> dict[str, Any]:
     """Return every setting that decides the run's numbers, and the data and code that it is used with."""
     settings = dataclasses.asdict(training.recipe)
@@ -603,6 +642,7 @@ def resolved_settings(training: Training) -> dict[str, Any]:
         "versions": training.task.versions,
         "resolved": {
             "ghost_batch_size": training.ghost_batch_size,
+            "precision": training.precision,
             "training_images": training.task.training_images,
             **training.task.facts,
         },

@@ -68,6 +68,7 @@ class Task(abc.ABC):
         reported: the split whose numbers are reported.
         facts: what the run folder says besides the settings.
         activation_bytes: an estimate of what a training step keeps for the backward pass.
+        allows_bf16: whether its gradients in bf16 are near enough to float32's for ``precision: auto``.
     """
 
     # The columns of metrics.csv that are measured.
@@ -84,6 +85,7 @@ class Task(abc.ABC):
     reported: str
     facts: dict[str, Any]
     activation_bytes: float = 0
+    allows_bf16: bool = True
 
     @abc.abstractmethod
     def meter(self, device: torch.device) -> Meter:
