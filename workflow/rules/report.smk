@@ -43,7 +43,7 @@ rule check_claims:
         counts=counted("counts"),
         cifar10_signals=of("cifar10", layer_signals("cifar10")),
         imagenet_signals=of("imagenet", layer_signals("imagenet")),
-        table7="workflow/artefacts/table7.yaml",
+        table7=f"{WORKFLOW}/artefacts/table7.yaml",
     output:
         report(
             "results/claims{section}.csv",

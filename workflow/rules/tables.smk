@@ -165,8 +165,8 @@ rule tabulate_evaluations:
 rule tabulate_footnotes:
     """Tabulate networks that the paper mentions without numbers (section 3.2, footnotes 3 to 5)."""
     input:
-        program="scripts/tabulate_footnotes.py",
-        library=library("scripts/tabulate_footnotes.py"),
+        program=f"{SCRIPTS}/tabulate_footnotes.py",
+        library=library(f"{SCRIPTS}/tabulate_footnotes.py"),
         artefact=ARTEFACT_FILE,
         results=lambda wildcards: files("result.json", SHOWN[wildcards.artefact]),
     output:
