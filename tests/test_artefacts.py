@@ -32,6 +32,11 @@ def test_every_kind_has_one_rule_and_every_artefact_one_kind():
         assert rules.count(f'artefact=names_of_kind("{kind}")') == 1, kind
 
 
+def test_every_kind_is_explained():
+    page = (ROOT / "docs/extending.md").read_text()
+    assert [kind for kind in KINDS if kind != "claims" and f"`{kind}`" not in page] == []
+
+
 def test_an_artefact_names_its_networks_in_the_order_of_its_file(artefacts):
     assert artefacts["table2"].models == ["plain-18", "resnet-18-A", "plain-34", "resnet-34-A"]
     assert artefacts["table4"].models == ["resnet-34-B", "resnet-34-C", "resnet-50", "resnet-101", "resnet-152"]
