@@ -137,6 +137,16 @@ def test_tests_are_computed_at_the_rates_of_training_steps():
     assert all("estimated" in one.known for one in plan.estimates(rates)[1:])
 
 
+def test_signals_take_the_updates_that_are_made_again():
+    trained = training(SMALL)
+    words = ["--data", "data/digits/dataset.json", "--image-statistics", "--run-folders"]
+    words += [trained.option("--run-folder")] * 2 + ["--iterations", "0", "10", "30", "--output", "x"]
+    rates = Rates({step_of(SMALL): 0.1})
+    # Of 100 updates, the first eighth; and one at the end.
+    found = Plan([trained, Job("measure_layer_signals", words, "x", 0)], 3).estimates(rates)[1]
+    assert found.seconds == pytest.approx(3 + 2 * 12 * 0.1)
+
+
 @pytest.mark.parametrize("recipe", [SMALL, DetectorRecipe(model="vgg-16", shorter_side=64, rois=4, anchor_sizes=(16,))])
 def test_a_step_is_measured_on_noise(recipe, monkeypatch):
     monkeypatch.setattr(steps, "LEAST_SECONDS", 0)

@@ -87,7 +87,7 @@ rule measure_layer_signals:
     params:
         runs=lambda wildcards: [run.folder for run in watched_runs(wildcards.dataset)],
         iterations=lambda wildcards: watched_iterations(wildcards.dataset),
-        versions=versions("measure_layer_signals"),
+        versions=versions("decode", "train_cifar10", "train_imagenet", "measure_layer_signals"),
     shell:
         f"python {PROGRAMS}/measure_layer_signals.py "
         "--data {input.data:q} --image-statistics {input.image_statistics:q} "

@@ -7,7 +7,7 @@ propagated gradients exhibit healthy norms with BN. So neither forward nor backw
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,11 @@ def recipe_of(run: RunFolder, kind: type[AnyRecipe]) -> AnyRecipe:
     return dataclasses.replace(run.recipe(kind), ghost_batch_size=run.said("resolved").get("ghost_batch_size"))
 
 
+def early_updates(iterations: Iterable[int], recipe: Recipe) -> set[int]:
+    """Return the updates that are measured of a training, among those that are asked for."""
+    return {number for number in iterations if number <= recipe.iterations * REPEATED}
+
+
 def along_training(
     recipe: Recipe,
     hardware: Hardware,
@@ -100,7 +105,7 @@ def along_training(
         iterations: the updates that are measured, by their numbers from 0; later ones than ``REPEATED`` are left out.
     """
     training = Training(recipe, hardware, build_task)
-    chosen = {number for number in iterations if number <= recipe.iterations * REPEATED}
+    chosen = early_updates(iterations, recipe)
     rows: list[dict[str, Any]] = []
     while training.iteration <= max(chosen, default=-1):
         if training.iteration in chosen:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from resnet.classification.layer_signals import early_updates
 from resnet.errors import UserError
 from resnet.planning.steps import ASPECT, PAPERS, TRAINING, Rates, Step, classifier_in, network_of, recipe_in, step_of
 from resnet.settings import (
@@ -151,6 +152,8 @@ class Plan:
         elif job.rule in ("evaluate_imagenet", "measure_responses", "measure_bn_statistics", "detect_objects"):
             seconds, known = self._test(job, rates), "estimated from training steps"
             disk = BYTES_PER_PREDICTION * job.images[1] if job.rule == "evaluate_imagenet" else 0
+        elif job.rule == "measure_layer_signals":
+            seconds, known = self._repeated(job, rates), "estimated from training steps"
         elif job.rule == "measure_image_statistics":
             seconds = decoding(job.images[0], int(job.option("--image-size"))) / int(job.option("--workers", "1"))
         elif job.rule in ("prepare_voc", "prepare_coco"):
@@ -205,6 +208,19 @@ class Plan:
         sizes = sum(5 if protocol == "multiscale" else 1 for protocol in job.values("--protocols") or [""])
         read = 0 if isinstance(recipe, CifarRecipe) else images * sizes
         return computing + self._decoding(read, size, job, computing)
+
+    def _repeated(self, job: Job, rates: Rates) -> float:
+        """Return the seconds of the updates that are made again to measure the signals of trainings."""
+        seconds = 0.0
+        for run in job.values("--run-folders"):
+            recipe, step = self.recipe(run), self.step(run)
+            early = early_updates(map(int, job.values("--iterations")), recipe)
+            each, _ = rates.seconds(step)
+            if not isinstance(recipe, CifarRecipe):
+                each += self._decoding(step.batch, step.size, job, each)
+            # One more is made with the final weights.
+            seconds += each * (max(early, default=-1) + 2)
+        return seconds
 
     def _views(self, job: Job, size: int) -> float:
         """Return how many training crops protocols compute of an image; at each size, it and its mirror image."""

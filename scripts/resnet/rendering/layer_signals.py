@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from resnet.errors import UserError
 from resnet.files import read_rows
 from resnet.records import LAYER_SIGNALS
-from resnet.rendering.figures import new_figure, write_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +57,9 @@ def draw_layer_signals(drawing: dict[str, Any], signals: dict[str, Rows], note: 
     Raises:
         UserError: no network of the drawing was measured.
     """
+    # Claims are judged on the rows, and draw nothing.
+    from resnet.rendering.figures import new_figure, write_note
+
     panels = [panel for panel in drawing["panels"] if panel["model"] in signals]
     absent = [panel["model"] for panel in drawing["panels"] if panel["model"] not in signals]
     if not panels:
