@@ -12,13 +12,14 @@ from resnet.artefacts import Artefact
 from resnet.errors import UserError
 from resnet.files import atomic_path
 from resnet.rendering.exhibits import difference_cell
-from resnet.rendering.labels import Label, write_labels
 from resnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from resnet.rendering.labels import Label
 
 COLOURS = {
     "olive": "#b3a600",
@@ -173,6 +174,8 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: 
         note: a line under the figure, such as the scale; empty for none.
         digitised: mark the paper's end values, read off its image, as ticks at the right edge.
     """
+    from resnet.rendering.labels import write_labels
+
     panels = drawing["panels"]
     figure, axes = new_figure(
         drawing["size_inches"], 1, len(panels), width_ratios=[panel.get("width_ratio", 1) for panel in panels]
@@ -245,9 +248,11 @@ def _curve(runs: dict[str, "pd.DataFrame"], curve: dict[str, Any]) -> "pd.DataFr
 
 def _draw_error_panel(
     axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], top: float
-) -> list[Label]:
+) -> list["Label"]:
     """Draw a panel; return the names that are to be written beside its curves."""
     import seaborn as sns
+
+    from resnet.rendering.labels import Label
 
     ends = [int(_curve(runs, curve)["iteration"].iloc[-1]) for curve in panel["curves"]]
     last, unit, suffix = max(ends), *iteration_unit(max(ends), drawing["iteration_unit"])
