@@ -416,8 +416,8 @@ class Hardware:
     checkpoint_seconds: float = setting(300.0, "time between checkpoints", unit="s", above=0)
     workers: int | None = setting(
         None,
-        "processes that decode ImageNet's images, for each training process; none is its share of the cores on a GPU, "
-        "else 0: the process itself",
+        "processes that decode ImageNet's images, for each training process; none is its share of the cores on a GPU "
+        "(fewer where /dev/shm is small), else 0: the process itself",
         minimum=0,
         maximum=MOST_CORES,
     )

@@ -3,7 +3,9 @@
 import gc
 import multiprocessing
 import os
+import shutil
 import signal
+import types
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, dataloader
 from torch.utils.data._utils import signal_handling
 
-from resnet.data.loader import load
+from resnet.data.loader import PIECE_BYTES, _Pieces, load, workers_for
 from resnet.errors import InputError
 
 
@@ -40,13 +42,27 @@ class Numbered(Dataset):
         return torch.tensor([number])
 
 
-def numbers(fate, workers=2):
+def numbers(fate, workers=2, view_bytes=1):
     batches = [[number, number + 1] for number in range(0, 20, 2)]
-    return [batch.flatten().tolist() for batch in load(Numbered(fate), batches, workers, False, torch.stack)]
+    stream = load(Numbered(fate), batches, workers, False, torch.stack, view_bytes)
+    return [batch.flatten().tolist() for batch in stream]
 
 
-def test_batches_come_in_order():
-    assert numbers(None) == numbers(None, workers=0) == [[number, number + 1] for number in range(0, 20, 2)]
+def test_batches_come_in_order_in_whatever_pieces():
+    expected = [[number, number + 1] for number in range(0, 20, 2)]
+    assert numbers(None) == numbers(None, workers=0) == numbers(None, view_bytes=PIECE_BYTES) == expected
+    pieces = _Pieces([[1, 2, 3, 4, 5], [6]], 2)
+    assert list(pieces) == [[1, 2], [3, 4], [5], [6]]
+    assert list(pieces.counts) == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "processes", "workers"),
+    [(10**6, 1, 16), (10**6, 8, 2), (64, 1, 2), (64, 8, 0), (192, 4, 2)],
+)
+def test_workers_follow_the_cores_the_processes_and_the_shared_memory(monkeypatch, megabytes, processes, workers):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: types.SimpleNamespace(free=megabytes * 2**20))
+    assert workers_for(16, processes) == workers
 
 
 def test_a_killed_worker_is_an_error_where_the_next_batch_is_waited_for(monkeypatch):

@@ -51,14 +51,14 @@ class Evaluator:
 
     def centre(self, index: Index, share: range, side: int, size: int, progress: Progress) -> Tensor:
         """Return probabilities (N, classes) from the centre crop of images resized to ``side``."""
-        batches = in_batches(share, size * size)
-        return self._predict(index, share, batches, partial(centre_crop, side=side, crop=size), self._plain, progress)
+        view = partial(centre_crop, side=side, crop=size)
+        return self._predict(index, share, in_batches(share, size**2), view, size**2, self._plain, progress)
 
     def ten_crop(self, index: Index, share: range, side: int, size: int, progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over the four corners and the centre, and their mirror images."""
-        batches = in_batches(share, 10 * size * size)
+        pixels = 10 * size**2
         view = partial(_ten_crops, side=side, size=size, mirrors=self.mirrors)
-        return self._predict(index, share, batches, view, self._crops, progress)
+        return self._predict(index, share, in_batches(share, pixels), view, pixels, self._crops, progress)
 
     def multiscale(self, index: Index, share: range, shorter_sides: list[int], progress: Progress) -> Tensor:
         """Return the softmax (N, classes) averaged over whole images at several sizes, and their mirror images.
@@ -68,8 +68,11 @@ class Evaluator:
         shapes = image_shapes(self.folder, index, share)
         scales = []
         for side in shorter_sides:
-            batches = same_shapes(share, [resized(shape, side) for shape in shapes])
-            scales.append(self._predict(index, share, batches, partial(whole, side=side), self._dense, progress))
+            sizes = [resized(shape, side) for shape in shapes]
+            pixels = max((width * height for width, height in sizes), default=1)
+            view = partial(whole, side=side)
+            batches = same_shapes(share, sizes)
+            scales.append(self._predict(index, share, batches, view, pixels, self._dense, progress))
         return mean(scales)
 
     def _predict(
@@ -78,14 +81,18 @@ class Evaluator:
         share: range,
         batches: list[list[int]],
         view: View,
+        pixels: int,
         probabilities: Callable[[Tensor], Tensor],
         progress: Progress,
     ) -> Tensor:
-        """Return probabilities of the images ``share`` in their order, computed in the order of ``batches``."""
+        """Return probabilities of the images ``share`` in their order, computed in the order of ``batches``.
+
+        Views have at most so many pixels.
+        """
         files = ImageFiles(self.folder, index, view)
         keys = [[(image,) for image in batch] for batch in batches]
         rows = []
-        for views in load(files, keys, self.workers, self.device.type == "cuda"):
+        for views in load(files, keys, self.workers, self.device.type == "cuda", view_bytes=3 * pixels):
             with torch.inference_mode(), self.autocast:
                 rows.append(probabilities(to_device(views, self.device)).float().cpu())
             progress.step(len(views))

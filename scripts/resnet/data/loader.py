@@ -1,10 +1,13 @@
 """Reading images in worker processes, and saying what is wrong when one of them dies."""
 
+import itertools
+import math
 import re
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +21,15 @@ from resnet.data.imagenet import Index
 from resnet.errors import InputError, UserError
 from resnet.signals import heed_only_the_parent
 
-# Batches that each worker prepares in advance.
-PREFETCH = 4
-# Where workers put what they have decoded.
+# Where workers put what they have decoded: pieces of a batch, of so many bytes at most (or one view), and each worker
+# so many ahead of what is waited for.
 SHARED_MEMORY = Path("/dev/shm")
+PIECE_BYTES = 4 * 2**20
+PREFETCH = 2
+# What a worker needs there, with the piece that is being used.
+WORKER_BYTES = (PREFETCH + 1) * PIECE_BYTES
 # How it is said that a worker cannot be started or no longer be heard of; not "Caught …", which it has raised itself.
-LOST = re.compile(r"DataLoader worker|Pin memory thread|Too many open files|received 0 items|unable to |\[Errno \d+\]")
+LOST = re.compile(r"DataLoader worker|Too many open files|received 0 items|unable to |\[Errno \d+\]")
 
 
 class ImageFiles(Dataset):
@@ -61,32 +67,83 @@ def stack(views: list[np.ndarray | UserError]) -> Tensor | UserError:
     return error or torch.from_numpy(np.stack(arrays))
 
 
+def workers_for(cores: int, processes: int) -> int:
+    """Return how many workers each of some processes on a machine has: its share of the cores.
+
+    It has fewer where its share of half the shared memory that is free holds no more; containers often have 64 MB.
+    """
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else math.inf
+    return int(min(cores, free / 2 / WORKER_BYTES) // processes)
+
+
 def load(
-    images: Dataset, batches: Any, workers: int, pin: bool, collate: Callable[[list[Any]], Any] = stack
+    images: Dataset,
+    batches: Iterable[list[Any]],
+    workers: int,
+    pin: bool,
+    collate: Callable[[list[Any]], Any] = stack,
+    view_bytes: int = PIECE_BYTES,
 ) -> Iterator[Any]:
     """Yield the views of each batch of keys, in order; put together by ``collate``: (N, H, W, 3) uint8 by ``stack``.
+
+    Args:
+        images: what gives a view for a key.
+        batches: the keys of each batch.
+        workers: processes that decode; 0 is this one.
+        pin: whether the batches lie in pinned memory.
+        collate: puts the views of a piece of a batch together, to a tensor or a list.
+        view_bytes: of a view, so that workers make pieces of a fitting size.
 
     Raises:
         InputError: an image cannot be read, which the message names; or a process that decodes has died.
     """
+    pieces = _Pieces(batches, max(1, PIECE_BYTES // view_bytes) if workers else None)
     loader = DataLoader(
         images,
-        batch_sampler=batches,
+        batch_sampler=pieces,
         num_workers=workers,
         collate_fn=partial(_collate, collate),
-        pin_memory=pin,
         prefetch_factor=PREFETCH if workers else None,
         worker_init_fn=heed_only_the_parent,
     )
     try:
-        for views in _started(loader):
-            if isinstance(views, UserError):
-                raise InputError(str(views))
-            yield views
+        stream = _started(loader)
+        for first in stream:
+            parts = [first, *itertools.islice(stream, pieces.counts.popleft() - 1)]
+            for views in parts:
+                if isinstance(views, UserError):
+                    raise InputError(str(views))
+            yield _joined(parts, pin)
     except (MemoryError, OSError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or (workers and LOST.match(str(error)))):
             raise
         raise InputError(_lack(str(error) or "no memory")) from None
+
+
+class _Pieces:
+    """The keys of batches, in pieces of so many; ``counts`` has the number of pieces of those that are under way."""
+
+    def __init__(self, batches: Iterable[list[Any]], size: int | None) -> None:
+        self.batches, self.size = batches, size
+        self.counts: deque[int] = deque()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        """Yield them in order."""
+        for batch in self.batches:
+            size = self.size or len(batch)
+            pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
+            self.counts.append(len(pieces))
+            yield from pieces
+
+
+def _joined(parts: list[Any], pin: bool) -> Any:
+    """Return the pieces of a batch as one, in pinned memory if so asked."""
+    if isinstance(parts[0], list):
+        return [view for part in parts for view in part]
+    if not pin and len(parts) == 1:
+        return parts[0]
+    shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+    return torch.cat(parts, out=torch.empty(shape, dtype=parts[0].dtype, pin_memory=pin))
 
 
 def _started(loader: DataLoader) -> Iterator[Any]:

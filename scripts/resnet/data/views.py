@@ -87,7 +87,7 @@ class TrainingViews:
         self.images = ImageFiles(description.path, index, partial(_crop, image_size))
         self.labels = torch.tensor(index.labels)
         self.horizontal_flip, self.sides = description.horizontal_flip, (scale_min, scale_max + 1)
-        self.workers, self.device = workers, device
+        self.workers, self.device, self.view_bytes = workers, device, 3 * image_size**2
         self.plan = EpochPlan(len(index), self._draw, batch_size=batch_size, seed=seed, share=share)
         self.normalise = Normalise(torch.from_numpy(image_statistics.mean).to(device))
         # One column per principal component, as long as its eigenvalue times the deviation of the draws.
@@ -97,7 +97,8 @@ class TrainingViews:
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) float32 and labels (B,) of this process at the update number ``iteration``."""
         if iteration != self._next:
-            self._stream = load(self.images, self._keys(iteration), self.workers, self.device.type == "cuda")
+            pin = self.device.type == "cuda"
+            self._stream = load(self.images, self._keys(iteration), self.workers, pin, view_bytes=self.view_bytes)
         self._next = iteration + 1
         views, draws = to_device(next(self._stream), self.device), self.plan.draws(iteration)
         return self.finish(views, draws), to_device(self.labels[draws["image"]], self.device)
@@ -161,6 +162,7 @@ class CentreViews:
         workers: int,
     ) -> None:
         self.device, self.workers, self.normalise = device, workers, normalise
+        self.view_bytes = 3 * size**2
         self.images = ImageFiles(folder, index, partial(_centre, side, size))
         self.chosen = chosen
         self.labels = torch.tensor(index.labels)[torch.tensor(chosen)].to(device)
@@ -184,7 +186,7 @@ class CentreViews:
             [(image,) for image in self.chosen[start : start + EVALUATION_BATCH]]
             for start in range(0, len(self), EVALUATION_BATCH)
         ]
-        for views in load(self.images, batches, self.workers, self.device.type == "cuda"):
+        for views in load(self.images, batches, self.workers, self.device.type == "cuda", view_bytes=self.view_bytes):
             if self.keeps:
                 # Not in shared memory, of which there may be little.
                 self._kept.append(views.clone() if views.is_shared() else views)

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from resnet.data.loader import workers_for
 from resnet.errors import UserError
 from resnet.settings import Hardware
 from resnet.training.gpus import claim_gpu, visible_gpus
@@ -48,8 +49,8 @@ class Processes:
             self.device = torch.device("cuda", index)
             torch.cuda.set_device(self.device)
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))
-        cores = len(os.sched_getaffinity(0)) // beside if on_gpu else 0
-        self.workers = cores if hardware.workers is None else hardware.workers
+        share = workers_for(len(os.sched_getaffinity(0)), beside) if on_gpu else 0
+        self.workers = share if hardware.workers is None else hardware.workers
         # What is agreed on between updates goes through the host, so that no GPU waits for it. None is all processes.
         self.control: dist.ProcessGroup | None = None
         if self.world_size > 1:
