@@ -301,7 +301,8 @@ def _box(
     corner = (middle[0] - size[0] / 2, middle[1] - size[1] / 2)
     style = f"round,pad=0,rounding_size={0.18 * size[1]}"
     axis.add_patch(FancyBboxPatch(corner, *size, boxstyle=style, facecolor=colour, edgecolor="black", linewidth=0.6))
-    axis.text(*middle, text, fontsize=points, ha="center", va="center_baseline")
+    # Descenders need a little room.
+    axis.text(middle[0], middle[1] + 0.04 * size[1], text, fontsize=points, ha="center", va="center_baseline")
 
 
 def _arrow(axis: "Axes", start: tuple[float, float], end: tuple[float, float]) -> None:
