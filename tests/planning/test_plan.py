@@ -82,6 +82,24 @@ def test_a_rate_and_a_cost_of_each_layer_are_fitted_and_never_negative():
     assert min(fit({nets[0]: 1.0, nets[2]: 0.5})) >= 0
 
 
+def test_a_step_that_would_take_long_is_measured_with_fewer_images_or_not_at_all():
+    quick, slow = step_of(SMALL), step_of(ImageNetRecipe(model="resnet-50"))
+    detector = step_of(DetectorRecipe(model="resnet-101"))
+    chosen = steps.choose({quick, slow}, "cpu")
+    assert chosen[0] == quick
+    assert 1 <= chosen[1].batch < slow.batch
+    assert chosen[1].costs[0] <= steps.SLOWEST_STEP * steps.GUESSED_RATE["cpu"]
+    assert steps.choose({detector}, "cpu") == []
+    assert steps.choose({detector}, "cuda") == [detector]
+    many = {step_of(dataclasses.replace(SMALL, model=f"resnet-{6 * n + 2}")) for n in range(1, 9)}
+    assert [step.recipe.model for step in steps.choose(many, "cpu")] == [
+        "resnet-8",
+        "resnet-20",
+        "resnet-38",
+        "resnet-50",
+    ]
+
+
 def test_a_training_takes_its_steps_and_evaluations():
     job = training(dataclasses.replace(SMALL, evaluation_interval=50))
     step = step_of(SMALL)

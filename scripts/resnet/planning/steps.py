@@ -40,10 +40,10 @@ TRAINING = 3
 # Of most photographs; of VOC, whose number matters little.
 ASPECT, CLASSES = 4 / 3, 20
 CIFAR_CLASSES = 10
-# A step that would take longer than this, by a guess of the rate, is not measured.
-SLOWEST_STEP = 8.0
+# A step that would take longer than this, by a guess of the rate, is measured with fewer images.
+SLOWEST_STEP = 2.0
 GUESSED_RATE = {"cpu": 1.5e10, "cuda": 1e13}
-STEPS, LEAST_SECONDS, PROBES, MOST_PROCESSES = 3, 0.3, 4, 4
+STEPS, LEAST_SECONDS, MOST_SECONDS, PROBES, MOST_PROCESSES = 3, 0.3, 2.0, 4, 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,11 +202,17 @@ def measure(steps: Iterable[Step], hardware: Hardware) -> dict[Step, float]:
 
 
 def choose(steps: set[Step], device: str) -> list[Step]:
-    """Return a few steps from the cheapest to the dearest, without those that would take too long."""
-    quick = (step for step in steps if step.costs[0] / GUESSED_RATE[device] < SLOWEST_STEP)
-    known = sorted(quick, key=lambda step: step.costs)
+    """Return a few steps from the cheapest to the dearest; of a smaller batch, or none, where they would take long."""
+    affordable = {smaller(step, SLOWEST_STEP * GUESSED_RATE[device]) for step in steps} - {None}
+    known = sorted((step for step in affordable if step), key=lambda step: step.costs)
     places = np.linspace(0, len(known) - 1, min(PROBES, len(known))).round().astype(int)
     return [known[place] for place in places]
+
+
+def smaller(step: Step, flops: float) -> Step | None:
+    """Return a step with as many images of its batch as so many multiply-adds allow; None where that is not one."""
+    images = int(step.batch * flops / step.costs[0])
+    return dataclasses.replace(step, batch=min(images, step.batch)) if images else None
 
 
 def device_of(hardware: Hardware) -> str:
@@ -238,7 +244,7 @@ def measure_step(step: Step, device: torch.device) -> float:
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     share = 1 if device.type == "cuda" else torch.get_num_threads()
     took: list[float] = []
-    while len(took) <= STEPS or sum(took[1:]) < LEAST_SECONDS:
+    while sum(took[1:]) < MOST_SECONDS and (len(took) <= STEPS or sum(took[1:]) < LEAST_SECONDS):
         start = clock()
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             if of_detector:
