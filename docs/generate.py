@@ -1,8 +1,8 @@
 """Write what is generated in *.md and docs/*.md: the tables of results, of every setting, and of renamed keys.
 
 It lies between ``<!-- name: python docs/generate.py -->`` and ``<!-- end -->``. Results are those of the run folders in
-docs/reproduction/<data set>-<scale>/ (``result.json`` and ``environment.json`` of each run) and of
-docs/reproduction/demo.csv.
+docs/reproduction/<data set>-<scale>/ (``result.json`` and ``environment.json`` of each run); the demo's, those of
+docs/reproduction/demo.csv, which docs/collect_demo.py writes.
 
     python docs/generate.py             # write
     python docs/generate.py --check     # fail where a page is stale
@@ -41,7 +41,11 @@ SETTINGS = {
 
 # Of each data set of the demo: the section it stands for, a metric, and the networks that tell most.
 DEMO = {
-    "digits": ("section 4.2", "training error %", ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110")),
+    "digits": (
+        "section 4.2",
+        "training error %",
+        ("plain-20", "plain-56", "resnet-20", "resnet-56", "resnet-110"),
+    ),
     "handwriting": (
         "section 4.1",
         "validation error %",
@@ -76,7 +80,7 @@ def results() -> str:
     shorter = (
         "\nThe paper's networks are trained for 64,000 iterations, and tested as ours, at the last.\n" if rows else ""
     )
-    return (table(headings, rows) + shorter + demo()) or "No runs have been committed yet.\n"
+    return (table(headings, rows) + shorter) or "No runs have been committed yet.\n"
 
 
 def cifar_rows(folder: Path) -> Iterator[list[str]]:
@@ -121,7 +125,7 @@ def demo() -> str:
     """Return the telling numbers of the demo's runs: their range over seeds and processors."""
     path = REPRODUCTION / "demo.csv"
     if not path.exists():
-        return ""
+        return "No runs have been committed yet.\n"
     columns = {"processor": str, "isa": str, "seed": int, "model": str, "metric": str, "value": float, "n": int}
     rows = read_rows(path, {"dataset": str, **columns})
     lines = []
@@ -132,7 +136,9 @@ def demo() -> str:
                 lines.append([model, where, metric, span(values), len(runs), max(row["n"] for row in runs)])
     machines = sorted({f"{row['processor'].split(',')[0]} ({row['isa']})" for row in rows})
     headings = ("network", "demo of", "number", "lowest to highest", "runs", "of so many images or objects")
-    return "\n" + table(headings, lines) + f"\nOver seeds, and on {', '.join(machines)}: docs/reproduction/demo.csv.\n"
+    return (
+        table(headings, lines) + f"\nOver seeds, and on {', '.join(machines)} ([all numbers](reproduction/demo.csv)).\n"
+    )
 
 
 def span(values: list[float]) -> str:
@@ -177,7 +183,7 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
 
 
-PARTS: dict[str, Callable[[], str]] = {"results": results, "settings": settings, "renamed": renamed}
+PARTS: dict[str, Callable[[], str]] = {"results": results, "demo": demo, "settings": settings, "renamed": renamed}
 
 
 def main() -> None:
