@@ -212,6 +212,14 @@ def test_footnotes_are_trained_on_request(config, scale):
         assert longer.lr_drops == tuple(3 * drop for drop in usual.lr_drops)
 
 
+def test_three_seeds_of_each_net_on_cifar10_are_a_file_away(config):
+    config = {**config, "scale": "paper", "sections": ["cifar10"]}
+    wanted = yaml.safe_load((WORKFLOW / "seeds.yaml").read_text())
+    seeds = load({**config, **wanted}, WORKFLOW).cifar10.seeds
+    assert seeds.keys() == load(config, WORKFLOW).cifar10.seeds.keys()
+    assert {model for model, runs in seeds.items() if not 3 <= len(runs) <= 5} == {"resnet-1202"}
+
+
 def test_values_from_the_command_line_are_text(config):
     config["data"]["coco"] |= {"year": "2017", "folder": "null"}
     config["hardware"] |= {"workers": "null", "compile": "true", "threads": "1"}
