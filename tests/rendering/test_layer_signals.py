@@ -28,6 +28,16 @@ def test_signals_are_compared_with_the_last_layers_of_the_same_update(signals):
     assert cells(PANELS, signals) == [["Plain-20", "1", "1", "0.01", "1e+02"]]
 
 
+def test_a_signal_that_is_zero_has_vanished_in_the_last_layer_too(signals):
+    for row in signals["plain-20"]:
+        if row["layer"] == 3:
+            row["gradient"] = 0
+    assert smallest_and_largest(signals["plain-20"], "gradient") == (0, float("inf"))
+    for row in signals["plain-20"]:
+        row["gradient"] = 0
+    assert smallest_and_largest(signals["plain-20"], "gradient") == (0, 0)
+
+
 def test_each_update_is_a_line_from_the_first_layer_to_the_last(signals):
     figure = draw_layer_signals(PANELS, signals, "a note")
     top, bottom = figure.axes

@@ -1,5 +1,6 @@
 """The signals along trainings (section 4.1): forward and backward, layer by layer; no torch."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ def read_signals(path: Path) -> dict[str, Rows]:
 def smallest_and_largest(rows: Rows, key: str) -> tuple[float, float]:
     """Return the smallest and the largest signal of a layer as a part of the last layer's, over all updates."""
     last = {row["iteration"]: row[key] for row in sorted(rows, key=lambda row: row["layer"])}
-    parts = [row[key] / last[row["iteration"]] if row[key] else 0.0 for row in rows]
+    # The branch of a last block may be dead, and its shortcut not.
+    parts = [row[key] / last[row["iteration"]] if last[row["iteration"]] else math.inf for row in rows if row[key]]
+    parts += [0.0 for row in rows if not row[key]]
     return min(parts), max(parts)
 
 
