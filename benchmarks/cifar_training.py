@@ -1,9 +1,9 @@
 """Images per second of this project's training loop against one written the usual way, in one run.
 
 The usual way: torchvision transforms on PIL images in a DataLoader, NCHW tensors, torch.nn layers, torch.optim.SGD.
-Same network, same batch, same threads, 32x32 images. The two loops take turns, so a machine whose speed drifts is
-fair to both. Also printed: the share of the machine's own matrix-product rate that our loop reaches (2 floating-point
-operations per multiply-add, forward and backward counted as three forwards).
+Same network, same batch, same threads, 32x32 images; ours in float32 and in bf16. The loops take turns, so a machine
+whose speed drifts is fair to all. Also printed: the share of the machine's own matrix-product rate that our loop
+reaches in float32 (2 floating-point operations per multiply-add, forward and backward counted as three forwards).
 
     PYTHONPATH=scripts python benchmarks/cifar_training.py --threads 2
 """
@@ -102,9 +102,11 @@ def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Call
     return update
 
 
-def our_loop(depth: int, description: cifar10.CifarDescription, hardware: Hardware) -> Callable[[], None]:
+def our_loop(
+    depth: int, description: cifar10.CifarDescription, hardware: Hardware, precision: str
+) -> Callable[[], None]:
     """Return a function that makes one update with the project's own training."""
-    recipe = CifarRecipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None)
+    recipe = CifarRecipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None, precision=precision)
     run = Training(recipe, hardware, functools.partial(cifar_task, recipe, description))
 
     def update() -> None:
@@ -161,21 +163,30 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else processor_name()
     print(f"{name}, {arguments.threads} threads, torch {torch.__version__}; matrix product {rate / 1e9:.0f} GFLOP/s")
     for depth in arguments.depths:
-        loops = {"usual": usual_loop(depth, images, device), "ours": our_loop(depth, description, hardware)}
+        loops = {
+            "usual": usual_loop(depth, images, device),
+            **{precision: our_loop(depth, description, hardware, precision) for precision in ("float32", "bf16")},
+        }
         for update in loops.values():
             seconds(update, 2)
         turns = [
             {k: seconds(update, arguments.updates) for k, update in loops.items()} for _ in range(arguments.rounds)
         ]
         speed = {name: BATCH / statistics.median(turn[name] for turn in turns) for name in loops}
-        ratios = sorted(turn["usual"] / turn["ours"] for turn in turns)
         work = 6 * count_multiply_adds(CifarNet(f"resnet-{depth}"), 32)
         print(
-            f"ResNet-{depth}: usual {speed['usual']:.0f}, ours {speed['ours']:.0f} images/s; "
-            f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); "
-            f"{100 * speed['ours'] * work / rate:.0f} % of the matrix-product rate",
+            f"ResNet-{depth}, images/s: usual {speed['usual']:.0f}; ours {speed['float32']:.0f}, "
+            f"{ratio(turns, 'float32')} times the usual; in bf16 {speed['bf16']:.0f}, "
+            f"{ratio(turns, 'bf16', 'float32')} times float32; "
+            f"{100 * speed['float32'] * work / rate:.0f} % of the matrix-product rate in float32",
             flush=True,
         )
+
+
+def ratio(turns: list[dict[str, float]], name: str, slower: str = "usual") -> str:
+    """Return how many times as fast a loop is as another: the median and the range over the turns."""
+    found = sorted(turn[slower] / turn[name] for turn in turns)
+    return f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})"
 
 
 if __name__ == "__main__":
