@@ -66,11 +66,7 @@ def ensemble_predictions():
 
 def watched(dataset):
     """Return the figures of signals along trainings on a data set."""
-    return [
-        artefact
-        for artefact in ARTEFACTS.values()
-        if artefact.kind == "layer_signals" and getattr(CONFIG, artefact.section).dataset == dataset
-    ]
+    return [one for one in of_kind("layer_signals") if getattr(CONFIG, one.section).dataset == dataset]
 
 
 def watched_runs(dataset):
