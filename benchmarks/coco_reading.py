@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from resnet.data.coco import read_instances
-from resnet.provenance import processor_name
 
 IMAGES, OBJECTS, CLASSES, WIDTH, HEIGHT = 82783, 604907, 80, 640, 480
 
@@ -83,6 +82,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("data/benchmark/coco"), help="where the file is written")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each reader; medians are printed")
     arguments = parser.parse_args()
+
+    # With torch, which the readers would otherwise import, too: half a gigabyte.
+    from resnet.provenance import processor_name
+
     path = write(arguments.folder)
     print(f"{processor_name()}; {path.stat().st_size / 1e6:.0f} MB", flush=True)
     files, readers = (path, arguments.folder / "train2014"), {"json.load": by_json, "ours": by_us}
