@@ -100,7 +100,8 @@ def cifar_rows(folder: Path) -> Iterator[list[str]]:
         found = [read_json(path) for path in runs[model]]
         around = [read_json(path.with_name("environment.json")) for path in runs[model]]
         errors = [result["test"]["top1_error"] for result in found]
-        devices = dict.fromkeys(part["device"] for run in around for part in run["slices"])
+        # A slice that code from before it was recorded has trained says nothing of its device.
+        devices = dict.fromkeys(part["device"] for run in around for part in run["slices"] if "device" in part)
         published = paper.get(model, {})
         yield [
             model,

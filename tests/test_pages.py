@@ -77,7 +77,7 @@ def test_runs_on_cifar10_stand_beside_the_paper(tmp_path):
         run = tmp_path / f"cifar10-short/{model}/seed{seed}"
         result = {"model": model, "dataset": "cifar10", "iterations": 6400, "test": {"top1_error": error}}
         write_json(run / "result.json", result)
-        write_json(run / "environment.json", {"slices": [{"device": "a CPU"}, {"device": "a CPU"}]})
+        write_json(run / "environment.json", {"slices": [{"from": 0}, {"device": "a CPU"}, {"device": "a CPU"}]})
     results = runpy.run_path(str(GENERATE))["results"]
     results.__globals__["REPRODUCTION"] = tmp_path
     assert results().splitlines()[2:5] == [
