@@ -39,14 +39,20 @@ def test_a_single_target_makes_only_its_ancestors_and_a_demo_never_touches_anoth
     assert "MissingRuleException" in output
 
 
-def test_published_weights_are_tested_without_training(project, tmp_path):
+def few_images(ilsvrc, **imagenet) -> dict:
+    """Return the tiny settings for a few images in ImageNet's layout: the demo's take longer to make and to test."""
+    section = TINY["imagenet"] | {"dataset": "imagenet", **imagenet}
+    return TINY | {"imagenet": section, "data": {"imagenet": {"folder": str(ilsvrc.parent / "ILSVRC2012")}}}
+
+
+def test_published_weights_are_tested_without_training(project, tmp_path, ilsvrc):
     """Of torchvision's files, found in a folder, or downloaded where there is none."""
     weights = tmp_path / "a person's {weights} & more"
     weights.mkdir()
-    torch.save(torchvision.models.resnet50(num_classes=20).state_dict(), weights / "resnet50-0a1b2c3d.pth")
-    changes = TINY | {"data": {"imagenet": {"weights": str(weights)}}}
-    changes["imagenet"] = TINY["imagenet"] | {"weights": "torchvision"}
-    target = "results/runs/demo/handwriting/resnet-50/torchvision/evaluation/10crop.json"
+    torch.save(torchvision.models.resnet50(num_classes=6).state_dict(), weights / "resnet50-0a1b2c3d.pth")
+    changes = few_images(ilsvrc, weights="torchvision")
+    changes["data"]["imagenet"]["weights"] = str(weights)
+    target = "results/runs/demo/imagenet/resnet-50/torchvision/evaluation/10crop.json"
     code, output = snakemake(project, *configure(project, changes), "--", target)
     assert code == 0, output
     assert executed(output, "train_imagenet") == 0
@@ -56,7 +62,7 @@ def test_published_weights_are_tested_without_training(project, tmp_path):
     code, output = snakemake(project, "-n", "-F", *configure(project, changes), "--", target)
     assert code != 0
     assert "resnet50-….pth does not exist; it is named in config.yaml under data.imagenet.weights" in output
-    changes["data"] = {"imagenet": {"weights": None}}
+    changes["data"]["imagenet"]["weights"] = None
     code, output = snakemake(project, "-n", *configure(project, changes), "--", "results/table3.csv")
     assert code == 0, output
     assert (executed(output, "train_imagenet"), executed(output, "download_weights")) == (0, 5)
@@ -99,10 +105,10 @@ def test_imagenet_says_where_to_get_it(project):
     assert "prepare_imagenet: error: ILSVRC2012 cannot be downloaded without an account: register at" in output
 
 
-def test_several_processes_train_in_the_dag_and_save_at_a_signal(project):
+def test_several_processes_train_in_the_dag_and_save_at_a_signal(project, ilsvrc):
     recipe = TINY["imagenet"]["recipe"] | {"iterations": 40, "lr_drops": [20, 30]}
-    changes = TINY | {"imagenet": TINY["imagenet"] | {"recipe": recipe}, "hardware": {"processes": 2}}
-    run = project / "results/runs/demo/handwriting/resnet-18-A/seed0"
+    changes = few_images(ilsvrc, recipe=recipe) | {"hardware": {"processes": 2}}
+    run = project / "results/runs/demo/imagenet/resnet-18-A/seed0"
     arguments = (*configure(project, changes), "--", str((run / "weights.pt").relative_to(project)))
     process = start(project, *arguments)
     wait_for(run / "config.yaml", process)
@@ -207,7 +213,7 @@ def test_real_cifar10_at_short_scale(project, tmp_path):
 
 
 @pytest.mark.skipif(not PACKS.is_dir(), reason="the packs of real VOC and COCO images are not here")
-def test_real_voc_and_coco_at_a_tiny_schedule(project, tmp_path):
+def test_real_voc_and_coco_at_a_tiny_schedule(project, tmp_path, ilsvrc):
     """Real images and objects from reading to average precision; 2007 stands in for 2012, which no pack has."""
     for name in ("voc2007-pocket", "coco-pocket"):
         with tarfile.open(PACKS / f"{name}.tar.xz") as tar:
@@ -216,8 +222,9 @@ def test_real_voc_and_coco_at_a_tiny_schedule(project, tmp_path):
     shutil.copytree(devkit / "VOC2007", devkit / "VOC2012")
     lists = devkit / "VOC2012/ImageSets/Main"
     (lists / "test.txt").unlink()
-    changes = TINY | {
-        "data": {"voc": {"folder": str(devkit)}, "coco": {"folder": str(tmp_path / "coco_pocket"), "year": 2017}},
+    changes = few_images(ilsvrc)
+    changes["data"] |= {"voc": {"folder": str(devkit)}, "coco": {"folder": str(tmp_path / "coco_pocket"), "year": 2017}}
+    changes |= {
         "detector": TINY["detector"] | {"data": {"voc": "voc", "coco": "coco"}, "seeds": {"vgg-16": [0]}},
     }
     folder = "results/runs/demo/detector-torchvision-trained/{}/vgg-16/seed0/evaluation/average_precision.json"
