@@ -6,7 +6,7 @@ RUN apt-get update && apt-get install --no-install-recommends --yes make && rm -
 WORKDIR /resnet
 COPY Makefile requirements.txt constraints.txt ./
 ARG TORCH=cpu
-RUN make TORCH="$TORCH" .venv/.requirements.txt && rm -rf /root/.cache
+RUN make TORCH="$TORCH" .venv/.requirements.txt && rm -rf ~/.cache
 COPY . .
 # The copy is newer than the mark of the installation.
 RUN touch .venv/.requirements.txt
