@@ -491,9 +491,9 @@ def test_a_section_without_data_is_left_out_with_a_reason_and_keeps_no_other(con
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ("cifar10", "sections is 'cifar10'; it must be a list of imagenet, cifar10, detection that is not empty"),
-        ([], "sections is []; it must be a list of imagenet, cifar10, detection that is not empty, each once"),
-        (["cifar"], "sections.0 is 'cifar'; it must be one of imagenet, cifar10, detection"),
+        ("cifar10", "sections is 'cifar10'; it must be a list of imagenet, cifar10, detection, appendix that is not"),
+        ([], "sections is []; it must be a list of imagenet, cifar10, detection, appendix that is not empty, each"),
+        (["cifar"], "sections.0 is 'cifar'; it must be one of imagenet, cifar10, detection, appendix"),
         (["imagenet"], "sections: there is none that can be made: ILSVRC2012 needs a registration, and data.imagenet"),
     ],
 )

@@ -14,7 +14,7 @@ from resnet.files import read_yaml
 from resnet.idle import idle_data, idle_settings
 from resnet.rules import Rule, with_defaults
 from resnet.schema import schemas
-from resnet.sections import SECTIONS, Config, DetectorSection, Section
+from resnet.sections import DEFAULT_SECTIONS, Config, DetectorSection, Section
 from resnet.settings import (
     EXPERIMENTS,
     CifarRecipe,
@@ -61,7 +61,7 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     config |= {
         key: with_defaults(config.get(key, {}), config_schema["properties"][key]) for key in ("data", "hardware")
     }
-    config.setdefault("sections", list(SECTIONS))
+    config.setdefault("sections", list(DEFAULT_SECTIONS))
     scale = read_scale(workflow / "scales", config["scale"], scale_schema)
     where = f"({workflow}/scales/{config['scale']}.yaml or config.yaml)"
     if config["data"]["imagenet"]["folder"] and config["data"]["imagenet"]["archives"]:
@@ -140,9 +140,8 @@ def without_data(
     """
     if imagenet.dataset != "imagenet" or data["folder"] or data["archives"]:
         return {}
-    reasons = {
-        "imagenet": "ILSVRC2012 needs a registration, and data.imagenet in config.yaml names no folder and no archives"
-    }
+    registration = "ILSVRC2012 needs a registration, and data.imagenet in config.yaml names no folder and no archives"
+    reasons = {"imagenet": registration, "appendix": registration}
     if detector.weights == "trained":
         reasons["detection"] = (
             "its detectors start with our networks on ImageNet, which data.imagenet in config.yaml does not name; "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet.rules import REQUIRED, Rule, schema_of, setting
-from resnet.sections import SECTIONS
+from resnet.sections import DEFAULT_SECTIONS, SECTIONS
 from resnet.settings import (
     LARGEST_SEED,
     BatchNormStatistics,
@@ -175,7 +175,7 @@ def schemas(scales: Path) -> tuple[Rule, Rule]:
     class ConfigFile(ScaleKeys):
         scale: str = setting(REQUIRED, "schedules and sizes: a file of workflow/scales", choices=names)
         sections: tuple[str, ...] = setting(
-            tuple(SECTIONS),
+            DEFAULT_SECTIONS,
             "the sections of the paper that are made",
             choices=tuple(SECTIONS),
             empty=False,

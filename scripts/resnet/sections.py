@@ -10,7 +10,11 @@ SECTIONS = {
     "imagenet": "ImageNet (section 4.1)",
     "cifar10": "CIFAR-10 (section 4.2)",
     "detection": "PASCAL VOC and MS COCO (section 4.3)",
+    "appendix": "Appendix",
 }
+# Made only where they are asked for: the appendix takes as long as all the others.
+OPTIONAL = ("appendix",)
+DEFAULT_SECTIONS = tuple(section for section in SECTIONS if section not in OPTIONAL)
 
 
 @dataclasses.dataclass(frozen=True)

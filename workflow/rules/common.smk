@@ -148,6 +148,12 @@ def left_out(wildcards):
     return [f"{name}={reason}" for name, reason in {**sections, **titles}.items()]
 
 
+def unasked(wildcards):
+    """Return the sections that are made only where they are asked for and are not: their claims say so."""
+    missing = [] if wildcards.section else [name for name in OPTIONAL if name not in CONFIG.sections]
+    return [f"{name}=sections in config.yaml does not name {name}" for name in missing]
+
+
 def of(section, paths):
     """Return a function of some inputs of claims or a report: none where they are not about a section."""
     return lambda wildcards: paths if section in made(wildcards) else []

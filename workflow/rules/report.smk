@@ -62,7 +62,7 @@ rule check_claims:
         caption=caption_of(ARTEFACTS["claims"]),
         scale=CONFIG.scale,
         sections=made,
-        left_out=left_out,
+        left_out=lambda wildcards: left_out(wildcards) + unasked(wildcards),
     shell:
         "python {input.program:q} --artefact {input.artefact:q} --paper {input.paper:q} --results {input.results:q} "
         "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
