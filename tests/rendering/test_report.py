@@ -13,6 +13,7 @@ from resnet.rendering import report
 from resnet.rendering.claims import COLUMNS
 from resnet.rendering.comparisons import Verdict
 from resnet.rendering.exhibits import Exhibit, write_exhibit
+from resnet.rendering.scales import Page, beside, read_pages, write_page
 
 WIDE = ["method", *(f"column {number}" for number in range(12))]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -30,8 +31,9 @@ def claims(folder, **changes):
 
 def page(folder, exhibits=(), scale="demo", **changes):
     left_out = {"imagenet": "no <data>", "Fig. 1": "none of plain-20 is run"}
-    values = {"sections": ["cifar10"], "left_out": left_out, "runs": [], "detectors": [], "exhibits": exhibits}
-    return report.render(scale=scale, claims=claims(folder), **values | changes)
+    values = {"sections": ["cifar10"], "left_out": left_out, "runs": [], "detectors": []}
+    shown = report.shown_page(scale, claims(folder), exhibits)
+    return report.render(shown, claims=folder / "claims.csv", **values | changes)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,9 @@ def exhibited(tmp_path_factory):
         Exhibit("counted", "cifar10", False, "Architectures", "Counted.", "", ["a"], [["b"]]),
     ):
         write_exhibit(folder / f"{one.name}.json", one)
-    return page(folder, [folder / f"{name}.json" for name in ("fig6", "table6", "counted")])
+    image = report.embedded(folder / "fig6.png")
+    short = Page("short", {"c0": "not seen at this scale"}, [], {"fig6": image})
+    return page(folder, [folder / f"{name}.json" for name in ("fig6", "table6", "counted")], others=[short])
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +82,8 @@ def test_one_line_says_how_many_claims_hold(empty, tmp_path):
         [{"claim": "c", "verdict": "holds", "about": "cifar10", "section": ""}] * 2,
     )
     files.write_rows(*rows)
-    nothing = {"runs": [], "detectors": [], "exhibits": [], "left_out": {}}
-    two = report.render(scale="demo", sections=["cifar10"], claims=rows[0], **nothing)
+    nothing = {"runs": [], "detectors": [], "left_out": {}}
+    two = report.render(Page("demo", {}, [], {}), sections=["cifar10"], claims=rows[0], **nothing)
     assert "2 hold</span>" in two
     assert "0 are open</span>" in two
 
@@ -118,6 +122,52 @@ def test_contents_list_every_section_and_artefact(exhibited):
 
 def test_an_image_says_what_is_seen_in_it(exhibited):
     assert 'alt="Plain nets (left). plain-20 test error (%), end 9.05"' in exhibited
+
+
+def scale(name, rows, headings=("method", "error (%)", "error (%), paper", "runs"), verdict="holds"):
+    """Return what the report of a scale shows: a claim, Table 6 and Fig. 6."""
+    table = Exhibit("table6", "cifar10", False, "Table 6. Errors", "Errors.", "", [*headings], rows)
+    figure = Exhibit("fig6", "cifar10", True, "Fig. 6. Training", "Nets.", "", [], [], inches=10.2)
+    return Page(name, {"c0": verdict}, [table, figure], {"fig6": f"data:image/png;base64,{name}"})
+
+
+def test_two_scales_are_side_by_side(tmp_path):
+    demo = scale("demo", [["ResNet (not trained)", "–", "8.75", ""], ["plain", "20.00", "9.60", "1"]])
+    short = scale("short", [["ResNet", "14.74", "8.75", "1"], ["plain", "16.34", "9.60", "1"]], verdict="open")
+    text = page(tmp_path, others=[short], sections=["cifar10"])
+    assert text.count('<span class="soft">short:</span> <span class="verdict open">open</span>') == 1
+    assert "shown beside it: short scale" in text
+    merged = beside(demo.exhibit("table6"), [short])
+    assert merged.headings == [
+        "method",
+        "error (%)",
+        "error (%), paper",
+        "runs",
+        "error (%), short scale",
+        "runs, short scale",
+    ]
+    assert merged.rows[0] == ["ResNet (not trained)", "–", "8.75", "", "14.74", "1"]
+    # The other way round there is nothing to show of what was not trained, but of the other net.
+    assert beside(short.exhibit("table6"), [demo]).rows[1][-2:] == ["20.00", "1"]
+
+
+def test_tables_of_other_rows_and_unknown_ones_stay_as_they_are():
+    demo = scale("demo", [["ResNet", "20.00", "8.75", "1"]])
+    for other in (scale("short", []), scale("short", [["DSN", "8.22", "8.22", ""]]), Page("short", {}, [], {})):
+        assert beside(demo.exhibit("table6"), [other]) == demo.exhibit("table6")
+
+
+def test_reports_of_sections_are_put_together(tmp_path):
+    whole = scale("short", [["ResNet", "14.74", "8.75", "1"]])
+    section = Page("short", {"c1": "holds"}, [whole.exhibit("table6")], {})
+    paths = [tmp_path / "report.json", tmp_path / "report-cifar10.json", tmp_path / "paper.json"]
+    for path, one in zip(paths, (whole, section, scale("paper", [])), strict=True):
+        write_page(path, one)
+    short, paper = read_pages(paths)
+    assert (short.scale, paper.scale) == ("short", "paper")
+    assert short.verdicts == {"c0": "holds", "c1": "holds"}
+    assert [one.name for one in short.exhibits] == ["table6", "fig6"]
+    assert short.images == whole.images
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(59.6, "60 s"), (150, "2.5 min"), (7200, "2.0 h"), (5e6, "1,388.9 h")])

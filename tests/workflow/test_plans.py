@@ -173,8 +173,11 @@ def test_networks_without_seeds_are_left_out_of_everything(project):
 
 
 def test_what_is_added_is_planned_with_nothing_else_edited(project):
-    """Networks in config.yaml, a table and a figure as files."""
+    """Networks in config.yaml, a table and a figure as files; a report of another scale is shown beside this one's."""
     add_artefacts(project)
+    for scale in ("demo", "short"):
+        (project / f"results/runs/{scale}").mkdir(parents=True)
+        (project / f"results/runs/{scale}/report-cifar10.json").write_text("{}")
     seeds = {"cifar10": RESNET_8, "imagenet": {"resnet-18-B": [0]}, "detector": {"resnet-50": [0]}}
     changes = {section: {"seeds": numbers} for section, numbers in seeds.items()}
     code, output = snakemake(project, "-n", "-p", *configure(project, changes))
@@ -187,6 +190,7 @@ def test_what_is_added_is_planned_with_nothing_else_edited(project):
         assert re.search(rf"--others {model} .*--csv results/{table}\.csv", output), table
     [command] = re.findall("render_report.py (.*)", output)
     assert {"results/centre_crop.json", "results/plain_nets.json"} < set(command.split())
+    assert "--others results/runs/short/report-cifar10.json --shown results/runs/demo/report.json " in command
 
 
 def test_sections_and_artefacts_are_targets_that_say_what_they_are(project):

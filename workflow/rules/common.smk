@@ -154,6 +154,12 @@ def unasked(wildcards):
     return [f"{name}=sections in config.yaml does not name {name}" for name in missing]
 
 
+def shown_elsewhere(wildcards):
+    """Return what reports of other scales, of everything or of a section, have shown here; the newest last."""
+    found = [path for path in Path("results/runs").glob("*/report*.json") if path.parent.name != CONFIG.scale]
+    return sorted(map(str, found), key=os.path.getmtime)
+
+
 def of(section, paths):
     """Return a function of some inputs of claims or a report: none where they are not about a section."""
     return lambda wildcards: paths if section in made(wildcards) else []

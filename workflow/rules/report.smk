@@ -85,13 +85,15 @@ rule render_report:
         results=of("cifar10", files("result.json", trained("cifar10"))),
         imagenet=lambda wildcards: files("result.json", classifiers(wildcards)),
         detectors=of("detection", files("result.json", measured_detectors())),
+        others=shown_elsewhere,
     output:
-        report(
+        page=report(
             "results/report{section}.html",
             caption="../report/artefact.rst",
             category="Report",
             labels={"artefact": "Everything on one page"},
         ),
+        shown=f"results/runs/{CONFIG.scale}/report{{section}}.json",
     log:
         "logs/render_report{section}.log",
     benchmark:
@@ -107,4 +109,5 @@ rule render_report:
     shell:
         "python {input.program:q} --scale {params.scale:q} --sections {params.sections:q} "
         "--left-out {params.left_out:q} --claims {input.claims:q} --exhibits {input.exhibits:q} "
-        "--results {input.results:q} {input.imagenet:q} --detectors {input.detectors:q} --output {output:q} > {log:q} 2>&1"
+        "--results {input.results:q} {input.imagenet:q} --detectors {input.detectors:q} "
+        "--others {input.others:q} --shown {output.shown:q} --output {output.page:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@
 import base64
 import collections
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from resnet.files import read_table
 from resnet.records import CLAIMS, ClassifierResult, Config, DetectorResult, Result, RunEnvironment
 from resnet.rendering.comparisons import Verdict
 from resnet.rendering.exhibits import Exhibit, read_exhibit, scale_note
+from resnet.rendering.scales import Page, beside
 from resnet.run_folder import RunFolder
 from resnet.sections import SECTIONS
 
@@ -41,33 +42,51 @@ PAIR = ("difference", "margin")
 NAMED = re.compile(r"(Fig|Table)s?\.? (\d+)(?: and (\d+))?")
 
 
+def shown_page(scale: str, claims: Path, exhibits: list[Path]) -> Page:
+    """Return what a report shows that depends on its scale.
+
+    Args:
+        scale: its name.
+        claims: results/claims.csv, or that of one section.
+        exhibits: what its tables and figures show (``results/<name>.json``); a figure's PNG lies beside it.
+    """
+    shown = [(read_exhibit(path), path) for path in exhibits]
+    return Page(
+        scale,
+        {row["claim"]: row["verdict"] for row in read_table(claims, CLAIMS)},
+        [one for one, _ in shown],
+        {one.name: embedded(path.with_suffix(".png")) for one, path in shown if one.is_figure},
+    )
+
+
 def render(
+    page: Page,
     *,
-    scale: str,
     sections: list[str],
     left_out: dict[str, str],
     claims: Path,
-    exhibits: list[Path],
     runs: list[Path],
     detectors: list[Path],
+    others: Sequence[Page] = (),
 ) -> str:
     """Return the report as HTML.
 
     Args:
-        scale: name of the scale.
+        page: its tables and figures, and their scale.
         sections: what the report is about, of ``SECTIONS``.
         left_out: the sections and figures that could not be made, each with the reason.
         claims: results/claims.csv, or that of one section.
-        exhibits: what its tables and figures show (``results/<name>.json``); a figure's PNG lies beside it.
         runs: the run folders of classifiers.
         detectors: the run folders of detectors.
+        others: what the reports of other scales have shown.
     """
-    shown = [(read_exhibit(path), path) for path in exhibits]
     folders = [Run(folder, ClassifierResult) for folder in runs]
     detector_runs = [Run(folder, DetectorResult) for folder in detectors]
-    names = {one.name for one, _ in shown}
+    names = {one.name for one in page.exhibits}
     judged = [
-        row | {"comparison": comparison_cell(row), "evidence_in": evidence_in(row["section"], names)}
+        row
+        | {"comparison": comparison_cell(row), "evidence_in": evidence_in(row["section"], names)}
+        | {"elsewhere": {other.scale: other.verdicts.get(row["claim"]) for other in others}}
         for row in read_table(claims, CLAIMS)
     ]
     verdicts = [row["verdict"] for row in judged]
@@ -75,8 +94,9 @@ def render(
         loader=FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template(TEMPLATE.name).render(
-        scale=scale,
-        scale_note=scale_note(scale),
+        scale=page.scale,
+        scale_note=scale_note(page.scale),
+        others=[other.scale for other in others],
         sections=[SECTIONS[section] for section in sections],
         left_out={SECTIONS.get(name, name): reason for name, reason in left_out.items()},
         claims_file=claims.name,
@@ -95,12 +115,13 @@ def render(
                 "claims": [claim for claim in judged if claim["about"] == section],
                 "artefacts": [
                     {
-                        "shown": one,
-                        "image": embedded(path.with_suffix(".png")) if one.is_figure else None,
+                        "shown": beside(one, others),
+                        "image": page.images.get(one.name),
+                        "elsewhere": {o.scale: o.images[one.name] for o in others if one.name in o.images},
                         "seen": seen(one),
                         "label": label(one),
                     }
-                    for one, path in shown
+                    for one in page.exhibits
                     if one.section == section
                 ],
             }
