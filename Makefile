@@ -59,4 +59,4 @@ $(READY): requirements.txt constraints.txt
 	cp requirements.txt $(READY)
 
 clean:
-	rm -rf logs report.html results/*.csv results/*.md results/*.pdf results/*.png results/*.html
+	rm -rf logs report.html results/*.csv results/*.json results/*.md results/*.pdf results/*.png results/*.html
