@@ -1,11 +1,12 @@
 """What a program is made of, and what it has imported when it answers."""
 
+import ast
 import subprocess
 import sys
 
 from conftest import ROOT
 
-from resnet.imports import library
+from resnet.imports import FOR_TYPES, imported, library
 
 # Each takes a tenth of a second or more.
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "pandas", "matplotlib", "PIL", "requests", "snakemake")
@@ -57,3 +58,16 @@ def test_imports_are_followed_wherever_they_stand_but_for_types(tmp_path):
             "program.py",
         )
     ]
+
+
+def test_imports_found_by_their_form_are_those_that_a_parser_finds(tmp_path):
+    forms = "import a, b.c as d  # e\nfrom f import (\n    g as h,  # i\n    j,\n)\nfrom k.l import m as n, o\n"
+    (tmp_path / "forms.py").write_text(forms)
+    for path in [tmp_path / "forms.py", *ROOT.glob("scripts/**/*.py")]:
+        parsed = set()
+        for node in ast.walk(ast.parse(FOR_TYPES.sub("", path.read_text(encoding="utf-8")))):
+            if isinstance(node, ast.Import):
+                parsed |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                parsed |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        assert imported(str(path)) == parsed, path

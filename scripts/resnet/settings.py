@@ -8,6 +8,7 @@ setting may be is written here and nowhere else: the configuration is checked by
 import argparse
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
 from resnet.errors import UserError
-from resnet.rules import faults, limits_of, reader, requirement, rules_of, schema_of, setting
+from resnet.rules import Fault, faults, limits_of, reader, requirement, rules_of, setting
 
 Metric = Literal["11-point", "area", "coco", "server"]
 SWITCH = ("auto", "true", "false")
@@ -448,8 +449,16 @@ def check_settings(settings: Recipe | Hardware) -> None:
     Raises:
         UserError: a value is out of range; the message names the key.
     """
-    for fault in faults(vars(settings), schema_of(type(settings))):
-        raise UserError(f"{fault.key} is {fault.value!r}; it must be {requirement(fault.rule)}")
+    for name, value in vars(settings).items():
+        for fault in _faults_of(type(settings), name, value):
+            key = f"{name}.{fault.key}" if fault.key else name
+            raise UserError(f"{key} is {fault.value!r}; it must be {requirement(fault.rule)}")
+
+
+@functools.lru_cache(maxsize=None, typed=True)
+def _faults_of(kind: type, name: str, value: Any) -> tuple[Fault, ...]:
+    """Return what is wrong with a setting; most of a hundred runs' settings have the same value in all of them."""
+    return tuple(faults(value, rules_of(kind)[name]))
 
 
 def check_shares(recipe: Recipe, processes: int, accumulate: int) -> None:
