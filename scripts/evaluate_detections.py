@@ -4,22 +4,27 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from resnet.artefact_kinds import ENSEMBLE
 from resnet.errors import UserError, run_program
 from resnet.files import REMAKE, read_json, write_json, write_rows
 from resnet.records import Detection
 from resnet.run_folder import RunFolder
-from resnet.settings import EXPERIMENTS
+from resnet.settings import EXPERIMENTS, test_of
 
 COLUMNS = ("class", "objects", "ap50", "ap")
 IDENTITY = {"model": str, "seed": int, "experiment": str, "engine": str, "source": str, "dataset": str}
+# What environment.json beside the detections says of the test; files from before it did are of the plain one.
+IMPROVEMENTS = {"box_refinement": False, "shorter_sides": []}
 
 
 def main() -> None:
     """Read the detections and write what is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="dataset.json of a prepared data set")
-    parser.add_argument("--result", type=Path, required=True, help="result.json of the detector's run")
+    results = "result.json of the detector's run; of each, where they are an ensemble"
+    parser.add_argument("--result", type=Path, nargs="+", required=True, help=results)
     parser.add_argument("--detections", type=Path, required=True, help="the detections, as COCO's results")
+    parser.add_argument("--environment", type=Path, help="environment.json that says how they were found")
     parser.add_argument("--output", type=Path, required=True, help="JSON to write")
     parser.add_argument("--classes", type=Path, required=True, help="CSV to write: the average precision of each class")
     arguments = parser.parse_args()
@@ -28,9 +33,10 @@ def main() -> None:
     from resnet.data.objects import ObjectsDescription, set_file
     from resnet.detection.evaluation import average_precision
 
-    run = RunFolder.of(arguments.result).result(IDENTITY)
+    first = arguments.result[0]
+    run = RunFolder.of(first).result(IDENTITY)
     if run["experiment"] not in EXPERIMENTS:
-        raise UserError(f"{arguments.result}: {run['experiment']!r} is none of {', '.join(EXPERIMENTS)}; {REMAKE}")
+        raise UserError(f"{first}: {run['experiment']!r} is none of {', '.join(EXPERIMENTS)}; {REMAKE}")
     experiment = EXPERIMENTS[run["experiment"]]
     if experiment.metric == "server":
         raise UserError(f"the objects of {experiment.test} are not public: use write_submission.py")
@@ -39,8 +45,14 @@ def main() -> None:
     counted, classes = objects_per_class(truth), found.pop("classes")
     rows = [{"class": name, "objects": counted[name], **values} for name, values in classes.items()]
     write_rows(arguments.classes, COLUMNS, rows)
+    if len(arguments.result) > 1:
+        run |= {"model": ENSEMBLE, "members": [str(path.parent) for path in arguments.result]}
+    said = read_json(arguments.environment, dict[str, Any]) if arguments.environment else {}
+    tested: dict[str, Any] = IMPROVEMENTS | said
     facts = {
-        **{key: run[key] for key in IDENTITY},
+        **{key: run[key] for key in (*IDENTITY, "members") if key in run},
+        **{key: tested[key] for key in IMPROVEMENTS},
+        "tested": test_of(box_refinement=tested["box_refinement"], multiscale=bool(tested["shorter_sides"])),
         "test_set": experiment.test,
         "metric": experiment.metric,
         "images": len(truth["images"]),

@@ -20,9 +20,9 @@ def test_the_paper_is_all_there_section_by_section(artefacts):
     assert {artefact.kind for artefact in artefacts.values()} == set(KINDS)
     shown = [artefact for artefact in artefacts.values() if artefact.section]
     assert [artefact.section for artefact in shown] == sorted(
-        (artefact.section for artefact in shown), key=["imagenet", "cifar10", "detection"].index
+        (artefact.section for artefact in shown), key=["imagenet", "cifar10", "detection", "appendix"].index
     )
-    assert {"table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8"} < set(artefacts)
+    assert {"table1", "table2", "table3", "table4", "table5", "table6", "table7", "table8", "table9"} < set(artefacts)
     assert {"fig1", "fig4", "fig6", "fig7"} < set(artefacts)
 
 
@@ -66,7 +66,7 @@ def changed(tmp_path, name, change):
         (
             "table3",
             lambda v: v.update(section="cifar10"),
-            "section is 'cifar10'; it must be one of imagenet, detection",
+            "section is 'cifar10'; it must be one of imagenet, detection, appendix",
         ),
         ("table3", lambda v: v.pop("caption"), "missing key caption"),
         ("table3", lambda v: v.update(captoin="x"), "unknown key captoin; did you mean caption?"),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resnet.rules import Rule
-from resnet.settings import MEASURED
+from resnet.settings import MEASURED, TESTS
 
 # What stands for a network where several were tested together.
 ENSEMBLE = "ensemble"
@@ -40,21 +40,23 @@ PLACE = one_of("best", "upper left", "upper right", "lower left", "lower right")
 def evaluation_table(values: dict[str, Any]) -> Rule:
     """Return the schema of a table of evaluations; its columns say which published numbers a row may have.
 
-    A row names its network under ``model``, or one network for each column under the key that is the column's ``of``.
+    A row names its network under ``model``, or one network for each column under the key that is the column's ``of``;
+    of detectors, it may say how they are ``tested``. A column without a metric has the paper's numbers only.
     """
     columns = [column for column in values.get("columns") or () if isinstance(column, dict)]
     networks = {str(column.get("of", "model")) for column in columns}
     numbers = {str(column.get("name")) for column in columns}
-    is_detection = values.get("section") == "detection"
+    is_detection = values.get("section") in ("detection", "appendix")
     metric = one_of(*(("map50", "map") if is_detection else ("top1_error", "top5_error")))
     column = mapping(
-        {"name": TEXT, "heading": TEXT, "metric": metric} | ({"experiment": EXPERIMENT} if is_detection else {}),
+        {"name": TEXT, "heading": TEXT} | ({"experiment": EXPERIMENT} if is_detection else {}),
         # same_images: the paper's numbers are of the images that ours are of.
-        {"of": TEXT, "paper_heading": TEXT, "same_images": {"type": "boolean"}},
+        {"metric": metric, "of": TEXT, "paper_heading": TEXT, "same_images": {"type": "boolean"}},
     )
     row = mapping(
         {"method": TEXT},
-        {"quoted_from": TEXT, **dict.fromkeys(sorted(networks), TEXT), **dict.fromkeys(sorted(numbers), NUMBER)},
+        {"quoted_from": TEXT, **dict.fromkeys(sorted(networks), TEXT), **dict.fromkeys(sorted(numbers), NUMBER)}
+        | ({"tested": one_of(*TESTS[1:])} if is_detection else {}),
     )
     protocol = one_of(*(("average_precision",) if is_detection else ("center", "10crop", "multiscale")))
     # details: texts of an evaluation that have columns of their own. weights: trained keeps published ones out.
@@ -183,7 +185,7 @@ KINDS = {
     "diagram": Kind(("imagenet",), diagram, is_figure=True, shows_runs=False),
     "counts": Kind(("imagenet",), COUNTS),
     "cifar_architectures": Kind(("cifar10",), CIFAR_ARCHITECTURES, shows_others=True),
-    "evaluation_table": Kind(("imagenet", "detection"), evaluation_table, shows_others=True),
+    "evaluation_table": Kind(("imagenet", "detection", "appendix"), evaluation_table, shows_others=True),
     "cifar_error_table": Kind(("cifar10",), CIFAR_ERROR_TABLE, shows_others=True),
     "footnote_table": Kind(("imagenet", "cifar10"), FOOTNOTE_TABLE),
     "class_table": Kind(("detection",), CLASS_TABLE, shows_others=True),

@@ -67,10 +67,16 @@ class Artefact:
         """What its detectors were trained and tested on, in the order of its file."""
         return list(dict.fromkeys([*_found(self.values, {"experiment"}), *self.values.get("experiments", ())]))
 
+    def tests(self, model: str) -> list[str]:
+        """Return how the rows of a table test a network, of ``settings.TESTS``; where none says it, the plain test."""
+        rows = self.values.get("rows", ())
+        return list(dict.fromkeys(row.get("tested", "") for row in rows if row.get("model") == model)) or [""]
+
     @property
     def shows_others(self) -> bool:
-        """Whether it shows networks that the paper does not have, too: not where a row is about several networks."""
+        """Whether it shows networks that the paper does not have, too: where a row is a network, and nothing else."""
         several = any("of" in column for column in self.values.get("columns", ()))
+        several |= any("tested" in row for row in self.values.get("rows", ()))
         return KINDS[self.kind].shows_others and not several and ENSEMBLE not in self.models
 
 

@@ -21,6 +21,7 @@ from resnet.settings import (
     Hardware,
     ImageNetRecipe,
     check_shares,
+    network_of,
     parse_imagenet_model,
 )
 
@@ -127,6 +128,8 @@ def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
         for model in sorted(without & {model for model, seeds in detectors.items() if seeds}):
             notes.append(f"there are no detectors with {model}, left out in imagenet.seeds")
             detectors[model] = []
+        for seeds in values["detector"]["appendix"].values():
+            seeds |= {model: [] for model in seeds if network_of(model) in without}
     return notes
 
 
@@ -201,12 +204,23 @@ def load_detector_section(values: dict[str, Any], imagenet: Section, where: str)
     """
     values = dict(values)
     recipe, overrides, seeds = values.pop("recipe"), given(values.pop("overrides")), values.pop("seeds")
-    lists = {"models": list(seeds), "seeds": those_run(seeds)}
-    section = DetectorSection(**values, **lists, _recipe=recipe, _overrides=overrides)
+    appendix = values.pop("appendix")
+    check_appendix(appendix, values["multiscale_shorter_sides"], where)
+    models = list(dict.fromkeys([*seeds, *(model for more in appendix.values() for model in more)]))
+    section = DetectorSection(
+        **values,
+        models=models,
+        seeds=those_run(seeds),
+        appendix={experiment: those_run(more) for experiment, more in appendix.items()},
+        _recipe=recipe,
+        _overrides=overrides,
+    )
     groups = {*EXPERIMENTS, *(experiment.data for experiment in EXPERIMENTS.values())}
-    for model in section.seeds:
-        if section.weights == "trained" and model not in imagenet.seeds:
-            raise UserError(f"detector.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
+    runs = {"seeds": section.seeds, **{f"appendix.{key}": more for key, more in section.appendix.items()}}
+    for name, more in runs.items():
+        for model in more:
+            if section.weights == "trained" and network_of(model) not in imagenet.seeds:
+                raise UserError(f"detector.{name}: {model} starts with a network that is not in imagenet.seeds {where}")
     for model in [*section.models, *(key for key in overrides if key not in groups)]:
         with named(f"detector, {model}", f"(data sets and experiments: {', '.join(sorted(groups))}) {where}"):
             parse_imagenet_model(model)
@@ -214,6 +228,18 @@ def load_detector_section(values: dict[str, Any], imagenet: Section, where: str)
             with named(f"detector, {experiment}, {model}", where):
                 section.recipe(experiment, model, 0)
     return section
+
+
+def check_appendix(appendix: dict[str, dict[str, list[int]]], sides: list[int], where: str) -> None:
+    """Check the runs of the appendix, and the sizes of its multi-scale test.
+
+    Raises:
+        UserError: an experiment is unknown, or the sizes are not two or more, increasing.
+    """
+    if unknown := sorted(set(appendix) - set(EXPERIMENTS)):
+        raise UserError(f"detector.appendix: {unknown[0]} is none of {', '.join(EXPERIMENTS)} {where}")
+    if len(sides) < 2 or sides != sorted(set(sides)):
+        raise UserError(f"detector.multiscale_shorter_sides must be two sizes or more, increasing, not {sides} {where}")
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ def recipes_of(config: Config, section: str) -> dict[tuple[str, ...], Recipe]:
         return {
             (experiment.data, name, model): config.detector.recipe(name, model, seeds[0])
             for name, experiment in EXPERIMENTS.items()
-            for model, seeds in config.detector.seeds.items()
+            for model, seeds in (config.detector.seeds | config.detector.appendix.get(name, {})).items()
         }
     settings = getattr(config, section)
     return {(model,): settings.recipe(model, seeds[0]) for model, seeds in settings.seeds.items()}

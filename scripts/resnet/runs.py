@@ -16,7 +16,7 @@ class Run:
     """One trained network, or published weights of one: a row of ``results/runs.csv``.
 
     Attributes:
-        section: cifar10, imagenet or detection.
+        section: cifar10, imagenet, detection, or appendix: a detector that section 4.3 does not have.
         dataset: name of the data set that it is trained on.
         experiment: of a detector, what it is trained and tested on; empty for classifiers.
         model: the network.
@@ -53,7 +53,7 @@ def run_folder(
     with the other.
     """
     runs = f"results/runs/{config.scale}"
-    if section == "detection":
+    if section in ("detection", "appendix"):
         detector = config.detector
         return f"{runs}/detector-{detector.engine}-{detector.weights}/{experiment}/{model}/{source}"
     return f"{runs}/{getattr(config, section).dataset}/{model}/{source}"
@@ -83,6 +83,20 @@ def sheet(config: Config, paper: Mapping[str, Any]) -> list[Run]:
         _run(config, "detection", detector.data[EXPERIMENTS[name].data], paper["detector"], model, seed, name)
         for name in experiments(config)
         for model, numbers in detector.seeds.items()
+        for seed in numbers
+    ]
+    runs += [
+        _run(
+            config,
+            "appendix",
+            detector.data[EXPERIMENTS[name].data],
+            {"seeds": paper["detector"].get("appendix", {}).get(name, {})},
+            model,
+            seed,
+            name,
+        )
+        for name in experiments(config)
+        for model, numbers in detector.appendix.get(name, {}).items()
         for seed in numbers
     ]
     return runs
@@ -142,7 +156,9 @@ def shown(artefact: Artefact, runs: Iterable[Run], weights: str = "trained") -> 
     """
     tests_weights = artefact.kind == "evaluation_table" and artefact.section == "imagenet"
     source = artefact.values.get("weights", weights) if tests_weights else "trained"
-    found = select(runs, section=artefact.section, is_published=source != "trained")
+    # The appendix shows what its improvements are compared with, too.
+    sections = ["detection", "appendix"] if artefact.section == "appendix" else artefact.section
+    found = select(runs, section=sections, is_published=source != "trained")
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in found:
         groups.setdefault((run.experiment, run.model), []).append(run)

@@ -150,6 +150,14 @@ class DetectorKeys:
     data: DetectionData = setting({}, "the data sets")
     bn_statistics: BatchNormStatistics = setting({}, "how batch normalisation is measured", was="statistics")
     seeds: Seeds = seeds_setting()
+    appendix: dict[str, Seeds] = setting(
+        {}, "the runs of appendix B alone: for an experiment, each model by its seeds; several are an ensemble",
+        minimum=0, maximum=LARGEST_SEED, unique=True,
+    )  # fmt: skip
+    multiscale_shorter_sides: tuple[int, ...] = setting(
+        (200, 400, 600, 800, 1000), "shorter sides, increasing, in the multi-scale test of appendix B; max_size grows "
+        "with them", unit="pixels", minimum=1, empty=False,
+    )  # fmt: skip
     recipe: DetectorRecipe = setting({}, "settings of all runs")
     overrides: dict[str, DetectorRecipe | None] = setting(
         {}, "settings that differ for a data set (voc, coco), an experiment or a model; null takes those of the base "

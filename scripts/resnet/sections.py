@@ -46,7 +46,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class DetectorSection:
-    """The settings of the detectors, checked.
+    """The settings of the detectors, those of the appendix too, checked.
 
     Attributes:
         engine: whose detector: torchvision or detectron2.
@@ -55,6 +55,8 @@ class DetectorSection:
         bn_statistics: on how many training images of which size batch normalisation is measured.
         models: every model that the configuration names.
         seeds: the seeds of those that are run.
+        appendix: the same of appendix B, by experiment.
+        multiscale_shorter_sides: the sizes of its multi-scale test.
     """
 
     engine: str
@@ -63,13 +65,15 @@ class DetectorSection:
     bn_statistics: dict[str, int | None]
     models: list[str]
     seeds: dict[str, list[int]]
+    appendix: dict[str, dict[str, list[int]]]
+    multiscale_shorter_sides: list[int]
     _recipe: dict[str, Any]
     _overrides: dict[str, dict[str, Any]]
 
     def recipe(self, experiment: str, model: str, seed: int) -> DetectorRecipe:
-        """Return the recipe of one run: overrides of the experiment, then of the model."""
+        """Return the recipe of one run: overrides of the experiment, then of the network and its variation."""
         kind = EXPERIMENTS[experiment].data
-        overrides = [self._overrides.get(key, {}) for key in (kind, experiment, model)]
+        overrides = [self._overrides.get(key, {}) for key in (kind, experiment, network_of(model), model)]
         values: dict[str, Any] = {**self._recipe, **{key: value for one in overrides for key, value in one.items()}}
         values |= {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
         values |= {"engine": self.engine, "experiment": experiment, "model": model, "seed": seed}

@@ -311,6 +311,15 @@ EXPERIMENTS = {
 MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]
 
 
+def test_of(*, box_refinement: bool, multiscale: bool) -> str:
+    """Return the name of a test of detectors by what of appendix B improves it; that of section 4.3 is empty."""
+    return "-".join(["refined"] * box_refinement + ["multiscale"] * multiscale)
+
+
+# How a trained detector can be tested.
+TESTS = [test_of(box_refinement=one, multiscale=other) for other in (False, True) for one in (False, True)]
+
+
 @dataclasses.dataclass(frozen=True)
 class DetectorRecipe(Recipe):
     """The settings that decide a detector's numbers (section 4.3, appendix A; else Faster R-CNN [32])."""

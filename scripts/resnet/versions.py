@@ -26,6 +26,8 @@ VERSIONS = {
     # From weights to probabilities and errors; the ensemble's too.
     "evaluate_imagenet": 2,
     "detect_objects": 1,
+    # Box refinement, several scales, several detectors.
+    "improve_detections": 1,
     "evaluate_detections": 1,
 }
 

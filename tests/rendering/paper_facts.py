@@ -36,6 +36,7 @@ RESPONSES = {"plain-20": 1.86, "plain-56": 1.54, "resnet-20": 1.55, "resnet-56":
 DETECTIONS = {
     "voc07/vgg-16": (73.2, None), "voc07/resnet-101": (76.4, None), "voc12/vgg-16": (70.4, None),
     "voc12/resnet-101": (73.8, None), "coco/vgg-16": (41.5, 21.2), "coco/resnet-101": (48.4, 27.2),
+    "coco/resnet-101/refined": (49.9, 29.9),
 }  # fmt: skip
 
 
@@ -215,7 +216,7 @@ def detections(noise, values):
             pair = {name: DETECTIONS[name][place] for name in DETECTIONS if name.startswith(experiment)}
             true |= {(name, place): v for name, v in (values(pair) if None not in pair.values() else pair).items()}
     for name in DETECTIONS:
-        experiment, model = name.split("/")
+        experiment, model, *test = name.split("/")
         dataset = "coco" if experiment == "coco" else "voc"
         spread = CLAIMS["noise"][dataset]["deviation"], CLAIMS["noise"][dataset]["at"]
         images, objects = CLAIMS["test_images"][experiment], OBJECTS[experiment]
@@ -223,8 +224,9 @@ def detections(noise, values):
             None if true[name, place] is None else noise(true[name, place], objects, *spread)[0] for place in (0, 1)
         )
         made[name] = [{"experiment": experiment, "model": model, "source": "reproduced", "dataset": dataset,
-                       "images": images, "objects": objects, "map50": loose, "map": strict}]  # fmt: skip
-        configs[name] = [config("detector", experiment, model)]
+                       "images": images, "objects": objects, "map50": loose, "map": strict,
+                       "tested": "".join(test)}]  # fmt: skip
+        configs[f"{experiment}/{model}"] = [config("detector", experiment, model)]
     return made, configs
 
 

@@ -63,6 +63,27 @@ def test_the_engine_has_a_folder_of_its_own(project):
     assert "results/runs/demo/detector-detectron2-trained/coco/resnet-101/seed0/weights.pt" in output
 
 
+def test_the_appendix_is_made_where_it_is_asked_for(project):
+    """Its tables, of detectors that section 4.3 has and of its own, with the improvements of each row's test."""
+    code, output = snakemake(project, "-n")
+    assert code == 0, output
+    assert "table9" not in output
+    code, output = snakemake(project, "-n", "-p", "--config", "sections=[imagenet,cifar10,detection,appendix]")
+    assert code == 0, output
+    [command] = re.findall("tabulate_evaluations.py .*/table9.yaml (.*)", output)
+    folder = "results/runs/demo/detector-torchvision-trained/coco"
+    names = [word.removeprefix(f"{folder}/") for word in command.split() if word.startswith(folder)]
+    assert names == [
+        f"{name}/average_precision.json"
+        for name in ("vgg-16/seed0/evaluation", "resnet-101/seed0/evaluation", "resnet-101/seed0/evaluation-refined")
+    ]
+    [command] = re.findall("detect_objects.py (.*resnet-101/seed0 .*evaluation-refined/detections.json.*)", output)
+    assert "--box-refinement" in command
+    assert "--shorter-sides" not in command
+    [command] = re.findall("render_report.py (.*)", output)
+    assert "results/table9.json" in command
+
+
 def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project):
     changes = {"scale": "paper", "hardware": {"processes": 8, "accumulate": 2}, "detector": {"weights": "torchvision"}}
     folder = "results/runs/paper/detector-torchvision-torchvision/{}/vgg-16/seed0/weights.pt"
@@ -200,7 +221,7 @@ def test_sections_and_artefacts_are_targets_that_say_what_they_are(project):
     targets = dict(re.findall(r"^([\w-]+) \((.+)\)$", output, re.MULTILINE))
     assert targets["cifar10"].startswith("Section 4.2, ")
     assert targets["centre_crop"] == "Errors on the centre crop"
-    assert {"all", "imagenet", "detection", "plain_nets", "table3", "detections-coco"} < set(targets)
+    assert {"all", "imagenet", "detection", "appendix", "plain_nets", "table3", "detections-coco"} < set(targets)
 
 
 def test_an_unknown_model_has_no_rule(project):

@@ -35,12 +35,19 @@ def names_of_kind(kind):
     return any_of(artefact.name for artefact in of_kind(kind))
 
 
+def in_folder(test):
+    """Return what the folder of a test of detectors has in its name after "evaluation"."""
+    return f"-{test}" if test else ""
+
+
 wildcard_constraints:
-    model=any_of(dict.fromkeys([*CONFIG.cifar10.seeds, *CONFIG.imagenet.seeds, *CONFIG.detector.seeds])),
+    model=any_of(dict.fromkeys([*CONFIG.cifar10.seeds, *CONFIG.imagenet.seeds, *CONFIG.detector.models])),
     experiment=any_of(EXPERIMENTS),
     seed=r"\d+",
     source=r"seed\d+|torchvision",
     dataset=any_of(dict.fromkeys([CONFIG.cifar10.dataset, CONFIG.imagenet.dataset])),
+    # A test with what appendix B improves has its name in that of its folder.
+    tested="|".join(map(in_folder, TESTS)),
     # Claims and reports of one section have its name in theirs; without, they are about all of config.yaml.
     section=rf"(?:-(?:{any_of(SECTIONS)}))?",
 
@@ -52,7 +59,11 @@ def files(name, runs):
 
 def evaluations(artefact, runs):
     """Return the evaluations of the runs that a table shows, and the ensemble's where it is one of its networks."""
-    tested = files(f"evaluation/{artefact.values['protocol']}.json", runs)
+    tested = [
+        f"{run.folder}/evaluation{in_folder(test)}/{artefact.values['protocol']}.json"
+        for run in runs
+        for test in artefact.tests(run.model)
+    ]
     members = CONFIG.imagenet.settings["ensemble"] if "ensemble" in artefact.models else []
     return tested + ([f"{ENSEMBLE}/multiscale.json"] if members else [])
 
@@ -170,17 +181,32 @@ def trained(section):
     return select(RUNS, section=section, is_published=False)
 
 
-def measured_detectors():
-    """Return the runs of detectors whose test sets have public objects."""
-    return select(RUNS, section="detection", experiment=MEASURED)
+def detectors(wildcards):
+    """Return the runs of detectors whose test sets have public objects, as claims or a report show them.
+
+    The appendix shows those that its improvements are compared with, too.
+    """
+    sections = [section for section in ("detection", "appendix") if section in made(wildcards)]
+    found = select(RUNS, section=sections, experiment=MEASURED)
+    compared = [run for one in ARTEFACTS.values() if one.section == "appendix" for run in SHOWN[one.name]]
+    return list(dict.fromkeys([*found, *(compared if "appendix" in sections else [])]))
+
+
+def average_precisions(wildcards):
+    """Return what was measured of detectors, as claims look at it."""
+    plain = files("evaluation/average_precision.json", detectors(wildcards))
+    tables = [one for one in of_kind("evaluation_table", "appendix") if "appendix" in made(wildcards)]
+    return list(dict.fromkeys([*plain, *(path for one in tables for path in evaluations(one, SHOWN[one.name]))]))
 
 
 def classifiers(wildcards):
     """Return the runs on ImageNet that claims or a report show: all, or those that its detectors start with."""
     if "imagenet" in made(wildcards):
         return trained("imagenet")
-    needed = "detection" in made(wildcards) and CONFIG.detector.weights == "trained"
-    return first_of_each(select(trained("imagenet"), model=CONFIG.detector.seeds)) if needed else []
+    if CONFIG.detector.weights != "trained":
+        return []
+    models = {network_of(run.model) for run in detectors(wildcards)}
+    return first_of_each(select(trained("imagenet"), model=models))
 
 
 def claimed_artefacts(section, kind):
@@ -212,8 +238,9 @@ def detection_data(experiment):
     return f"data/{CONFIG.detector.data[EXPERIMENTS[experiment].data]}/dataset.json"
 
 
-def classifier_files(model):
+def classifier_files(detector):
     """Return what a detector starts with: config, weights and statistics, those of a trained ResNet as measured."""
+    model = network_of(detector)
     source = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[model][0]}"
     folder = run_folder(CONFIG, "imagenet", model, source)
     files = {
@@ -323,3 +350,10 @@ def detector_parts(wildcards):
 def detector_recipe(wildcards):
     """Return the recipe of a detector's run."""
     return CONFIG.detector.recipe(wildcards.experiment, wildcards.model, int(wildcards.seed))
+
+
+def improvements(wildcards):
+    """Return the options of what improves a test."""
+    names = wildcards.tested.split("-")
+    sides = ["--shorter-sides", *CONFIG.detector.multiscale_shorter_sides] if "multiscale" in names else []
+    return ["--box-refinement"] * ("refined" in names) + sides

@@ -104,19 +104,52 @@ rule detect_objects:
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
+rule improve_detections:
+    """Detect the objects in a test set with what appendix B improves in the test alone."""
+    input:
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        config=f"{DETECTOR_RUN}/config.yaml",
+        weights=f"{DETECTOR_RUN}/weights.pt",
+    output:
+        detections=f"{DETECTOR_RUN}/evaluation{{tested}}/detections.json",
+        environment=f"{DETECTOR_RUN}/evaluation{{tested}}/environment.json",
+    log:
+        f"logs/improve_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}{{tested}}.log",
+    benchmark:
+        f"{DETECTOR_RUN}/benchmarks/improve_detections{{tested}}.tsv"
+    wildcard_constraints:
+        tested=any_of(map(in_folder, TESTS[1:])),
+    conda:
+        ENVIRONMENT
+    threads: cores()
+    resources:
+        mem_mb=8000,
+        runtime="1d",
+        gpu=gpus(),
+    params:
+        run=lambda wildcards, input: Path(input.weights).parent,
+        improvements=improvements,
+        versions=versions("decode", "detect_objects", "improve_detections"),
+    shell:
+        f"python {PROGRAMS}/detect_objects.py "
+        "--data {input.data:q} --run-folder {params.run:q} {params.improvements:q} --output {output.detections:q} "
+        f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
+
+
 rule evaluate_detections:
     """Compute the average precision of a detector."""
     input:
         data=lambda wildcards: detection_data(wildcards.experiment),
         result=f"{DETECTOR_RUN}/result.json",
-        detections=rules.detect_objects.output.detections,
+        detections=f"{DETECTOR_RUN}/evaluation{{tested}}/detections.json",
+        environment=f"{DETECTOR_RUN}/evaluation{{tested}}/environment.json",
     output:
-        result=f"{DETECTOR_RUN}/evaluation/average_precision.json",
-        classes=f"{DETECTOR_RUN}/evaluation/classes.csv",
+        result=f"{DETECTOR_RUN}/evaluation{{tested}}/average_precision.json",
+        classes=f"{DETECTOR_RUN}/evaluation{{tested}}/classes.csv",
     log:
-        f"logs/evaluate_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
+        f"logs/evaluate_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}{{tested}}.log",
     benchmark:
-        f"{DETECTOR_RUN}/benchmarks/evaluate_detections.tsv"
+        f"{DETECTOR_RUN}/benchmarks/evaluate_detections{{tested}}.tsv"
     localrule: True
     conda:
         ENVIRONMENT
@@ -124,8 +157,8 @@ rule evaluate_detections:
         versions=versions("evaluate_detections"),
     shell:
         f"python {PROGRAMS}/evaluate_detections.py "
-        "--data {input.data:q} --result {input.result:q} "
-        "--detections {input.detections:q} --output {output.result:q} --classes {output.classes:q} > {log:q} 2>&1"
+        "--data {input.data:q} --result {input.result:q} --detections {input.detections:q} "
+        "--environment {input.environment:q} --output {output.result:q} --classes {output.classes:q} > {log:q} 2>&1"
 
 
 rule write_submission:
@@ -134,13 +167,13 @@ rule write_submission:
         program=f"{SCRIPTS}/write_submission.py",
         library=library(f"{SCRIPTS}/write_submission.py"),
         data=lambda wildcards: detection_data(wildcards.experiment),
-        detections=rules.detect_objects.output.detections,
+        detections=f"{DETECTOR_RUN}/evaluation{{tested}}/detections.json",
     output:
-        f"{DETECTOR_RUN}/server/comp4_det_test.tar.gz",
+        f"{DETECTOR_RUN}/server{{tested}}/comp4_det_test.tar.gz",
     log:
-        f"logs/write_submission/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
+        f"logs/write_submission/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}{{tested}}.log",
     benchmark:
-        f"{DETECTOR_RUN}/benchmarks/write_submission.tsv"
+        f"{DETECTOR_RUN}/benchmarks/write_submission{{tested}}.tsv"
     localrule: True
     conda:
         ENVIRONMENT

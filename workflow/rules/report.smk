@@ -38,8 +38,8 @@ rule check_claims:
         metrics=of("imagenet", claimed("metrics.csv", "imagenet", "error_curves")),
         starts=of("cifar10", claimed("metrics.csv", "cifar10", "footnote_table")),
         table1=of("imagenet", counted("imagenet_architectures")),
-        detections=of("detection", files("evaluation/average_precision.json", measured_detectors())),
-        detectors=of("detection", files("config.yaml", measured_detectors())),
+        detections=average_precisions,
+        detectors=lambda wildcards: files("config.yaml", detectors(wildcards)),
         counts=counted("counts"),
         cifar10_signals=of("cifar10", layer_signals("cifar10")),
         imagenet_signals=of("imagenet", layer_signals("imagenet")),
@@ -84,7 +84,7 @@ rule render_report:
         ],
         results=of("cifar10", files("result.json", trained("cifar10"))),
         imagenet=lambda wildcards: files("result.json", classifiers(wildcards)),
-        detectors=of("detection", files("result.json", measured_detectors())),
+        detectors=lambda wildcards: files("result.json", detectors(wildcards)),
         others=shown_elsewhere,
     output:
         page=report(

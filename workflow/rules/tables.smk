@@ -132,7 +132,7 @@ rule tabulate_cifar_errors:
 
 
 rule tabulate_evaluations:
-    """Tabulate errors on ImageNet, or average precision of detectors (Tables 2 to 5, 7 and 8)."""
+    """Tabulate errors on ImageNet, or average precision of detectors (Tables 2 to 5, 7 to 9)."""
     input:
         program=f"{SCRIPTS}/tabulate_evaluations.py",
         library=library(f"{SCRIPTS}/tabulate_evaluations.py"),

@@ -12,6 +12,7 @@ from resnet.architectures import build_net
 from resnet.data.objects import ObjectsDescription, Scene, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_detector
+from resnet.detection.improvements import ImprovedDetector
 from resnet.detection.inputs import EvaluationScenes
 from resnet.errors import UserError
 from resnet.files import write_json, write_text
@@ -28,7 +29,7 @@ from resnet.versions import versions
 @torch.inference_mode()
 def detect(
     net: nn.Module,
-    scenes: Iterable[tuple[Scene, Tensor]],
+    scenes: Iterable[tuple[Scene, list[Tensor]]],
     ids: tuple[int, ...],
     autocast: torch.autocast,
     step: Callable[[], None] = lambda: None,
@@ -37,17 +38,17 @@ def detect(
 
     Args:
         net: the detector; it is left in the mode it was in.
-        scenes: each with its image (3, H, W).
+        scenes: each with its image (3, H, W), at the size of the detections, and perhaps at others for the detector.
         ids: the category of each label.
         autocast: the precision.
         step: is called after each image.
     """
     was_training, found = net.training, []
     net.eval()
-    for scene, image in scenes:
+    for scene, views in scenes:
         with autocast:
-            (detections,) = net([image])
-        height, width = image.shape[1:]
+            (detections,) = net(views)
+        height, width = views[0].shape[1:]
         found += results(scene, (height, width), detections, ids)
         step()
     net.train(was_training)
@@ -81,10 +82,20 @@ def in_order(parts: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
 
 
 def load_detector(run: RunFolder) -> tuple[nn.Module, DetectorRecipe]:
-    """Return the detector of a run folder, in evaluation mode, and its recipe.
+    """Return the detector of a run folder, of the engine that has trained it, in evaluation mode, and its recipe.
 
     Raises:
         UserError: a file is missing or damaged, or the weights are of another architecture.
+    """
+    detector, recipe = read_detector(run)
+    return build_detector(detector, len(run.said("resolved")["classes"]), recipe).eval(), recipe
+
+
+def read_detector(run: RunFolder) -> tuple[Detector, DetectorRecipe]:
+    """Return the detector of a run folder in our own form, in evaluation mode, and its recipe.
+
+    Raises:
+        UserError: as ``load_detector`` does.
     """
     recipe, facts = run.recipe(DetectorRecipe), run.said("resolved")
     try:
@@ -93,20 +104,55 @@ def load_detector(run: RunFolder) -> tuple[nn.Module, DetectorRecipe]:
         raise UserError(f"{run.path / 'config.yaml'} does not say on which network the detector is built") from None
     detector = Detector(classifier, torch.zeros(3, 1, 1), classes, recipe)
     fill(detector, read_tensors(run.weights), run.weights)
-    return build_detector(detector, classes, recipe).eval(), recipe
+    return detector.eval(), recipe
 
 
-def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> None:
+def load_improved(runs: list[RunFolder], *, box_refinement: bool) -> tuple[ImprovedDetector, DetectorRecipe]:
+    """Return the detectors of some run folders with what improves their test, and the recipe of the first.
+
+    Raises:
+        UserError: as ``load_detector`` does; or they are of other classes or sizes of images.
+    """
+    detectors, recipes = zip(*map(read_detector, runs), strict=True)
+    for run, recipe in zip(runs, recipes, strict=True):
+        for key in ("experiment", "shorter_side", "max_size"):
+            if getattr(recipe, key) != getattr(recipes[0], key):
+                raise UserError(f"{run.path} has another {key} than {runs[0].path}, so they are no ensemble")
+    return ImprovedDetector([*detectors], box_refinement=box_refinement).eval(), recipes[0]
+
+
+def detect_objects(
+    runs: list[Path],
+    data: Path,
+    output: Path,
+    hardware: Hardware,
+    *,
+    box_refinement: bool = False,
+    shorter_sides: tuple[int, ...] = (),
+) -> None:
     """Detect objects in the whole test set of a run's experiment and write them as COCO's results.
 
-    Beside them, ``environment.json`` says with what they were found.
+    Beside them, ``environment.json`` says with what they were found, and how.
+
+    Args:
+        runs: the run folder of the detector; those of several are an ensemble.
+        data: the data set's ``dataset.json``.
+        output: the file to write.
+        hardware: where it is computed.
+        box_refinement: look again at the regressed boxes, and vote (appendix B).
+        shorter_sides: the sizes of the multi-scale test, increasing; none for the one size of the recipe.
 
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
     torch.set_num_threads(hardware.threads)
     processes = Processes(hardware)
-    net, recipe = load_detector(RunFolder(run))
+    folders = [RunFolder(run) for run in runs]
+    improved = box_refinement or shorter_sides or len(runs) > 1
+    if improved:
+        net, recipe = load_improved(folders, box_refinement=box_refinement)
+    else:
+        net, recipe = load_detector(folders[0])
     net.to(processes.device).to(memory_format=torch.channels_last)
     description = ObjectsDescription.read(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
@@ -115,6 +161,7 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
         scenes[processes.rank :: processes.world_size],
         shorter_side=recipe.shorter_side,
         max_size=recipe.max_size,
+        more_sides=shorter_sides,
         device=processes.device,
         workers=processes.workers,
     )
@@ -132,7 +179,10 @@ def detect_objects(run: Path, data: Path, output: Path, hardware: Hardware) -> N
     if processes.is_main:
         write_detections(output, in_order(parts))
         facts = {
-            "versions": versions("decode", "detect_objects"),
+            "runs": [str(run) for run in runs],
+            "box_refinement": box_refinement,
+            "shorter_sides": list(shorter_sides),
+            "versions": versions("decode", "detect_objects", *(["improve_detections"] if improved else [])),
             **code(),
             **surroundings(processes.device, hardware.threads, processes.world_size, precision),
             "finished": now(),

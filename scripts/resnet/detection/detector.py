@@ -115,7 +115,15 @@ class Heads(RoIHeads):
         return [dict(zip(names, values, strict=True)) for values in zip(*found, strict=True)], {}
 
     def _predictions(self, features: Tensor, proposals: list[Tensor]) -> tuple[Tensor, Tensor]:
-        scores, boxes = self.box_predictor(self.box_head(self.box_roi_pool(features, proposals)))
+        return self.predict(self.region_features(features, proposals))
+
+    def region_features(self, maps: Tensor, boxes: list[Tensor]) -> Tensor:
+        """Map shared maps (N, C, H, W) and the boxes of each image to what the last layers see (boxes, channels)."""
+        return self.box_head(self.box_roi_pool(maps, boxes))
+
+    def predict(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (R, channels) to scores (R, 1 + classes) before the softmax and box offsets, in float32."""
+        scores, boxes = self.box_predictor(features)
         return scores.float(), boxes.float()
 
     def _losses(self, scores: Tensor, boxes: Tensor, labels: Tensor, offsets: Tensor) -> dict[str, Tensor]:
@@ -243,6 +251,8 @@ class Detector(Engine):
     ) -> None:
         super().__init__()
         self.architecture = net.architecture
+        # Of the images that the classifier was trained on.
+        self.classifier_side = 32 * net.pool_size
         self.register_buffer("mean", mean)
         is_vgg = isinstance(net, Vgg)
         self.shared = SharedVgg(net) if is_vgg else SharedResNet(net)

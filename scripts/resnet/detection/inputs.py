@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
 from resnet.data.device import to_device
 from resnet.data.draws import Draws, EpochPlan
@@ -17,7 +17,7 @@ from resnet.data.objects import Scene
 from resnet.errors import UserError
 
 
-def resized(size: tuple[int, int], shorter_side: int, max_size: int) -> tuple[int, int]:
+def resized(size: tuple[int, int], shorter_side: int, max_size: float) -> tuple[int, int]:
     """Return width and height as Faster R-CNN [32] resizes: to ``shorter_side``, but to at most ``max_size``."""
     scale = min(shorter_side / min(size), max_size / max(size))
     return round(size[0] * scale), round(size[1] * scale)
@@ -32,11 +32,15 @@ class SceneImages(Dataset):
         shorter_side, max_size: the resize.
     """
 
-    def __init__(self, folder: Path, scenes: list[Scene], shorter_side: int, max_size: int) -> None:
+    def __init__(self, folder: Path, scenes: list[Scene], shorter_side: int, max_size: float) -> None:
         # Arrays, as a list of strings would be copied into every worker bit by bit.
         self.files = np.array([scene.file for scene in scenes])
         self.sizes = np.array([scene.size for scene in scenes])
         self.folder, self.shorter_side, self.max_size = folder, shorter_side, max_size
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.files)
 
     def __getitem__(self, index: int) -> Tensor | UserError:
         """Return an image, resized with Pillow's antialiased bilinear filter."""
@@ -146,6 +150,7 @@ class EvaluationScenes:
         folder: the data set's folder.
         scenes: this process's part of the set.
         shorter_side, max_size: the resize.
+        more_sides: other shorter sides at which each image is given, too; ``max_size`` grows with them.
         device: where the images go.
         workers: processes that decode.
     """
@@ -157,19 +162,24 @@ class EvaluationScenes:
         *,
         shorter_side: int,
         max_size: int,
+        more_sides: tuple[int, ...] = (),
         device: torch.device,
         workers: int,
     ) -> None:
         self.scenes, self.device, self.workers = scenes, device, workers
-        self.images = SceneImages(folder, scenes, shorter_side, max_size)
+        sides = (shorter_side, *more_sides)
+        self.images = ConcatDataset(
+            [SceneImages(folder, scenes, side, side * max_size / shorter_side) for side in sides]
+        )
+        self.sizes = len(sides)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.scenes)
 
-    def __iter__(self) -> Iterator[tuple[Scene, Tensor]]:
-        """Yield each scene with its image (3, H, W) float32."""
-        keys = ([number] for number in range(len(self)))
+    def __iter__(self) -> Iterator[tuple[Scene, list[Tensor]]]:
+        """Yield each scene with its image (3, H, W) float32, at every size."""
+        keys = ([number + len(self) * place for place in range(self.sizes)] for number in range(len(self)))
         stream = load(self.images, keys, self.workers, self.device.type == "cuda", collate)
-        for scene, (image,) in zip(self.scenes, stream, strict=True):
-            yield scene, to_input(image, self.device)
+        for scene, views in zip(self.scenes, stream, strict=True):
+            yield scene, [to_input(view, self.device) for view in views]

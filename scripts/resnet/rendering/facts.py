@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from resnet.config import RECIPES, load_detector_section, load_section
 from resnet.rendering.comparisons import Measured
 from resnet.rendering.layer_signals import smallest_and_largest
-from resnet.settings import EXPERIMENTS, DetectorRecipe, updated
+from resnet.settings import EXPERIMENTS, DetectorRecipe, network_of, updated
 
 SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
 # The error of guessing among ten classes.
@@ -70,12 +70,14 @@ class Paper:
         datasets: per section or kind of detection data, the name of the data set.
         images: per section or experiment, how many images the test set has.
         sides: the sizes of the multi-scale test.
+        detection_sides: those of detectors.
     """
 
     recipes: dict[str, Callable[..., dict[str, Any]]]
     datasets: dict[str, str]
     images: dict[str, int]
     sides: list[int]
+    detection_sides: list[int]
 
     @classmethod
     def read(cls, scale: dict[str, Any], file: Path, images: dict[str, int]) -> "Paper":
@@ -88,6 +90,7 @@ class Paper:
             {"cifar10": cifar10.dataset, "imagenet": imagenet.dataset, **detector.data},
             images,
             imagenet.settings["multiscale_shorter_sides"],
+            detector.multiscale_shorter_sides,
         )
 
 
@@ -106,7 +109,8 @@ class Facts:
         evaluations: per protocol and model, ``evaluation/<protocol>.json`` of each run.
         curves: per model of Fig. 4, and of footnote 5, the rows of ``metrics.csv``.
         table1: per method, its row of ``table1.csv``.
-        detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run.
+        detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run; of a test with what
+            improves it, per ``<experiment>/<model>/<test>``.
         detectors: per ``<experiment>/<model>``, ``config.yaml`` of each run.
         counts: what ``counts.csv`` counts of the modules.
         signals: per section (cifar10, imagenet) and model, its rows of ``layer_signals.csv``.
@@ -145,15 +149,23 @@ class Facts:
         return tuple(dict.fromkeys(texts))
 
     def detector_differs(self, name: str) -> tuple[str, ...]:
-        """Return what sets detectors, and the classifiers that they start with, apart from the paper's."""
-        experiment, model = name.split("/")
+        """Return what sets detectors, and the classifiers that they start with, apart from the paper's.
+
+        Args:
+            name: of ``detections``.
+        """
+        experiment, model, *_test = name.split("/")
         dataset = self.paper.datasets[EXPERIMENTS[experiment].data]
         texts: list[str] = []
         first = self.detections[name][0]
-        for config in self.detectors.get(name, []):
+        for config in self.detectors.get(f"{experiment}/{model}", []):
             texts += self._differences("detector", config, dataset, first["images"], experiment, experiment, model)
-        if first["source"] == "reproduced" and model in self.runs.get("imagenet", {}):
-            texts += [f"the classifier's {text}" for text in self.differs("imagenet", model)]
+        sides = first.get("shorter_sides") or self.paper.detection_sides
+        if sides != self.paper.detection_sides:
+            texts.append(f"sizes of the test {_text(sides)} (paper: {_text(self.paper.detection_sides)})")
+        classifier = network_of(model)
+        if first["source"] == "reproduced" and classifier in self.runs.get("imagenet", {}):
+            texts += [f"the classifier's {text}" for text in self.differs("imagenet", classifier)]
         return tuple(dict.fromkeys(texts))
 
     def _differences(

@@ -122,7 +122,7 @@ def labelled(row: Row) -> str:
 
 
 def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[Row]]:
-    """Read ``evaluation/*.json`` of many runs, grouped by model, or ``<experiment>/<model>`` of detectors.
+    """Read ``evaluation/*.json`` of many runs, grouped by model, or ``<experiment>/<model>[/<test>]`` of detectors.
 
     Args:
         paths: the files.
@@ -134,21 +134,24 @@ def read_evaluations(paths: list[Path], kind: dict[str, Any]) -> dict[str, list[
     evaluations: dict[str, list[Row]] = {}
     for path in paths:
         evaluation = read_json(path, {"model": str, **kind})
-        name = "/".join(evaluation[key] for key in ("experiment", "model") if key in evaluation)
+        name = "/".join(evaluation[key] for key in ("experiment", "model", "tested") if evaluation.get(key))
         evaluations.setdefault(name, []).append(evaluation)
     return evaluations
 
 
 def evaluated(table: Artefact) -> dict[str, Any]:
     """Return what a table takes from an evaluation, by key."""
-    metrics = {column["metric"]: float for column in table.values["columns"]}
+    metrics = {column["metric"]: float for column in table.values["columns"] if "metric" in column}
     return {"dataset": str, "source": str, **metrics, **dict.fromkeys(_details(table), str)}
 
 
 def evaluation_columns(table: Artefact) -> tuple[str, ...]:
     """Return the columns of a table of evaluations as CSV."""
-    names = [column["name"] for column in table.values["columns"]]
-    numbers = (part for n in names for part in (n, f"{n}_std", f"paper_{n}"))
+    numbers = []
+    for column in table.values["columns"]:
+        name = column["name"]
+        numbers += [name, f"{name}_std"] if "metric" in column else []
+        numbers.append(f"paper_{name}")
     return ("method", *numbers, *_details(table), "runs", "dataset", "scale", "source", "in_paper")
 
 
@@ -180,9 +183,9 @@ def _evaluated(table: Artefact, networks: dict[str, str], evaluations: dict[str,
     """Return what was measured of a row's networks, column by column."""
     row: Row = {}
     for column in table.values["columns"]:
-        model = networks.get(column.get("of", "model"), "")
-        runs = evaluations.get("/".join([column["experiment"], model] if "experiment" in column else [model]))
-        if not runs:
+        names = (column.get("experiment"), networks.get(column.get("of", "model")), networks.get("tested"))
+        runs = evaluations.get("/".join(filter(None, names)))
+        if not runs or "metric" not in column:
             continue
         values = [run[column["metric"]] for run in runs]
         row |= {column["name"]: statistics.mean(values), "runs": _joined(row.get("runs"), len(runs))}
@@ -207,8 +210,10 @@ def evaluation_headings(table: Artefact) -> tuple[str, ...]:
     """Return the printed headings of a table of evaluations."""
     headings = []
     for column in table.values["columns"]:
-        headings += [column["heading"], column.get("paper_heading", "paper")]
-        headings += ["difference"] if _same_images(column) else []
+        headings.append(column["heading"])
+        if "metric" in column:
+            headings.append(column.get("paper_heading", "paper"))
+            headings += ["difference"] if _same_images(column) else []
     return ("method", *headings, "runs", "source")
 
 
@@ -224,11 +229,10 @@ def evaluation_cells(table: Artefact, row: Row) -> list[str]:
         name = column["name"]
         ours, deviation, theirs = (row.get(key) for key in (name, f"{name}_std", f"paper_{name}"))
         spread = f" ± {deviation:.2f}" if deviation is not None else ""
-        cells += [
-            "–" if ours is None else f"{ours:.2f}{spread}",
-            "–" if theirs is None else f"{theirs:.2f}",
-        ]
-        cells += [difference_cell(row.get("dataset"), ours, theirs)] if _same_images(column) else []
+        cells += ["–" if ours is None else f"{ours:.2f}{spread}"] if "metric" in column else []
+        cells.append("–" if theirs is None else f"{theirs:.2f}")
+        if "metric" in column and _same_images(column):
+            cells.append(difference_cell(row.get("dataset"), ours, theirs))
     source = "quoted" if row["source"].startswith("quoted") else row["source"]
     if row.get("engine"):
         source = f"{source} ({row['engine']} engine)"
