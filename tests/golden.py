@@ -451,7 +451,28 @@ def evaluate_imagenet(folder: Path) -> Numbers:
 def detect_objects(folder: Path) -> Numbers:
     """The detections of both networks in a test set."""
     data, numbers = write_objects(folder), {}
-    for model in ("resnet-50", "vgg-16"):
+    for model in write_detectors(folder):
+        numbers |= detected(model, data, folder, folder / model)
+    return numbers
+
+
+@golden
+def improve_detections(folder: Path) -> Numbers:
+    """The same with what improves them, and those of both networks together."""
+    data, numbers = write_objects(folder), {}
+    runs = [folder / model for model in write_detectors(folder)]
+    for name, options in {
+        "refined": ("--box-refinement",),
+        "multiscale": ("--shorter-sides", 48, 64, 96),
+    }.items():
+        numbers |= detected(name, data, folder, runs[0], *options)
+    return numbers | detected("ensemble", data, folder, *runs)
+
+
+def write_detectors(folder: Path) -> tuple[str, ...]:
+    """Write the run folders of both networks; return their names."""
+    models = ("resnet-50", "vgg-16")
+    for model in models:
         recipe = DetectorRecipe(**{"model": model, **DETECTOR})
         classifier = {"model": model, **TINY, "stride_in_3x3": False}
         net = Detector(build_net(ImageNetRecipe(model=model, **TINY), 4), torch.full((3, 1, 1), 0.5), 3, recipe)
@@ -460,12 +481,14 @@ def detect_objects(folder: Path) -> Numbers:
         state["heads.box_predictor.cls_score.weight"].mul_(0.1)
         resolved = {"classes": ["class1", "class2", "class4"], "classifier": classifier}
         write_run(folder / model, recipe, state, resolved=resolved)
-        run("detect_objects", "--data", data, "--run-folder", folder / model, "--output", folder / "d.json",
-            "--device", "cpu")  # fmt: skip
-        found = read_json(folder / "d.json")
-        for key in ("bbox", "score", "category_id"):
-            numbers[f"{model} {key}"] = [one[key] for one in found]
-    return numbers
+    return models
+
+
+def detected(name: str, data: Path, folder: Path, *options: object) -> Numbers:
+    """Return what the program finds with some run folders and options."""
+    run("detect_objects", "--data", data, "--run-folder", *options, "--output", folder / "d.json", "--device", "cpu")
+    found = read_json(folder / "d.json")
+    return {f"{name} {key}": [one[key] for one in found] for key in ("bbox", "score", "category_id")}
 
 
 @golden
