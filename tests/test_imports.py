@@ -4,8 +4,10 @@ import ast
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
+from resnet.detection import Tracer
 from resnet.imports import FOR_TYPES, imported, library
 
 # Each takes a tenth of a second or more.
@@ -71,3 +73,16 @@ def test_imports_found_by_their_form_are_those_that_a_parser_finds(tmp_path):
             elif isinstance(node, ast.ImportFrom):
                 parsed |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         assert imported(str(path)) == parsed, path
+
+
+def test_a_part_of_the_tracer_is_imported_when_something_of_it_is_used(monkeypatch):
+    monkeypatch.setitem(sys.modules, "colorsys", Tracer("colorsys"))
+    from colorsys import is_compile_supported
+
+    assert isinstance(sys.modules["colorsys"], Tracer)
+    from colorsys import rgb_to_hsv
+
+    assert rgb_to_hsv(1, 1, 1) == (0, 0, 1)
+    assert not isinstance(sys.modules["colorsys"], Tracer)
+    with pytest.raises(AttributeError, match="is_compile_supported"):
+        is_compile_supported("cpu")

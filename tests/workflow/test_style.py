@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import snakemake.benchmark
 from conftest import ROOT
 
 # Each starts Snakemake, which takes 2 s before it does anything.
@@ -20,6 +21,10 @@ def test_every_rule_says_in_one_line_what_it_does():
     assert len(rules) > 30
     for rule, line in rules:
         assert re.fullmatch(r'    """[A-Z].*\."""', line), rule
+
+
+def test_the_interval_of_benchmarks_is_still_called_what_the_snakefile_sets():
+    assert snakemake.benchmark.BENCHMARK_INTERVAL_SHORT
 
 
 def test_every_value_in_a_command_is_quoted():

@@ -2,24 +2,22 @@
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
-from sklearn.utils import Bunch
 
 from resnet.data.cifar10 import SIDE, Images
+from resnet.data.packaged import packaged
 
 CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TRAINING_IMAGES = 1500
-# scikit-learn stores grey values from 0 to 16.
-GREY_LEVELS = 16
+# scikit-learn stores 8x8 grey values from 0 to 16.
+GREY_SIDE, GREY_LEVELS = 8, 16
 
 
 def load_greys() -> tuple[np.ndarray, np.ndarray]:
     """Return all digits (1797, 8, 8) uint8 and their labels, shuffled: the first 1500 are those to train on."""
-    digits = load_digits()
-    assert isinstance(digits, Bunch)
-    order = np.random.RandomState(20151210).permutation(len(digits.images))
-    greys = (digits.images[order] * (255 / GREY_LEVELS)).round().astype(np.uint8)
-    return greys, digits.target.astype(np.int64)[order]
+    table = np.loadtxt(packaged("sklearn", "datasets", "data", "digits.csv.gz"), delimiter=",")
+    order = np.random.RandomState(20151210).permutation(len(table))
+    greys = (table[order, :-1] * (255 / GREY_LEVELS)).round().astype(np.uint8)
+    return greys.reshape(-1, GREY_SIDE, GREY_SIDE), table[order, -1].astype(np.int64)
 
 
 def load_images() -> tuple[Images, Images]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 from resnet.data.imagenet import GROUND_TRUTH
 from resnet.data.mnist import TRAINING_DIGITS, load_digits
+from resnet.data.packaged import load_photographs
 from resnet.files import atomic_path, write_text
 from resnet.progress import Progress
 
@@ -32,7 +32,7 @@ def wnid(label: int) -> str:
 
 def write_handwriting(folder: Path) -> None:
     """Write the whole data set; the same bytes every time."""
-    photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
+    photographs = load_photographs()
     greys, values = load_digits()
     digits = {
         "train": [greys[:TRAINING_DIGITS][values[:TRAINING_DIGITS] == digit] for digit in range(10)],

