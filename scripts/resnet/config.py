@@ -68,7 +68,7 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     if config["data"]["imagenet"]["folder"] and config["data"]["imagenet"]["archives"]:
         raise UserError("config.yaml: data.imagenet: name folder or archives, not both")
     hardware = dict(config["hardware"])
-    processes = hardware.pop("processes")
+    processes, trainings_per_gpu = (hardware.pop(key) for key in ("processes", "trainings_per_gpu"))
     hardware = Hardware(**hardware)
     values = {
         name: with_defaults(merge(scale.get(name, {}), config[name]), scale_schema["properties"][name])
@@ -88,7 +88,16 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
     left_out = without_data(sections, config["data"]["imagenet"], imagenet, detector)
     notes += [f"section {section} is left out: {reason}" for section, reason in left_out.items()]
     loaded = Config(
-        config["scale"], hardware, processes, config["data"], cifar10, imagenet, detector, sections, left_out
+        scale=config["scale"],
+        hardware=hardware,
+        processes=processes,
+        trainings_per_gpu=trainings_per_gpu,
+        data=config["data"],
+        cifar10=cifar10,
+        imagenet=imagenet,
+        detector=detector,
+        sections=sections,
+        left_out=left_out,
     )
     notes += idle_data(loaded) + idle_settings(loaded, {name: config[name] for name in SECTIONS_OF_SCALES})
     return dataclasses.replace(loaded, notes=tuple(notes))

@@ -79,10 +79,13 @@ class Places:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkflowHardware(Hardware):
-    """The hardware, and how many processes share a training."""
+    """The hardware, how many processes share a training, and how many trainings a GPU."""
 
     processes: int = setting(
         1, "processes that train an ImageNet net together, each on a GPU of its own", minimum=1, maximum=64
+    )
+    trainings_per_gpu: int = setting(
+        1, "trainings on CIFAR-10 that run on a GPU at once; not on a cluster", minimum=1, maximum=64
     )
 
 

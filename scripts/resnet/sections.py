@@ -88,6 +88,7 @@ class Config:
         scale: name of the scale.
         hardware: where to train.
         processes: how many processes train an ImageNet net together.
+        trainings_per_gpu: how many trainings on CIFAR-10 run on a GPU at once.
         data: where the real data come from.
         cifar10: section 4.2.
         imagenet: section 4.1.
@@ -101,6 +102,7 @@ class Config:
     scale: str
     hardware: Hardware
     processes: int
+    trainings_per_gpu: int
     data: dict[str, Any]
     cifar10: Section
     imagenet: Section

@@ -415,7 +415,7 @@ class Hardware:
     compile: str = setting(
         "auto",
         "true: torch.compile; cuda-graphs: each update is one CUDA graph, on CIFAR-10; auto, on a GPU: cuda-graphs on "
-        "CIFAR-10, else true for long runs",
+        "CIFAR-10, else true where that saves more time than compiling takes",
         choices=(*SWITCH, "cuda-graphs"),
     )
     recompute: str = setting(

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import time
+import types
 
 import pandas as pd
 import pytest
@@ -18,7 +19,7 @@ from resnet import __version__
 from resnet.classification.errors import Totals, evaluate
 from resnet.errors import InputError, UserError
 from resnet.settings import Hardware, fingerprint
-from resnet.training import checkpoint
+from resnet.training import checkpoint, loop
 from resnet.training.loop import Training, load_checkpoint, save, train
 from training.conftest import FINAL_FILES, arguments, long_recipe, same_run
 
@@ -247,6 +248,23 @@ def test_recomputing_follows_the_memory_and_is_not_compiled(dataset, capsys):
     without_gpu = Training(recipe, Hardware(device="cpu", compile="cuda-graphs"), task(recipe, dataset))
     assert without_gpu.compiled == "false"
     assert "not captured, as there is no GPU" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("seconds", "compiled"), [(1, "false"), (2, "true")])
+def test_a_training_is_compiled_where_that_saves_more_time_than_it_takes(dataset, monkeypatch, seconds, compiled):
+    """A tenth of 996 updates of 1 or 2 seconds is 100 or 199; compiling takes 180."""
+    recipe = tiny_recipe(iterations=1000, lr_drops=(500,), log_interval=2)
+    run = Training(recipe, Hardware(device="cpu"), task(recipe, dataset))
+    assert not run.may_compile, "there is no GPU"
+    run.may_compile, nets = True, []
+    run.begin_slice(1)
+    monkeypatch.setattr(torch, "compile", lambda net: nets.append(net) or net)
+    clock = types.SimpleNamespace(monotonic=lambda: 1000.0 + seconds * run.iteration)
+    monkeypatch.setattr(loop, "time", clock)
+    for _ in range(6):
+        loop.advance(run, loop.show_progress(run))
+    assert (run.compiled, run.slices[-1]["compile"], run.may_compile) == (compiled, compiled, False)
+    assert (run.slices[-1].get("compiled_from"), len(nets)) == ((4, 1) if nets else (None, 0))
 
 
 def test_totals_against_counting(dataset):

@@ -162,7 +162,7 @@ def test_every_key_can_be_given_on_the_command_line(project):
     (project / "config.yaml").write_text(yaml.safe_dump(config))
     values = [
         "data={cifar10: {folder: null}, coco: {folder: /coco, year: 2017}}",
-        "hardware={compile: true}",
+        "hardware={compile: true, device: cuda, trainings_per_gpu: 3}",
         "cifar10={recipe: {lr: 1e-3}}",
     ]
     target = "results/runs/short/cifar10/resnet-20/seed0/weights.pt"
@@ -171,6 +171,10 @@ def test_every_key_can_be_given_on_the_command_line(project):
     assert executed(output, "download_archive") == 1
     assert "--lr 0.001 " in output
     assert "--compile true " in output
+    # Three times what a training asks for fits into what the profile of every plain call allows, but not four times.
+    assert re.search("resources: .*gpu=1, gpu_percent=33", output)
+    profile = yaml.safe_load((project / "workflow/profiles/default/config.yaml").read_text())
+    assert profile["resources"] == ["gpu_percent=100"]
 
 
 def test_networks_without_seeds_are_left_out_of_everything(project):

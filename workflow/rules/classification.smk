@@ -22,6 +22,7 @@ rule train_cifar10:
         mem_mb=8000,
         runtime="1d",
         gpu=gpus(),
+        gpu_percent=gpu_percent(1, CONFIG.trainings_per_gpu),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         # What retrains when it changes. Hardware is not part of it: it is in the command, which does not retrain.
@@ -51,6 +52,7 @@ rule measure_responses:
         mem_mb=4000,
         runtime="1h",
         gpu=gpus(),
+        gpu_percent=gpu_percent(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("measure_responses"),
@@ -84,6 +86,7 @@ rule measure_layer_signals:
         mem_mb=16000,
         runtime="1d",
         gpu=gpus(),
+        gpu_percent=gpu_percent(),
     params:
         runs=lambda wildcards: [run.folder for run in watched_runs(wildcards.dataset)],
         iterations=lambda wildcards: watched_iterations(wildcards.dataset),
@@ -119,6 +122,7 @@ rule train_imagenet:
         mem_mb=16000 * CONFIG.processes,
         runtime="1d",
         gpu=gpus(CONFIG.processes),
+        gpu_percent=gpu_percent(CONFIG.processes),
         # What starts the program: python, torchrun, or, from a profile for several nodes, srun.
         launcher=launcher(CONFIG.processes),
     params:
@@ -185,6 +189,7 @@ rule evaluate_imagenet:
         mem_mb=8000,
         runtime="1d",
         gpu=gpus(),
+        gpu_percent=gpu_percent(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         evaluation=lambda wildcards, output: Path(output[0]).parent,

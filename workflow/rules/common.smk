@@ -315,6 +315,11 @@ def gpus(processes=1):
     return processes if HAS_GPU else 0
 
 
+def gpu_percent(processes=1, sharing=1):
+    """Return what of the machine's GPUs some processes take, where that limits what runs at once: not on a cluster."""
+    return 100 * gpus(processes) // sharing
+
+
 def cores(processes=1):
     """Return how many cores some processes ask for: to compute, and to decode images for a GPU."""
     workers = CONFIG.hardware.workers

@@ -23,6 +23,7 @@ rule measure_bn_statistics:
         mem_mb=8000,
         runtime="1d",
         gpu=gpus(),
+        gpu_percent=gpu_percent(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         size=CONFIG.detector.bn_statistics["size"],
@@ -57,6 +58,7 @@ rule train_detector:
         mem_mb=lambda wildcards: 16000 * detector_processes(wildcards),
         runtime="1d",
         gpu=lambda wildcards: gpus(detector_processes(wildcards)),
+        gpu_percent=lambda wildcards: gpu_percent(detector_processes(wildcards)),
         launcher=lambda wildcards: launcher(detector_processes(wildcards)),
         parts=detector_parts,
     params:
@@ -95,6 +97,7 @@ rule detect_objects:
         mem_mb=8000,
         runtime="1d",
         gpu=gpus(),
+        gpu_percent=gpu_percent(),
     params:
         run=lambda wildcards, input: Path(input.weights).parent,
         versions=versions("decode", "detect_objects"),

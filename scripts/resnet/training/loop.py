@@ -35,10 +35,11 @@ from resnet.training.schedule import find_plateaus, learning_rate
 from resnet.training.slurm import requeue_job, warned_of_the_end
 from resnet.training.task import MicroBatch, Task
 
-# On a GPU, where updates are not captured, torch.compile repays its minutes of compiling in runs of this length and
-# more. On the CPU it does not: the eager channels_last net is as fast (benchmarks/cifar_training.py --compile: 1.57 and
-# 1.39 times the usual loop for ResNet-20 and -56, against 1.53 and 1.53).
-COMPILE_FROM_ITERATIONS = 5000
+# torch.compile takes minutes. On a GPU, where updates are not captured, it is worth them where a tenth of what the
+# remaining updates take is more. On the CPU it never is: the eager channels_last net is as fast
+# (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for ResNet-20 and -56, not compiled 1.53).
+COMPILE_SECONDS = 180
+COMPILE_SAVES = 0.1
 # Several processes agree on saving and stopping about once in so many seconds, and at least once in so many updates:
 # each agreement waits for the slowest of them.
 AGREEMENT_SECONDS = 1
@@ -149,6 +150,10 @@ class Training:
         self.wrapped = self.processes.wrap(self.net, self.device.type == "cuda")
         self.compiled = self._choose_compile(hardware.compile)
         self.forward: Callable[..., Any] = torch.compile(self.wrapped) if self.compiled == "true" else self.wrapped
+        # Whether to compile is decided once it has been seen how long updates take.
+        undecided = (hardware.compile, self.compiled, self.device.type) == ("auto", "false", "cuda")
+        self.may_compile = undecided and self._why_not("true") is None
+        self._timed_from: tuple[int, float] | None = None
         self.step = CapturedStep(self._step) if self.compiled == "cuda-graphs" else self._step
         # Time to look for cuDNN's fastest algorithms is repaid where shapes stay the same.
         torch.backends.cudnn.benchmark = self.task.fixed_shapes
@@ -191,10 +196,7 @@ class Training:
     def _choose_compile(self, wanted: str) -> str:
         """Return how updates are computed: true (compiled), cuda-graphs (captured) or false; say what is impossible."""
         if wanted == "auto":
-            if self._why_not("cuda-graphs") is None:
-                return "cuda-graphs"
-            long = self.device.type == "cuda" and self.recipe.iterations >= COMPILE_FROM_ITERATIONS
-            return "true" if long and self._why_not("true") is None else "false"
+            return "false" if self._why_not("cuda-graphs") else "cuda-graphs"
         if wanted != "false" and (reason := self._why_not(wanted)):
             say(self.processes, f"not {'compiled' if wanted == 'true' else 'captured'}, as {reason}")
             return "false"
@@ -214,6 +216,23 @@ class Training:
         if way == "cuda-graphs" and not isinstance(self.net, CifarNet):
             return "only nets of section 4.2 leave a GPU waiting for the next operation"
         return None
+
+    def compile_if_it_pays(self) -> None:
+        """Compile from now on where that saves more time than it takes; called at log points, where no update is due.
+
+        Updates are timed from one log point to the next; not those before the first, in which libraries choose their
+        algorithms. Processes go by the slowest of them.
+        """
+        before, self._timed_from = self._timed_from, (self.iteration, time.monotonic())
+        evaluated = before is not None and self.evaluated_at >= before[0]
+        if not self.may_compile or before is None or evaluated:
+            return
+        self.may_compile = False
+        made = self.iteration - before[0]
+        [seconds] = self.processes.all_reduce_max(self._timed_from[1] - before[1])
+        if seconds / made * (self.recipe.iterations - self.iteration) * COMPILE_SAVES > COMPILE_SECONDS:
+            self.compiled, self.forward = "true", torch.compile(self.wrapped)
+            self.slices[-1] |= {"compile": self.compiled, "compiled_from": self.iteration}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -584,6 +603,7 @@ def advance(training: Training, progress: Progress) -> None:
     progress.step()
     if training.is_due(training.recipe.log_interval):
         row = training.log_training()
+        training.compile_if_it_pays()
         progress.line(**training.task.progress(row), lr=row["lr"])
 
 
