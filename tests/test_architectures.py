@@ -115,6 +115,25 @@ def test_initial_weights_are_he_normal_and_follow_the_seed():
 
 
 @pytest.mark.processor
+def test_fixed_normalisation_is_part_of_the_convolution_before_it():
+    torch.manual_seed(0)
+    block = architectures.Bottleneck(3, 4, 2, architectures.make_shortcut("B", 3, 16, 2)).double().eval()
+    for norm in (module for module in block.modules() if isinstance(module, BatchNorm2d)):
+        for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            torch.nn.init.uniform_(values, 0.5, 2)
+    images, weights, outputs = torch.randn(2, 3, 8, 8, dtype=torch.float64), [], []
+    for fixed in (False, True):
+        for norm in (module for module in block.modules() if isinstance(module, BatchNorm2d)):
+            norm.requires_grad_(not fixed)
+        block.zero_grad()
+        outputs.append(block(images))
+        outputs[-1].square().sum().backward()
+        weights.append([layer.weight.grad.clone() for layer in architectures.convolutions(block)])
+    torch.testing.assert_close(outputs[1], outputs[0])
+    torch.testing.assert_close(weights[1], weights[0])
+
+
+@pytest.mark.processor
 def test_ghost_batches_are_normalised_one_by_one():
     norm = architectures.BatchNorm2d(3).double()
     norm.ghost_batch_size = 4

@@ -41,27 +41,29 @@ class BatchNorm2d(nn.BatchNorm2d):
     # False while activations are computed a second time, for the backward pass: their statistics count once.
     updates_statistics: bool = True
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is a constant scale and shift of each channel: in evaluation, where neither is trained."""
+        return not self.training and not self.weight.requires_grad
+
     def forward(self, input: Tensor) -> Tensor:
         """Normalise ``input`` of shape (N, C, H, W)."""
         if not self.training:
-            return self._fixed(input)
+            return super().forward(input)
         if self.ghost_batch_size is None or self.ghost_batch_size >= len(input):
             return self._normalise(input, self.running_mean, self.running_var)
         first, *others = input.split(self.ghost_batch_size)
         first = self._normalise(first, self.running_mean, self.running_var)
         return torch.cat([first, *(self._normalise(chunk, None, None) for chunk in others)])
 
-    def _fixed(self, x: Tensor) -> Tensor:
-        """Normalise by the running statistics; where they are fixed in training, do not keep ``x`` for the gradient."""
-        if self.weight.requires_grad or not torch.is_grad_enabled():
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return by what each channel is multiplied in evaluation, and what is added to it: (C,) each."""
         mean, variance = self.running_mean, self.running_var
         # No net here is built without running statistics.
         assert mean is not None
         assert variance is not None
         scale = self.weight * (variance + self.eps).rsqrt()
-        shift = self.bias - mean * scale
-        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+        return scale, self.bias - mean * scale
 
     def _normalise(self, x: Tensor, mean: Tensor | None, variance: Tensor | None) -> Tensor:
         # No net here gives all updates the same weight.
@@ -73,6 +75,30 @@ class BatchNorm2d(nn.BatchNorm2d):
 def conv(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Conv2d:
     """Return a ``size``x``size`` convolution that keeps the map size at stride 1; no bias, as BN follows."""
     return nn.Conv2d(in_channels, out_channels, size, stride, padding=size // 2, bias=False)
+
+
+def normalised(layer: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+    """Return a convolution's output, normalised; where that is fixed, by a convolution with scaled weights and a bias.
+
+    It takes no pass over the maps of its own then, and keeps none of them for the gradient.
+    """
+    if not (isinstance(norm, BatchNorm2d) and norm.is_fixed):
+        return norm(layer(x))
+    scale, shift = norm.scale_and_shift()
+    return F.conv2d(x, layer.weight * scale[:, None, None, None], shift, layer.stride, layer.padding)
+
+
+class Projection(nn.Sequential):
+    """The 1x1 convolution of a shortcut, and its batch normalisation."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__(conv(in_channels, out_channels, 1, stride), BatchNorm2d(out_channels))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
+        layer, norm = self
+        assert isinstance(layer, nn.Conv2d)
+        return normalised(layer, norm, input)
 
 
 class PaddedIdentity(nn.Module):
@@ -100,8 +126,8 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = self.bn2(self.conv2(out))
+        out = F.relu(normalised(self.conv1, self.bn1, x), inplace=True)
+        out = normalised(self.conv2, self.bn2, out)
         if self.shortcut is not None:
             out += self.shortcut(x)
         return F.relu(out, inplace=True)
@@ -118,7 +144,7 @@ class SingleLayerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, channels, H / stride, W / stride)."""
-        out = self.bn1(self.conv1(x))
+        out = normalised(self.conv1, self.bn1, x)
         if self.shortcut is not None:
             out += self.shortcut(x)
         return F.relu(out, inplace=True)
@@ -149,9 +175,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, 4 * channels, H / stride, W / stride)."""
-        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        out = F.relu(self.bn2(self.conv2(out)), inplace=True)
-        out = self.bn3(self.conv3(out))
+        out = F.relu(normalised(self.conv1, self.bn1, x), inplace=True)
+        out = F.relu(normalised(self.conv2, self.bn2, out), inplace=True)
+        out = normalised(self.conv3, self.bn3, out)
         if self.shortcut is not None:
             out += self.shortcut(x)
         return F.relu(out, inplace=True)
@@ -161,7 +187,7 @@ def make_shortcut(option: str, in_channels: int, channels: int, stride: int) -> 
     """Return the shortcut of section 3.3: A pads, B projects where dimensions grow, C projects everywhere."""
     grows = stride != 1 or in_channels != channels
     if option == "C" or (option == "B" and grows):
-        return nn.Sequential(conv(in_channels, channels, 1, stride), BatchNorm2d(channels))
+        return Projection(in_channels, channels, stride)
     return PaddedIdentity(channels - in_channels, stride) if grows else nn.Identity()
 
 
@@ -210,7 +236,7 @@ class CifarNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to class scores (N, classes)."""
-        x = F.relu(self.bn1(self.conv1(images)), inplace=True)
+        x = F.relu(normalised(self.conv1, self.bn1, images), inplace=True)
         group = self.recompute_group if self.training and torch.is_grad_enabled() else 0
         for start in range(0, len(self.blocks), group or len(self.blocks)):
             blocks = self.blocks[start : start + group] if group else self.blocks
@@ -287,7 +313,7 @@ class ImageNetNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to the maps of conv5_x (N, C, H / 32, W / 32), rounded up."""
-        x = F.relu(self.bn1(self.conv1(images)), inplace=True)
+        x = F.relu(normalised(self.conv1, self.bn1, images), inplace=True)
         x = F.max_pool2d(x, 3, 2, 1)
         for stage in self.stages:
             x = stage(x)

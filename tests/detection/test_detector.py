@@ -11,6 +11,7 @@ import torchvision
 from conftest import same_weights, small_net
 from torch import nn
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou
 
 from detection.conftest import random_images, sharp, small_detector, tiny, training
@@ -138,6 +139,22 @@ def test_the_new_layers_are_drawn_as_published_and_from_the_generator():
     same_weights(detector.state_dict(), other.state_dict())
 
 
+@pytest.mark.parametrize("wanted", [1, 7, 200])
+def test_proposals_are_torchvisions_however_few_boxes_nms_looks_at(wanted):
+    detector, _ = small_detector(rpn_pre_nms_top_n_test=150, rpn_post_nms_top_n_test=wanted)
+    generator, shapes = torch.Generator().manual_seed(wanted), [(90, 120), (70, 50)]
+    corners = torch.rand(2, 180, 2, generator=generator) * 100
+    boxes = torch.cat([corners, corners + 40 * torch.rand(2, 180, 2, generator=generator) - 1], 2)
+    # Some are as sure as others.
+    objectness = torch.randint(-9, 30, (2, 180), generator=generator).float().view(-1, 1)
+    arguments = (boxes, objectness, shapes, [180])
+    found = detector.eval().rpn.filter_proposals(*arguments)
+    expected = RegionProposalNetwork.filter_proposals(detector.rpn, *arguments)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [len(image) for image in ours] == [wanted] * 2 or wanted == 200
+        assert all(torch.equal(*images) for images in zip(ours, theirs, strict=True))
+
+
 # Against the classifier and torchvision's own classes
 
 
@@ -146,7 +163,10 @@ def test_the_new_layers_are_drawn_as_published_and_from_the_generator():
 @pytest.mark.processor
 def test_a_region_of_the_whole_image_has_the_features_of_the_classifier(model, pooling, edge):
     """The shared map is 4 x 4. RoI pooling counts the last pixel, as Fast R-CNN [7] does: 0 to 48 are its 4 columns."""
-    net, images = small_net(model), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    net, images = (
+        small_net(model).double(),
+        torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).double(),
+    )
     with torch.no_grad():
         maps = net.features(images)
         expected = F.relu(net.fc7(F.relu(net.fc6(maps.flatten(1))))) if model == "vgg-16" else maps.mean((2, 3))
@@ -157,9 +177,10 @@ def test_a_region_of_the_whole_image_has_the_features_of_the_classifier(model, p
         regions = detector.heads.box_roi_pool(shared, [box, box])
         if model == "vgg-16" and pooling == "align":
             # Means, where the classifier takes maxima: compare what is pooled.
-            torch.testing.assert_close(regions, F.avg_pool2d(shared, 2))
+            torch.testing.assert_close(regions, F.avg_pool2d(shared, 2).float())
             return
-        found = detector.heads.box_head(regions)
+        # Regions are pooled in float32.
+        found = detector.heads.box_head(regions.double())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert expected.abs().max() > 0.1
 

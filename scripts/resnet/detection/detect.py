@@ -1,6 +1,7 @@
 """Detecting: from a detector and scenes to detections in the form of COCO's results."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from resnet.detection.engines import build_detector
 from resnet.detection.improvements import ImprovedDetector
 from resnet.detection.inputs import EvaluationScenes
 from resnet.errors import UserError
-from resnet.files import write_json, write_text
+from resnet.files import atomic_path, write_json
 from resnet.progress import Progress
 from resnet.provenance import code, now, surroundings
 from resnet.run_folder import RunFolder
@@ -193,8 +194,9 @@ def detect_objects(
 
 
 def write_detections(path: Path, detections: list[dict[str, Any]]) -> None:
-    """Write detections as COCO's results, one per line."""
-    import json
-
-    lines = ",\n".join(json.dumps(detection) for detection in detections)
-    write_text(path, f"[\n{lines}\n]\n")
+    """Write detections as COCO's results, one per line; their text, which is large, is never there as a whole."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("[\n")
+        for number, detection in enumerate(detections):
+            file.write((",\n" if number else "") + json.dumps(detection))
+        file.write("\n]\n")
