@@ -18,7 +18,7 @@ from resnet.progress import Progress
 
 PHOTOGRAPHS = ("temple", "flower")
 CLASSES = tuple(f"{digit} on the {name}" for name in PHOTOGRAPHS for digit in range(10))
-IMAGES = {"train": 80 * len(CLASSES), "val": 30 * len(CLASSES), "test": 2 * len(CLASSES)}
+IMAGES = {"train": 80 * len(CLASSES), "val": 20 * len(CLASSES), "test": 2 * len(CLASSES)}
 # Nearly square, so that the small networks of the demo see whole images at the map size that they were trained at.
 # A few are large enough for libjpeg to decode them at half their size.
 SIZES = (*((80, 70), (70, 80), (90, 90), (96, 84), (84, 96)) * 4, (420, 450))
