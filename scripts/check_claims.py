@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet.artefacts import read_artefact
 from resnet.errors import run_program
-from resnet.files import read_rows, read_yaml, write_rows
+from resnet.files import read_json, read_rows, read_yaml, write_rows
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
 from resnet.rendering.layer_signals import read_signals
@@ -22,6 +22,7 @@ CURVE = {"iteration": int, "epoch": float, "split": str, "lr": float, "top1_erro
 # And in the files of a test.
 SET = {"dataset": str, "source": str, "images": int}
 ERRORS = SET | {"top1_error": float, "top5_error": float}
+LOCALISATIONS = SET | {"stage": str, "protocol": str, "gt_class_error": float}
 DETECTIONS = SET | {"experiment": str, "map50": float, "objects": int}
 
 
@@ -40,6 +41,8 @@ def main() -> None:
     parser.add_argument("--table1", **files, help="the counted networks for ImageNet, as CSV")
     parser.add_argument("--detections", **files, help="average_precision.json of detectors")
     parser.add_argument("--detectors", **files, help="config.yaml of them")
+    parser.add_argument("--localisations", **files, help="evaluation/<protocol>.json of localisers")
+    parser.add_argument("--localisers", **files, help="config.yaml of them")
     parser.add_argument("--counts", **files, help="counts.csv")
     parser.add_argument("--cifar10-signals", **files, help="layer_signals.csv of runs on CIFAR-10")
     parser.add_argument("--imagenet-signals", **files, help="layer_signals.csv of runs on ImageNet")
@@ -68,6 +71,8 @@ def main() -> None:
         table1={row["method"]: row for path in arguments.table1 for row in read_rows(path, FLOPS)},
         detections=read_evaluations(arguments.detections, DETECTIONS),
         detectors=read_configs(arguments.detectors),
+        localisations=read_localisations(arguments.localisations),
+        localisers=read_configs(arguments.localisers, "stage"),
         counts={row["count"]: row["value"] for path in arguments.counts for row in read_rows(path, COUNTS)},
         signals={
             section: {model: rows for path in paths for model, rows in read_signals(path).items()}
@@ -99,13 +104,22 @@ def read_printed(table: Path) -> dict[str, dict[str, Any]]:
     return {row["method"]: row for row in read_artefact(table).values["rows"]}
 
 
-def read_configs(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Read ``config.yaml`` of detectors, grouped by ``<experiment>/<model>``."""
+def read_configs(paths: list[Path], key: str = "experiment") -> dict[str, list[dict[str, Any]]]:
+    """Read ``config.yaml`` of detectors, grouped by ``<experiment>/<model>``, or by another key than experiment."""
     configs: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
         config = RunFolder.of(path).config_as(RunConfig)
-        configs.setdefault(f"{config['recipe']['experiment']}/{config['recipe']['model']}", []).append(config)
+        configs.setdefault(f"{config['recipe'][key]}/{config['recipe']['model']}", []).append(config)
     return configs
+
+
+def read_localisations(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Read localisation errors, grouped by ``<stage>/<model>/<protocol>``."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        one = read_json(path, {"model": str, **LOCALISATIONS})
+        found.setdefault(f"{one['stage']}/{one['model']}/{one['protocol']}", []).append(one)
+    return found
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from resnet.classification.errors import Totals
 from resnet.classification.imagenet import imagenet_task
 from resnet.classification.layer_signals import measured_update
 from resnet.classification.predictions import Predictions, average
-from resnet.data import cifar10, digits, handwriting, imagenet, objects, scenes, views
+from resnet.data import cifar10, digits, handwriting, imagenet, located, objects, scattered, scenes, views
 from resnet.data.coco import read_coco
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.images import centre_crop, crop_of_resized, whole
@@ -40,7 +40,18 @@ from resnet.detection.initial import Classifier
 from resnet.detection.inputs import SceneImages
 from resnet.detection.task import detection_task
 from resnet.files import read_arrays, read_json, write_arrays, write_json, write_yaml
-from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe
+from resnet.localisation.net import Localiser
+from resnet.localisation.proposals import Proposals, localisation_errors
+from resnet.localisation.task import localisation_task
+from resnet.settings import (
+    LOCALISER_STAGES,
+    CifarRecipe,
+    DetectorRecipe,
+    Hardware,
+    ImageNetRecipe,
+    LocaliserRecipe,
+    Recipe,
+)
 from resnet.training import checkpoint
 from resnet.training.loop import Training
 from resnet.versions import VERSIONS
@@ -514,6 +525,97 @@ def evaluate_detections(_folder: Path) -> Numbers:
         classes = found.pop("classes").values()
         numbers[metric] = [*found.values(), *(value for values in classes for value in values.values())]
     return numbers
+
+
+@golden
+def prepare_boxes(folder: Path) -> Numbers:
+    """Few digits anywhere on photographs, and their boxes as they are read."""
+    with few(scattered.IMAGES, {"train": 24, "val": 10}):
+        scattered.write_scattered(folder / "ILSVRC2012")
+    description = imagenet.describe("golden", folder / "ILSVRC2012", True, folder / "dataset.json")
+    numbers: Numbers = {}
+    for split in located.SPLITS:
+        index = imagenet.read_index(folder / "dataset.json", description, split)
+        found = located.locate(description.path / "Annotations", description, index, split, 1)
+        numbers[f"{split} boxes"] = found.boxes
+        numbers[f"{split} images"] = np.stack([found.images, found.counts, *found.sizes.T])
+        numbers[f"{split} colours"] = [colours(description.path / path) for path in index.paths]
+    return numbers
+
+
+LOCALISER = {
+    "anchor_sizes": (16, 32), "proposals": 3, "batch_size": 6, "iterations": 3, "lr": 0.05, "lr_drops": (2,),
+    "weight_decay": 0.01, "log_interval": 1, "evaluation_interval": 3, "evaluation_images": 8,
+}  # fmt: skip
+
+
+def write_boxes(folder: Path, data: Path) -> None:
+    """Write boxes of the images of ``write_ilsvrc``, one or two of each, beside ``dataset.json``."""
+    description = imagenet.ImageNetDescription.read(data)
+    for split in located.SPLITS:
+        index, random = imagenet.read_index(data, description, split), np.random.RandomState(len(split))
+        sizes = np.array([Image.open(description.path / path).size for path in index.paths])
+        counts = random.randint(1, 3, len(index))
+        corners = random.uniform(0, 0.4, (counts.sum(), 2))
+        boxes = np.concatenate([corners, corners + random.uniform(0.3, 0.6, corners.shape)], 1)
+        boxes *= np.tile(sizes, 2).repeat(counts, 0)
+        found = located.Boxes(np.arange(len(index)), sizes, counts, boxes)
+        write_arrays(folder / f"boxes-{split}.npz", found)
+
+
+@golden
+def train_localiser(folder: Path) -> Numbers:
+    """Both stages."""
+    data, statistics, numbers = write_ilsvrc(folder), write_image_statistics(folder / "p.npz", 32), {}
+    write_boxes(folder, data)
+    boxes = {split: folder / f"boxes-{split}.npz" for split in located.SPLITS}
+    random, drawn = np.random.RandomState(1), np.random.RandomState(2).uniform(0, 32, (24, 1, 3, 2, 2))
+    proposals = np.sort(drawn, axis=3).reshape(24, 1, 3, 4).astype(np.float32)
+    write_arrays(folder / "r.npz", Proposals(np.zeros((24, 1), np.int64), proposals, random.rand(24, 1, 3)))
+    # The scales are such that crops show parts of images.
+    described = ImageNetRecipe(model="resnet-18-B", **TINY, scale_min=32, scale_max=40, test_shorter_side=36)
+    for stage in LOCALISER_STAGES:
+        net = build_net(described, 4)
+        draw_weights(net)
+        classifier = Classifier(net.eval(), torch.tensor([0.4, 0.5, 0.6])[:, None, None], described, None, {})
+        recipe = LocaliserRecipe(**{"model": "resnet-18-B", "stage": stage, **LOCALISER})
+        regions = folder / "r.npz" if stage == "rcnn" else None
+        build = partial(localisation_task, recipe, data, boxes, classifier, statistics, regions)
+        numbers |= {f"{stage} {name}": values for name, values in trained(Training(recipe, CPU, build)).items()}
+    return numbers
+
+
+@golden
+def localise(folder: Path) -> Numbers:
+    """What both stages find, by one crop and at two scales; and its errors."""
+    data, numbers = write_ilsvrc(folder), {}
+    write_boxes(folder, data)
+    files = ("--data", data, "--boxes", folder / "boxes-val.npz")
+    classifier = {"model": "resnet-18-B", **TINY, "stride_in_3x3": False}
+    resolved = {"classes": 4, "classifier": classifier, "test_shorter_side": 40}
+    for stage in LOCALISER_STAGES:
+        recipe = LocaliserRecipe(**{"model": "resnet-18-B", "stage": stage, **LOCALISER})
+        net = Localiser(
+            build_net(ImageNetRecipe(model="resnet-18-B", **TINY), 4), torch.full((3, 1, 1), 0.5), 4, recipe
+        )
+        state = draw_weights(net)
+        state["siblings.reg.weight"].mul_(0.2)
+        write_run(folder / stage, recipe, state, resolved=resolved)
+    for protocol in ("center", "dense"):
+        run("propose_boxes", *files, "--run-folder", folder / "rpn", "--protocol", protocol,
+            "--shorter-sides", 40, 48, "--output", folder / f"{protocol}.npz", "--device", "cpu")  # fmt: skip
+    run("refine_boxes", *files, "--run-folder", folder / "rcnn", "--proposals", folder / "dense.npz",
+        "--output", folder / "refined.npz", "--device", "cpu")  # fmt: skip
+    for name in ("center", "dense", "refined"):
+        found = read_arrays(folder / f"{name}.npz", Proposals)
+        numbers |= {f"{name} boxes": found.boxes, f"{name} scores": found.scores}
+    random = np.random.RandomState(0)
+    truth = located.Boxes(np.arange(40), np.full((40, 2), 100), np.ones(40, np.int64), random.uniform(0, 50, (40, 4)))
+    truth.boxes[:, 2:] += 50
+    moved = (truth.boxes[:, None, None] + random.normal(0, 8, (40, 6, 2, 4))).astype(np.float32)
+    classes = random.randint(0, 8, (40, 6))
+    errors = localisation_errors(truth, Proposals(classes, moved, random.rand(40, 6, 2)))
+    return numbers | {"errors": list(errors.values())}
 
 
 if __name__ == "__main__":

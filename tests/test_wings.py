@@ -14,6 +14,7 @@ ALLOWED = {
     "training": {"data"},
     "classification": {"data", "training"},
     "detection": {"data", "training", "classification"},
+    "localisation": {"data", "training", "classification", "detection"},
     "planning": {"data", "training", "classification", "detection"},
     "rendering": {"data"},
 }

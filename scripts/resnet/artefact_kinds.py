@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resnet.rules import Rule
-from resnet.settings import MEASURED, TESTS
+from resnet.settings import LOCALISER_STAGES, MEASURED, TESTS
 
 # What stands for a network where several were tested together.
 ENSEMBLE = "ensemble"
@@ -128,6 +128,31 @@ def diagram(values: dict[str, Any]) -> Rule:
     return NETWORKS if "networks" in values else BLOCKS
 
 
+# testing, classifier: as printed. A row of ours has the rest: which run is tested how, and by which error.
+LOCALISATION_ROW = mapping(
+    {"method": TEXT},
+    {
+        "quoted_from": TEXT,
+        "model": TEXT,
+        "experiment": one_of(*LOCALISER_STAGES),
+        "protocol": one_of("center", "dense"),
+        **dict.fromkeys(("network", "testing", "classifier"), TEXT),
+    },
+)
+
+
+def localisation_table(values: dict[str, Any]) -> Rule:
+    """Return the schema of a table of localisation errors; its columns say which published numbers a row may have."""
+    columns = [column for column in values.get("columns") or () if isinstance(column, dict)]
+    row = LOCALISATION_ROW | {"properties": dict(LOCALISATION_ROW["properties"])}
+    row["properties"] |= dict.fromkeys((str(column.get("name")) for column in columns), NUMBER)
+    # metric: what is measured here; none of what only the server can.
+    column = mapping({"name": TEXT, "heading": TEXT}, {"metric": one_of("gt_class_error", "top5_error")})
+    return mapping(
+        {"columns": some(column), "rows": some(row)}, {"texts": some(one_of("network", "testing", "classifier"))}
+    )
+
+
 COUNTS = mapping(
     {"rows": some(mapping({"count": TEXT, "says": TEXT}, {"paper": {"type": ["number", "string"]}, "unit": TEXT}))}
 )
@@ -189,6 +214,7 @@ KINDS = {
     "cifar_error_table": Kind(("cifar10",), CIFAR_ERROR_TABLE, shows_others=True),
     "footnote_table": Kind(("imagenet", "cifar10"), FOOTNOTE_TABLE),
     "class_table": Kind(("detection",), CLASS_TABLE, shows_others=True),
+    "localisation_table": Kind(("appendix",), localisation_table),
     "error_curves": Kind(("imagenet", "cifar10"), ERROR_CURVES, is_figure=True),
     "responses": Kind(("cifar10",), RESPONSES, is_figure=True),
     "layer_signals": Kind(("imagenet", "cifar10"), LAYER_SIGNALS, is_figure=True),

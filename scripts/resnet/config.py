@@ -14,9 +14,10 @@ from resnet.files import read_yaml
 from resnet.idle import idle_data, idle_settings
 from resnet.rules import Rule, with_defaults
 from resnet.schema import schemas
-from resnet.sections import DEFAULT_SECTIONS, Config, DetectorSection, Section
+from resnet.sections import DEFAULT_SECTIONS, Config, DetectorSection, LocalisationSection, Section
 from resnet.settings import (
     EXPERIMENTS,
+    LOCALISER_STAGES,
     CifarRecipe,
     Hardware,
     ImageNetRecipe,
@@ -26,7 +27,7 @@ from resnet.settings import (
 )
 
 RECIPES = {"cifar10": CifarRecipe, "imagenet": ImageNetRecipe}
-SECTIONS_OF_SCALES = (*RECIPES, "detector")
+SECTIONS_OF_SCALES = (*RECIPES, "detector", "localisation")
 
 
 def check_year(coco: dict[str, Any]) -> None:
@@ -74,14 +75,15 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
         name: with_defaults(merge(scale.get(name, {}), config[name]), scale_schema["properties"][name])
         for name in SECTIONS_OF_SCALES
     }
-    notes = leave_out(values)
+    notes = leave_out(values, config["data"]["imagenet"], "appendix" in config["sections"])
     classifiers = {name: load_section(name, values[name], where) for name in RECIPES}
-    check_ensemble(classifiers["imagenet"], where)
+    check_ensemble("imagenet", classifiers["imagenet"].settings["ensemble"], classifiers["imagenet"].seeds, where)
     for name, world_size in (("cifar10", 1), ("imagenet", processes)):
         for model in classifiers[name].seeds:
             with named(f"{name}, {model}", "(hardware in config.yaml)"):
                 check_shares(classifiers[name].recipe(model, 0), world_size, hardware.accumulate)
     detector = load_detector_section(values["detector"], classifiers["imagenet"], where)
+    localisation = load_localisation_section(values["localisation"], classifiers["imagenet"], where)
     if detector.data["coco"] == "coco":
         check_year(config["data"]["coco"])
     cifar10, imagenet, sections = classifiers["cifar10"], classifiers["imagenet"], config["sections"]
@@ -96,6 +98,7 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
         cifar10=cifar10,
         imagenet=imagenet,
         detector=detector,
+        localisation=localisation,
         sections=sections,
         left_out=left_out,
     )
@@ -124,8 +127,8 @@ def read_scale(folder: Path, name: str, schema: Rule, above: tuple[str, ...] = (
     return merge(read_scale(folder, base, schema, (*above, name)), scale) if base else scale
 
 
-def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
-    """Take out what cannot be without networks that have no seeds on ImageNet; say what that is."""
+def leave_out(values: dict[str, dict[str, Any]], data: dict[str, Any], has_appendix: bool) -> list[str]:
+    """Take out what cannot be without networks that have no seeds on ImageNet, or without data; say what that is."""
     notes = []
     without = {model for model, seeds in values["imagenet"]["seeds"].items() if not seeds}
     members = values["imagenet"]["ensemble"]
@@ -139,7 +142,22 @@ def leave_out(values: dict[str, dict[str, Any]]) -> list[str]:
             detectors[model] = []
         for seeds in values["detector"]["appendix"].values():
             seeds |= {model: [] for model in seeds if network_of(model) in without}
+    localisers = values["localisation"]
+    for model in sorted(without & {model for model, seeds in localisers["seeds"].items() if seeds}):
+        notes += [f"there are no localisers with {model}, left out in imagenet.seeds"] * has_appendix
+        localisers["seeds"][model] = []
+    if localisers["data"] == "imagenet" and not has_annotations(data):
+        notes += ["there are no localisers: data.imagenet.annotations names no folder of CLS-LOC/"] * has_appendix
+        localisers["seeds"] = {model: [] for model in localisers["seeds"]}
+    run = [model for model, seeds in localisers["seeds"].items() if seeds]
+    localisers["ensemble"] = [member for member in localisers["ensemble"] if member["model"] in run]
     return notes
+
+
+def has_annotations(data: dict[str, Any]) -> bool:
+    """Return whether ILSVRC's boxes for localisation are at hand."""
+    folder = data["annotations"] or (data["folder"] and Path(data["folder"]) / "Annotations")
+    return bool(folder) and (Path(folder) / "CLS-LOC").is_dir()
 
 
 def without_data(
@@ -191,18 +209,18 @@ def load_section(name: str, values: dict[str, Any], where: str) -> Section:
     return section
 
 
-def check_ensemble(imagenet: Section, where: str) -> None:
-    """Check that the members of the ensemble are different runs.
+def check_ensemble(name: str, ensemble: list[dict[str, Any]], seeds: dict[str, list[int]], where: str) -> None:
+    """Check that the members of a section's ensemble are different runs of it.
 
     Raises:
         UserError: one is not run, or there twice.
     """
-    members = [(member["model"], member["seed"]) for member in imagenet.settings["ensemble"]]
+    members = [(member["model"], member["seed"]) for member in ensemble]
     for model, seed in members:
-        if seed not in imagenet.seeds.get(model, []):
-            raise UserError(f"imagenet.ensemble: {model} with seed {seed} is not a run of imagenet.seeds {where}")
+        if seed not in seeds.get(model, []):
+            raise UserError(f"{name}.ensemble: {model} with seed {seed} is not a run of {name}.seeds {where}")
         if members.count((model, seed)) > 1:
-            raise UserError(f"imagenet.ensemble: {model} with seed {seed} is there twice {where}")
+            raise UserError(f"{name}.ensemble: {model} with seed {seed} is there twice {where}")
 
 
 def load_detector_section(values: dict[str, Any], imagenet: Section, where: str) -> DetectorSection:
@@ -249,6 +267,27 @@ def check_appendix(appendix: dict[str, dict[str, list[int]]], sides: list[int], 
         raise UserError(f"detector.appendix: {unknown[0]} is none of {', '.join(EXPERIMENTS)} {where}")
     if len(sides) < 2 or sides != sorted(set(sides)):
         raise UserError(f"detector.multiscale_shorter_sides must be two sizes or more, increasing, not {sides} {where}")
+
+
+def load_localisation_section(values: dict[str, Any], imagenet: Section, where: str) -> LocalisationSection:
+    """Return the settings of the localisers.
+
+    Raises:
+        UserError: a recipe is out of range, or a localiser's classifier is not trained; the message names the key.
+    """
+    values = dict(values)
+    recipe, overrides, seeds = values.pop("recipe"), given(values.pop("overrides")), values.pop("seeds")
+    lists = {"models": list(seeds), "seeds": those_run(seeds)}
+    section = LocalisationSection(**values, **lists, _recipe=recipe, _overrides=overrides)
+    for model in section.seeds:
+        if model not in imagenet.seeds:
+            raise UserError(f"localisation.seeds: {model} starts with a network that is not in imagenet.seeds {where}")
+    for model in [*section.models, *(key for key in overrides if key not in LOCALISER_STAGES)]:
+        for stage in LOCALISER_STAGES:
+            with named(f"localisation, {stage}, {model}", where):
+                section.recipe(stage, model, 0)
+    check_ensemble("localisation", section.ensemble, section.seeds, where)
+    return section
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resnet.sections import Config
-from resnet.settings import EXPERIMENTS, Recipe, parse_imagenet_model, parse_model
+from resnet.settings import EXPERIMENTS, LOCALISER_STAGES, Recipe, parse_imagenet_model, parse_model
 
 # Where a setting can apply. Those that are not named here always do.
 Condition = Callable[[Any], bool]
@@ -32,6 +32,10 @@ CONDITIONS: dict[str, dict[str, tuple[Condition, str]]] = {
         "lr_drops": (lambda recipe: recipe.plateau is None, "plateau takes their place"),
     },
     "detector": {"dropout": (lambda recipe: recipe.model.startswith("vgg"), "only VGG nets have dropout")},
+    "localisation": {
+        key: (lambda recipe: recipe.stage == "rpn", "only the proposal network has it")
+        for key in ("anchor_sizes", "proposals", "evaluation_images")
+    },
 }
 
 
@@ -65,6 +69,12 @@ def recipes_of(config: Config, section: str) -> dict[tuple[str, ...], Recipe]:
             for model, seeds in (config.detector.seeds | config.detector.appendix.get(name, {})).items()
         }
     settings = getattr(config, section)
+    if section == "localisation":
+        return {
+            (stage, model): settings.recipe(stage, model, seeds[0])
+            for stage in LOCALISER_STAGES
+            for model, seeds in settings.seeds.items()
+        }
     return {(model,): settings.recipe(model, seeds[0]) for model, seeds in settings.seeds.items()}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet.artefacts import Artefact
 from resnet.sections import Config
-from resnet.settings import EXPERIMENTS, MEASURED, is_published
+from resnet.settings import EXPERIMENTS, LOCALISER_STAGES, MEASURED, is_published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Run:
     """One trained network, or published weights of one: a row of ``results/runs.csv``.
 
     Attributes:
-        section: cifar10, imagenet, detection, or appendix: a detector that section 4.3 does not have.
+        section: cifar10, imagenet, detection, or appendix: a localiser, or a detector that section 4.3 does not have.
         dataset: name of the data set that it is trained on.
-        experiment: of a detector, what it is trained and tested on; empty for classifiers.
+        experiment: of a detector, what it is trained and tested on; of a localiser, its stage; empty for classifiers.
         model: the network.
         seed: None for published weights.
         source: the folder's name below that of the network: seed<k>, or torchvision for published weights.
@@ -53,6 +53,8 @@ def run_folder(
     with the other.
     """
     runs = f"results/runs/{config.scale}"
+    if section == "localisation":
+        return f"{runs}/localiser/{experiment}/{model}/{source}"
     if section in ("detection", "appendix"):
         detector = config.detector
         return f"{runs}/detector-{detector.engine}-{detector.weights}/{experiment}/{model}/{source}"
@@ -97,6 +99,22 @@ def sheet(config: Config, paper: Mapping[str, Any]) -> list[Run]:
         )
         for name in experiments(config)
         for model, numbers in detector.appendix.get(name, {}).items()
+        for seed in numbers
+    ]
+    localisation = config.localisation
+    runs += [
+        Run(
+            section="appendix",
+            dataset=localisation.data,
+            experiment=stage,
+            model=model,
+            seed=seed,
+            source=f"seed{seed}",
+            folder=run_folder(config, "localisation", model, f"seed{seed}", stage),
+            in_paper=model in paper["localisation"]["seeds"],
+        )
+        for stage in LOCALISER_STAGES
+        for model, numbers in localisation.seeds.items()
         for seed in numbers
     ]
     return runs

@@ -14,6 +14,7 @@ from resnet.settings import (
     DetectorRecipe,
     Hardware,
     ImageNetRecipe,
+    LocaliserRecipe,
 )
 
 Seeds = dict[str, tuple[int, ...]]
@@ -47,6 +48,10 @@ class ImageNetPlace:
     folder: str | None = setting(None, "train/<wnid>/*.JPEG and val/, if they are here", path=True)
     archives: str | None = setting(None, "the folder of the official archives, if they are here", path=True)
     weights: str | None = setting(None, "the folder of torchvision's weights; none downloads them", path=True)
+    annotations: str | None = setting(
+        None, "the folder of CLS-LOC/, boxes for localisation; none is the data set's own folder Annotations",
+        path=True,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,12 +174,30 @@ class DetectorKeys:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LocalisationKeys:
+    """Appendix C."""
+
+    data: str = setting("imagenet", "scattered is embedded", choices=("scattered", "imagenet"))
+    seeds: Seeds = seeds_setting()
+    recipe: LocaliserRecipe = setting({}, "settings of all runs")
+    overrides: dict[str, LocaliserRecipe | None] = setting(
+        {}, "settings that differ for a stage (rpn, rcnn) or a model; null takes those of the base scale out"
+    )
+    shorter_sides: tuple[int, ...] = setting(
+        (224, 256, 384, 480, 640), "shorter sides of the whole images in the dense test", unit="pixels", minimum=32,
+        empty=False,
+    )  # fmt: skip
+    ensemble: tuple[Member, ...] = setting((), "the networks of Table 14", empty=False)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ScaleKeys:
     """A scale, or the changes to it in ``config.yaml``."""
 
     cifar10: CifarKeys = setting({}, "section 4.2")
     imagenet: ImageNetKeys = setting({}, "sections 3.4 and 4.1")
     detector: DetectorKeys = setting({}, "section 4.3 and appendix A")
+    localisation: LocalisationKeys = setting({}, "appendix C")
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, Recipe, network_of
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Hardware, LocaliserRecipe, Recipe, network_of
 
 # What a report calls them, in the paper's order.
 SECTIONS = {
@@ -81,6 +81,35 @@ class DetectorSection:
 
 
 @dataclasses.dataclass(frozen=True)
+class LocalisationSection:
+    """The settings of localisers, checked.
+
+    Attributes:
+        data: the name of the data set.
+        shorter_sides: of whole images in the dense test.
+        ensemble: its networks, each with model and seed.
+        models: every model that the configuration names.
+        seeds: the seeds of those that are run.
+    """
+
+    data: str
+    shorter_sides: list[int]
+    ensemble: list[dict[str, Any]]
+    models: list[str]
+    seeds: dict[str, list[int]]
+    _recipe: dict[str, Any]
+    _overrides: dict[str, dict[str, Any]]
+
+    def recipe(self, stage: str, model: str, seed: int) -> LocaliserRecipe:
+        """Return the recipe of one run: overrides of the stage, then of the model."""
+        overrides = [self._overrides.get(key, {}) for key in (stage, model)]
+        values: dict[str, Any] = {**self._recipe, **{key: value for one in overrides for key, value in one.items()}}
+        values |= {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
+        values |= {"stage": stage, "model": model, "seed": seed}
+        return LocaliserRecipe(**values)
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """The settings of a workflow, checked.
 
@@ -93,6 +122,7 @@ class Config:
         cifar10: section 4.2.
         imagenet: section 4.1.
         detector: section 4.3.
+        localisation: appendix C.
         sections: those of ``SECTIONS`` that are asked for.
         left_out: those among them that cannot be made, each with the reason.
         notes: what a person should know of the settings, a line each: those that have no effect, and what is left out
@@ -107,6 +137,7 @@ class Config:
     cifar10: Section
     imagenet: Section
     detector: DetectorSection
+    localisation: LocalisationSection
     sections: list[str]
     left_out: dict[str, str]
     notes: tuple[str, ...] = ()

@@ -394,6 +394,48 @@ class DetectorRecipe(Recipe):
         )
 
 
+LOCALISER_STAGES = ("rpn", "rcnn")
+
+
+@dataclasses.dataclass(frozen=True)
+class LocaliserRecipe(Recipe):
+    """The settings that decide a localiser's numbers (appendix C); sizes of crops are those of its classifier."""
+
+    model: str = setting(
+        "resnet-101", "plain or residual net of section 4.1: the network of the localiser", identity=True
+    )
+    stage: str = setting(
+        "rpn",
+        "rpn: proposals from whole images; rcnn: their regions, one by one",
+        choices=LOCALISER_STAGES,
+        identity=True,
+    )
+    anchor_sizes: tuple[int, ...] = setting(
+        (64, 128, 256), "square roots of the anchors' areas", unit="pixels", minimum=1, empty=False
+    )
+    proposals: int = setting(200, "proposals of each class that R-CNN is trained and tested on", minimum=1)
+    batch_size: int = setting(256, "images or regions per update, over all processes", minimum=1)
+    ghost_batch_size: None = setting(None, "always none: batch normalisation is fixed")
+    iterations: int = setting(60000, "number of updates", minimum=1, maximum=10**9)
+    lr: float = setting(0.01, "learning rate at the start", above=0)
+    lr_drops: tuple[int, ...] = setting(
+        (30000, 50000), "iterations at which the learning rate is divided by 10", minimum=1
+    )
+    evaluation_interval: int = setting(5000, "iterations between evaluations", minimum=1)
+    evaluation_images: int = setting(
+        5000, "validation images that an evaluation during the training looks at", minimum=1
+    )
+
+    def __post_init__(self) -> None:
+        """Check every setting by its rule, and what concerns several.
+
+        Raises:
+            UserError: a value is out of range; the message names the key.
+        """
+        super().__post_init__()
+        self._require(parse_imagenet_model(self.model)[0] != "vgg", "model", "must be a plain or residual net")
+
+
 @dataclasses.dataclass(frozen=True)
 class BatchNormStatistics:
     """How batch normalisation is measured on ImageNet for a detector (appendix A)."""

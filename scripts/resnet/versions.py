@@ -29,6 +29,11 @@ VERSIONS = {
     # Box refinement, several scales, several detectors.
     "improve_detections": 1,
     "evaluate_detections": 1,
+    # The demo's digits anywhere on photographs; boxes as they are read.
+    "prepare_boxes": 1,
+    "train_localiser": 1,
+    # From weights to boxes of classes, proposed and refined, and their errors.
+    "localise": 1,
 }
 
 

@@ -110,7 +110,10 @@ def test_training_images_without_any_xml_are_no_unlabelled_set(devkit):
 @pytest.mark.parametrize(
     ("replacements", "message"),
     [
-        ([("<object>", "<object")], r"000001\.xml is not an annotation of VOC \(.*\); put the official file there"),
+        (
+            [("<object>", "<object")],
+            r"000001\.xml is not an annotation in VOC's form \(.*\); put the official file there",
+        ),
         ([("<annotation>", "<!DOCTYPE a [<!ENTITY e 'x'>]><annotation>")], r"\(a document type is declared\)"),
         ([(r"<name>\w+", "<name>unicorn")], r"000001\.xml: 'unicorn' is none of the classes \(eight, five, .*zero\)"),
         (box(-1, 5, 20, 20), r"000001\.xml: the box \(-1, 5, 20, 20\) of a \w+ leaves the image, of \d+x\d+ pixels"),

@@ -40,6 +40,10 @@ DETECTIONS = {
 }  # fmt: skip
 
 
+LOCALISATIONS = {
+    "rpn/resnet-101/center": {"gt_class": 13.3}, "rpn/resnet-101/dense": {"gt_class": 11.7, "top5": 14.4},
+    "rcnn/resnet-101/dense": {"gt_class": 8, "top5": 10.6}, "rcnn/ensemble/dense": {"gt_class": 7, "top5": 8.9},
+}  # fmt: skip
 OBJECTS = {"voc07": 12032, "voc12": 13841, "coco": 291875}
 
 
@@ -53,7 +57,8 @@ def config(section, *run):
     """``config.yaml`` of a run with the paper's recipe."""
     recipe = paper().recipes[section](*run)
     images = {f"{split}_images": paper().images.get(section) for split in ("val", "test")}
-    kind = section if section != "detector" else {"c": "coco", "v": "voc"}[run[0][0]]
+    kinds = {"localisation": "imagenet"}
+    kind = kinds.get(section, section) if section != "detector" else {"c": "coco", "v": "voc"}[run[0][0]]
     return {"recipe": {**recipe, "lr_drops": list(recipe["lr_drops"])}, "resolved": images,
             "dataset": {"name": paper().datasets[kind]}}  # fmt: skip
 
@@ -109,7 +114,8 @@ def make_facts(noise=None, values=lambda true: true):
     evaluations["multiscale"]["ensemble"][0]["members"] = [f"runs/{member}" for member in members]
     return Facts(
         paper(), CLAIMS["noise"], runs, responses(noise, values), architectures(), evaluations,
-        curves(noise, values, imagenet), table1(), *detections(noise, values), counts(), signals(noise),
+        curves(noise, values, imagenet), table1(), *detections(noise, values),
+        *localisations(noise, values, imagenet), counts(), signals(noise),
         CLAIMS["printed"] | {"table7": read_printed(ARTEFACTS / "table7.yaml")},
     )  # fmt: skip
 
@@ -227,6 +233,23 @@ def detections(noise, values):
                        "images": images, "objects": objects, "map50": loose, "map": strict,
                        "tested": "".join(test)}]  # fmt: skip
         configs[f"{experiment}/{model}"] = [config("detector", experiment, model)]
+    return made, configs
+
+
+def localisations(noise, values, imagenet):
+    made = {}
+    true = values({(name, key): v for name, errors in LOCALISATIONS.items() for key, v in errors.items()})
+    for (name, key), value in true.items():
+        stage, model, protocol = name.split("/")
+        known = {"model": model, "stage": stage, "protocol": protocol, "images": 50000, "dataset": "imagenet"}
+        made.setdefault(name, [{**known, "source": "reproduced"}])[0][f"{key}_error"] = noise(value, 50000, *imagenet)[
+            0
+        ]
+    made["rcnn/ensemble/dense"][0]["members"] = [f"rcnn/resnet-{depth}/seed0" for depth in (50, 101, 152)]
+    configs = {
+        f"{stage}/{model}": [config("localisation", stage, model)]
+        for stage in ("rpn", "rcnn") for model in ("resnet-50", "resnet-101", "resnet-152")
+    }  # fmt: skip
     return made, configs
 
 

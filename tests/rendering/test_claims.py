@@ -347,6 +347,7 @@ def test_a_claim_whose_section_is_left_out_gives_that_as_the_reason(tmp_path):
 
 def test_a_claim_is_about_the_section_of_what_it_measures():
     of_metrics = {"cifar10": "cifar10", "imagenet": "imagenet"} | dict.fromkeys(EXPERIMENTS, "detection")
+    of_metrics["localisation"] = "appendix"
     for claim in CLAIMS["claims"]:
         metrics = [name.split(".")[0] for test in claim.get("tests", []) for name in test.get("metrics", [])]
         # Counts need no runs; footnote 4 is about nets on both data sets. The appendix improves detectors.
@@ -471,6 +472,13 @@ def written(facts, folder):
     files["--detectors"] = [
         write(folder / name / "config.yaml", yaml.safe_dump({**run, "recipe": jsonable(run["recipe"])}))
         for name, [run] in facts.detectors.items()
+    ]
+    files["--localisations"] = [
+        write(folder / f"{name}.json", json.dumps(run)) for name, [run] in facts.localisations.items()
+    ]
+    files["--localisers"] = [
+        write(folder / name / "config.yaml", yaml.safe_dump({**run, "recipe": jsonable(run["recipe"])}))
+        for name, [run] in facts.localisers.items()
     ]
     return [part for option, paths in files.items() for part in (option, *paths)]
 

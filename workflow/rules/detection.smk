@@ -53,14 +53,14 @@ rule train_detector:
         f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
     conda:
         ENVIRONMENT
-    threads: lambda wildcards: cores(detector_processes(wildcards))
+    threads: lambda wildcards: cores(processes_of(detector_recipe(wildcards)))
     resources:
-        mem_mb=lambda wildcards: 16000 * detector_processes(wildcards),
+        mem_mb=lambda wildcards: 16000 * processes_of(detector_recipe(wildcards)),
         runtime="1d",
-        gpu=lambda wildcards: gpus(detector_processes(wildcards)),
-        gpu_percent=lambda wildcards: gpu_percent(detector_processes(wildcards)),
-        launcher=lambda wildcards: launcher(detector_processes(wildcards)),
-        parts=detector_parts,
+        gpu=lambda wildcards: gpus(processes_of(detector_recipe(wildcards))),
+        gpu_percent=lambda wildcards: gpu_percent(processes_of(detector_recipe(wildcards))),
+        launcher=lambda wildcards: launcher(processes_of(detector_recipe(wildcards))),
+        parts=lambda wildcards: parts_of(detector_recipe(wildcards)),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         classifier=lambda wildcards, input: Path(input.weights).parent,

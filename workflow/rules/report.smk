@@ -40,6 +40,8 @@ rule check_claims:
         table1=of("imagenet", counted("imagenet_architectures")),
         detections=average_precisions,
         detectors=lambda wildcards: files("config.yaml", detectors(wildcards)),
+        localisations=of("appendix", claimed_localisations()),
+        localisers=of("appendix", claimed("config.yaml", "appendix", "localisation_table")),
         counts=counted("counts"),
         cifar10_signals=of("cifar10", layer_signals("cifar10")),
         imagenet_signals=of("imagenet", layer_signals("imagenet")),
@@ -67,7 +69,8 @@ rule check_claims:
         "python {input.program:q} --artefact {input.artefact:q} --paper {input.paper:q} --results {input.results:q} "
         "--responses {input.responses:q} --architectures {input.architectures:q} --imagenet {input.imagenet:q} "
         "--evaluations {input.evaluations:q} --metrics {input.metrics:q} {input.starts:q} --table1 {input.table1:q} "
-        "--detections {input.detections:q} --detectors {input.detectors:q} --counts {input.counts:q} "
+        "--detections {input.detections:q} --detectors {input.detectors:q} "
+        "--localisations {input.localisations:q} --localisers {input.localisers:q} --counts {input.counts:q} "
         "--cifar10-signals {input.cifar10_signals:q} --imagenet-signals {input.imagenet_signals:q} "
         "--table7 {input.table7:q} --scale {params.scale:q} --sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"
 

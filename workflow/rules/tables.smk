@@ -162,6 +162,35 @@ rule tabulate_evaluations:
         "--csv {output.csv:q} --md {output.md:q} --json {output.json:q} > {log:q} 2>&1"
 
 
+rule tabulate_localisation:
+    """Tabulate localisation errors (Tables 13 and 14)."""
+    input:
+        program=f"{SCRIPTS}/tabulate_localisation.py",
+        library=library(f"{SCRIPTS}/tabulate_localisation.py"),
+        artefact=ARTEFACT_FILE,
+        evaluations=lambda wildcards: localisations(ARTEFACTS[wildcards.artefact], SHOWN[wildcards.artefact]),
+    output:
+        csv=reported("results/{artefact}.csv"),
+        md="results/{artefact}.md",
+        json="results/{artefact}.json",
+    log:
+        "logs/tabulate_localisation-{artefact}.log",
+    benchmark:
+        "logs/benchmarks/tabulate_localisation-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=names_of_kind("localisation_table"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption,
+        scale=CONFIG.scale,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --evaluations {input.evaluations:q} "
+        "--scale {params.scale:q} "
+        "--csv {output.csv:q} --md {output.md:q} --json {output.json:q} > {log:q} 2>&1"
+
+
 rule tabulate_footnotes:
     """Tabulate networks that the paper mentions without numbers (section 3.2, footnotes 3 to 5)."""
     input:

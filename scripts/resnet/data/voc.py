@@ -4,13 +4,13 @@ Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", 2010. ``V
 ``ImageSets/Main/<set>.txt`` (an image's name per line), ``JPEGImages/<name>.jpg`` and ``Annotations/<name>.xml``.
 """
 
-import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from resnet.data.annotations import number_in, parse
 from resnet.data.folders import is_hidden
 from resnet.data.objects import check_classes, check_objects, checked_sizes
 from resnet.errors import UserError
@@ -155,8 +155,8 @@ def read_annotation(path: Path, size: tuple[int, int], numbers: dict[str, int]) 
     Raises:
         UserError: it is not such a file, or an object is wrong.
     """
-    root = _parse(path)
-    told = tuple(_number(root, f"size/{side}", path) for side in ("width", "height"))
+    root = parse(path)
+    told = tuple(number_in(root, f"size/{side}", path) for side in ("width", "height"))
     if told != size:
         raise UserError(
             f"{path} is about an image of {told[0]:g}x{told[1]:g} pixels, but the JPEG has {size[0]}x{size[1]}; one "
@@ -166,27 +166,12 @@ def read_annotation(path: Path, size: tuple[int, int], numbers: dict[str, int]) 
     return [_object(thing, path, size, numbers) for thing in root.findall("object")]
 
 
-class _Builder(ElementTree.TreeBuilder):
-    """Refuses document types: they are where entities are declared, whose expansion can fill the memory."""
-
-    def doctype(self, *_: str | None) -> None:
-        raise UserError("a document type is declared")
-
-
-def _parse(path: Path) -> ElementTree.Element:
-    """Parse an XML file that nobody has to trust."""
-    try:
-        return ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_Builder()))
-    except (ElementTree.ParseError, UserError, ValueError, LookupError) as error:
-        raise UserError(f"{path} is not an annotation of VOC ({error}); put the official file there") from None
-
-
 def _object(thing: ElementTree.Element, path: Path, size: tuple[int, int], numbers: dict[str, int]) -> dict[str, Any]:
     name = thing.findtext("name", "").strip()
     if name not in numbers:
         raise UserError(f"{path}: {name!r} is none of the classes ({', '.join(numbers)})")
-    left, top = (_number(thing, f"bndbox/{side}", path) - 1 for side in ("xmin", "ymin"))
-    right, bottom = (_number(thing, f"bndbox/{side}", path) for side in ("xmax", "ymax"))
+    left, top = (number_in(thing, f"bndbox/{side}", path) - 1 for side in ("xmin", "ymin"))
+    right, bottom = (number_in(thing, f"bndbox/{side}", path) for side in ("xmax", "ymax"))
     corners = f"{left + 1:g}, {top + 1:g}, {right:g}, {bottom:g}"
     if right <= left or bottom <= top:
         raise UserError(f"{path}: the box ({corners}) of a {name} has no area")
@@ -203,14 +188,3 @@ def _object(thing: ElementTree.Element, path: Path, size: tuple[int, int], numbe
         "iscrowd": 0,
         "difficult": int(difficult),
     }
-
-
-def _number(element: ElementTree.Element, place: str, path: Path) -> float:
-    text = element.findtext(place, "")
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{path}: {place} of <{element.tag}> is {text.strip()!r}, not a number")
-    return value

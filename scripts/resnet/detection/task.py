@@ -27,8 +27,9 @@ from resnet.versions import versions
 class LossSums:
     """Number of parts and sum of each loss, in float64 on the device."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(1 + len(LOSSES), dtype=torch.float64, device=device)
+    def __init__(self, device: torch.device, names: tuple[str, ...] = LOSSES) -> None:
+        self.names = names
+        self.sums = torch.zeros(1 + len(names), dtype=torch.float64, device=device)
 
     def add(self, losses: list[Tensor]) -> None:
         """Add the losses of a part of a batch."""
@@ -37,7 +38,7 @@ class LossSums:
     def averages(self) -> dict[str, float]:
         """Return the mean of each loss, and of their sum."""
         count, *sums = self.sums.tolist()
-        means = {name: value / count for name, value in zip(LOSSES, sums, strict=True)}
+        means = {name: value / count for name, value in zip(self.names, sums, strict=True)}
         return {"loss": sum(means.values()), **means}
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from resnet.config import RECIPES, load_detector_section, load_section
+from resnet.config import RECIPES, load_detector_section, load_localisation_section, load_section
 from resnet.rendering.comparisons import Measured
 from resnet.rendering.layer_signals import smallest_and_largest
-from resnet.settings import EXPERIMENTS, DetectorRecipe, network_of, updated
+from resnet.settings import EXPERIMENTS, DetectorRecipe, LocaliserRecipe, network_of, updated
 
 SETS = {"cifar10": "CIFAR-10", "imagenet": "ImageNet"}
 # The error of guessing among ten classes.
@@ -26,6 +26,9 @@ SILENT = {
     "model", "seed", "experiment", "engine", "precision", "log_interval", "evaluation_interval", "evaluation_images",
     "ghost_batch_size", "validation_fraction", "split_seed", "plateau", "stride_in_3x3",
 }  # fmt: skip
+
+
+KINDS = {**RECIPES, "detector": DetectorRecipe, "localisation": LocaliserRecipe}
 
 
 class MissingError(Exception):
@@ -84,7 +87,8 @@ class Paper:
         """Return what ``workflow/scales/paper.yaml`` says."""
         cifar10, imagenet = (load_section(name, scale[name], str(file)) for name in SETS)
         detector = load_detector_section(scale["detector"], imagenet, str(file))
-        parts = {"cifar10": cifar10, "imagenet": imagenet, "detector": detector}
+        localisation = load_localisation_section(scale["localisation"], imagenet, str(file))
+        parts = {"cifar10": cifar10, "imagenet": imagenet, "detector": detector, "localisation": localisation}
         return cls(
             {name: functools.cache(functools.partial(_settings, part.recipe)) for name, part in parts.items()},
             {"cifar10": cifar10.dataset, "imagenet": imagenet.dataset, **detector.data},
@@ -112,6 +116,8 @@ class Facts:
         detections: per ``<experiment>/<model>``, ``evaluation/average_precision.json`` of each run; of a test with what
             improves it, per ``<experiment>/<model>/<test>``.
         detectors: per ``<experiment>/<model>``, ``config.yaml`` of each run.
+        localisations: per ``<stage>/<model>/<protocol>``, the localisation errors of each run, or of an ensemble.
+        localisers: per ``<stage>/<model>``, ``config.yaml`` of each run.
         counts: what ``counts.csv`` counts of the modules.
         signals: per section (cifar10, imagenet) and model, its rows of ``layer_signals.csv``.
         printed: per table, numbers that the paper prints and that follow from each other.
@@ -127,6 +133,8 @@ class Facts:
     table1: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     detections: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     detectors: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    localisations: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    localisers: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
     counts: dict[str, float] = dataclasses.field(default_factory=dict)
     signals: dict[str, dict[str, list[dict[str, Any]]]] = dataclasses.field(default_factory=dict)
     printed: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -168,6 +176,19 @@ class Facts:
             texts += [f"the classifier's {text}" for text in self.differs("imagenet", classifier)]
         return tuple(dict.fromkeys(texts))
 
+    def localiser_differs(self, name: str) -> tuple[str, ...]:
+        """Return what sets localisers, and the classifiers that they start with, apart from the paper's."""
+        stage, model, _ = name.split("/")
+        first, dataset = self.localisations[name][0], self.paper.datasets["imagenet"]
+        models = [Path(path).parent.name for path in first.get("members", [])] or [model]
+        texts: list[str] = []
+        for each in models:
+            for config in self.localisers.get(f"{stage}/{each}", []):
+                texts += self._differences("localisation", config, dataset, first["images"], "imagenet", stage, each)
+            if each in self.runs.get("imagenet", {}):
+                texts += [f"the classifier's {text}" for text in self.differs("imagenet", each)]
+        return tuple(dict.fromkeys(texts))
+
     def _differences(
         self, section: str, config: dict[str, Any], dataset: str, images: int, images_of: str, *run: str
     ) -> list[str]:
@@ -177,7 +198,7 @@ class Facts:
             "test images": (images, self.paper.images[images_of]),
         }
         theirs = self.paper.recipes[section](*run)
-        ours = updated(config["recipe"], {**RECIPES, "detector": DetectorRecipe}[section])
+        ours = updated(config["recipe"], KINDS[section])
         pairs |= {key: (ours[key], theirs[key]) for key in theirs if key in ours and key not in SILENT}
         return [
             f"{key} {_text(a)} (paper: {_text(b)})" for key, (a, b) in pairs.items() if a != b and _text(a) != _text(b)
@@ -279,6 +300,15 @@ def detected(experiment: str, key: str) -> Callable[[Facts, str], list[Measured]
         return [proportion(facts, model, values, runs[0]["objects"], runs[0]["dataset"], differs, experiment)]
 
     return metric
+
+
+def localised(facts: Facts, name: str) -> list[Measured]:
+    """Return a localisation error, ``<stage>/<model>/<protocol>/<error>``: that of gt_class, or of top5."""
+    tested, _, error = name.rpartition("/")
+    runs = found(facts.localisations, tested, f"no localisation by {tested}")
+    values = [run.get(f"{error}_error") for run in runs]
+    differs = facts.localiser_differs(tested)
+    return [proportion(facts, name, values, runs[0]["images"], runs[0]["dataset"], differs, "localisation")]
 
 
 def by_tenth(facts: Facts, model: str) -> list[Measured]:
@@ -423,6 +453,7 @@ METRICS = {
     "voc07.map50": Metric("mAP (%) on VOC 2007 test", detected("voc07", "map50")),
     "voc12.map50": Metric("mAP (%) on VOC 2012 val", detected("voc12", "map50")),
     "coco.map50": Metric("mAP@.5 (%) on COCO val", detected("coco", "map50")),
+    "localisation": Metric("localisation error (%)", localised),
     "coco.map": Metric("mAP@[.5, .95] (%) on COCO val", detected("coco", "map")),
 }
 
