@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from resnet.errors import UserError, run_program  # noqa: E402
 from resnet.files import read_json, read_rows, read_yaml, write_text  # noqa: E402
 from resnet.rules import kinds_of, limits_of, rules_of  # noqa: E402
-from resnet.schema import CifarKeys, DetectorKeys, ImageNetKeys, WorkflowHardware, schemas  # noqa: E402
-from resnet.settings import BatchNormStatistics, CifarRecipe, DetectorRecipe, ImageNetRecipe  # noqa: E402
+from resnet.schema import CifarKeys, DetectorKeys, ImageNetKeys, LocalisationKeys, WorkflowHardware, schemas  # noqa: E402
+from resnet.settings import BatchNormStatistics, CifarRecipe, DetectorRecipe, ImageNetRecipe, LocaliserRecipe  # noqa: E402
 
 REPRODUCTION = ROOT / "docs/reproduction"
 PART = re.compile(r"(<!-- (\w+): python docs/generate\.py -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -36,6 +36,8 @@ SETTINGS = {
     "`detector`": DetectorKeys,
     "`detector.recipe`": DetectorRecipe,
     "`detector.bn_statistics`": BatchNormStatistics,
+    "`localisation`": LocalisationKeys,
+    "`localisation.recipe`": LocaliserRecipe,
     "`hardware`": WorkflowHardware,
 }
 

@@ -17,7 +17,7 @@ from snakemake.utils import update_config
 
 from resnet.config import load
 from resnet.files import write_json
-from resnet.settings import CifarRecipe, DetectorRecipe, ImageNetRecipe
+from resnet.settings import CifarRecipe, DetectorRecipe, ImageNetRecipe, LocaliserRecipe
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 GENERATE = ROOT / "docs/generate.py"
@@ -112,6 +112,7 @@ def test_every_page_is_linked_from_the_front_page():
 def test_defaults_of_the_choices_are_those_of_the_programs():
     """A row may name several keys, with their defaults in the same order."""
     kinds = {"CIFAR-10": CifarRecipe, "ImageNet": ImageNetRecipe, "Detectors": DetectorRecipe}
+    kinds["Localisation"] = LocaliserRecipe
     shown = runpy.run_path(str(GENERATE))["shown"]
     text = (ROOT / "docs/choices.md").read_text()
     rows = 0

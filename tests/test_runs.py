@@ -9,7 +9,7 @@ from conftest import ROOT
 from resnet.artefacts import read_artefacts
 from resnet.config import load
 from resnet.runs import first_of_each, run_folder, select, sheet, shown
-from resnet.settings import EXPERIMENTS
+from resnet.settings import EXPERIMENTS, LOCALISER_STAGES
 
 WORKFLOW = ROOT / "workflow"
 PAPER = yaml.safe_load((WORKFLOW / "scales/paper.yaml").read_text())
@@ -50,7 +50,8 @@ def test_the_papers_scale_has_the_papers_runs():
 def test_runs_have_the_folders_that_rules_have_as_patterns():
     config, runs = configured()
     for run in runs:
-        pattern = run_folder(config, run.section)
+        stage = {"experiment": run.experiment} if run.experiment in LOCALISER_STAGES else {}
+        pattern = run_folder(config, run.section, **stage)
         assert pattern.format(model=run.model, source=run.source, experiment=run.experiment) == run.folder
 
 

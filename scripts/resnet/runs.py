@@ -53,7 +53,7 @@ def run_folder(
     with the other.
     """
     runs = f"results/runs/{config.scale}"
-    if section == "localisation":
+    if experiment in (*LOCALISER_STAGES, "{stage}"):
         return f"{runs}/localiser/{experiment}/{model}/{source}"
     if section in ("detection", "appendix"):
         detector = config.detector
@@ -110,7 +110,7 @@ def sheet(config: Config, paper: Mapping[str, Any]) -> list[Run]:
             model=model,
             seed=seed,
             source=f"seed{seed}",
-            folder=run_folder(config, "localisation", model, f"seed{seed}", stage),
+            folder=run_folder(config, "appendix", model, f"seed{seed}", stage),
             in_paper=model in paper["localisation"]["seeds"],
         )
         for stage in LOCALISER_STAGES

@@ -9,13 +9,13 @@ import torch
 import yaml
 from conftest import CPU, run_program
 
-from resnet.data import digits, handwriting, scenes
+from resnet.data import digits, handwriting, scattered, scenes
 from resnet.files import write_json
 from resnet.planning import plans, steps
 from resnet.planning.plans import Job, Plan, read_jobs
 from resnet.planning.steps import Rates, fit, network_of, step_of
 from resnet.provenance import processor_name
-from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, to_flags
+from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, LocaliserRecipe, to_flags
 
 SMALL = CifarRecipe(model="resnet-8", image_size=8, padding=1, batch_size=16, iterations=100, lr_drops=(50,))
 
@@ -56,6 +56,7 @@ def test_the_embedded_data_are_as_many_as_planned():
     classified, drawn = handwriting.IMAGES, scenes.IMAGES
     assert plans.IMAGES["digits"] == (digits.TRAINING_IMAGES, len(digits.load_greys()[0]) - digits.TRAINING_IMAGES)
     assert plans.IMAGES["handwriting"] == (classified["train"], classified["val"] + classified["test"])
+    assert plans.IMAGES["scattered"] == (scattered.IMAGES["train"], scattered.IMAGES["val"])
     assert plans.IMAGES["scenes-voc"] == (drawn["voc2007_trainval"] + drawn["voc2012_train"], drawn["voc2007_test"])
     assert plans.IMAGES["scenes-coco"] == (drawn["coco_train"], drawn["coco_val"])
 
@@ -67,6 +68,30 @@ def test_networks_are_counted_as_in_table_1():
     assert step.costs == (3 * 256 * network_of(step).flops, 3 * network_of(step).layers)
     detector = network_of(step_of(DetectorRecipe(model="resnet-101")))
     assert detector.flops > 20 * network_of(step_of(ImageNetRecipe(model="resnet-101"))).flops
+
+
+def test_a_localiser_costs_what_its_network_does_and_its_tests_what_they_look_at():
+    net = ImageNetRecipe.of_network(model="resnet-50", width=0.25, image_size=64, batch_size=8)
+    classifier = training(net, "train_imagenet", "handwriting")
+    recipe = LocaliserRecipe(model="resnet-50", proposals=5, batch_size=8, iterations=100, lr_drops=(50,))
+    localiser = training(recipe, "train_localiser", "scattered", classifier="runs/resnet-50/seed0")
+    localiser.words[localiser.words.index("--run-folder") + 1] = "runs/rpn/seed0"
+    common = ["--data", "data/scattered/dataset.json", "--run-folder", "runs/rpn/seed0"]
+    center = ["--protocol", "center", "--shorter-sides", "64"]
+    jobs = [
+        Job("propose_boxes", [*common, *center], "a", 0),
+        Job("propose_boxes", [*common, *center, "--split", "train"], "b", 0),
+        Job("refine_boxes", [*common, "--proposals", "x", "y"], "c", 0),
+    ]
+    plan = Plan([classifier, localiser, *jobs], 0)
+    assert plan.step("runs/rpn/seed0") == plan.step("runs/resnet-50/seed0")
+    rates = Rates(dict.fromkeys(plan.steps, 1.0))
+    _, trained, *tested = [one.seconds - plans.decoding(0, 64) for one in plan.estimates(rates)]
+    assert trained > 100
+    one, train, refined = tested
+    assert train == pytest.approx(8 * one)
+    # Six classes, and five proposals of each of two networks.
+    assert refined > 40 * one
 
 
 def test_a_step_is_the_same_whatever_does_not_change_how_long_it_takes():

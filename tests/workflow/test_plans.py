@@ -81,7 +81,22 @@ def test_the_appendix_is_made_where_it_is_asked_for(project):
     assert "--box-refinement" in command
     assert "--shorter-sides" not in command
     [command] = re.findall("render_report.py (.*)", output)
-    assert "results/table9.json" in command
+    assert {"results/table9.json", "results/table13.json", "results/table14.json"} < set(command.split())
+    folder, runs = "results/runs/demo/localiser", ("resnet-50/seed0", "resnet-101/seed0")
+    [command] = re.findall("tabulate_localisation.py .*/table13.yaml (.*)", output)
+    assert [word.removeprefix(f"{folder}/") for word in command.split() if word.startswith(folder)] == [
+        f"rpn/{runs[1]}/evaluation/center.json", f"rpn/{runs[1]}/evaluation/dense.json",
+        f"rcnn/{runs[1]}/evaluation/dense.json", "ensemble/dense.json",
+    ]  # fmt: skip
+    # R-CNN is trained on its own proposals; in the ensemble it sees those of all, for the classes of all.
+    [command] = re.findall(f"train_localiser.py (.* --run-folder {folder}/rcnn/{runs[0]} .*)", output)
+    assert f"--regions {folder}/rpn/{runs[0]}/boxes/train-dense.npz" in command
+    [command] = re.findall(f"refine_boxes.py (.* --output {folder}/rcnn/{runs[0]}/boxes/ensemble-dense.npz .*)", output)
+    assert f"--proposals {' '.join(f'{folder}/rpn/{run}/boxes/ensemble-dense.npz' for run in runs)} " in command
+    [command] = re.findall(f"propose_boxes.py (.* --output {folder}/rpn/{runs[0]}/boxes/ensemble-dense.npz .*)", output)
+    predicted = [f"results/runs/demo/handwriting/{run}/localisation/multiscale.npz" for run in runs]
+    assert f"--predictions {' '.join(predicted)} " in command
+    assert executed(output, "train_localiser") == 4
 
 
 def test_a_detector_uses_as_many_processes_and_parts_as_its_batch_allows(project):

@@ -391,7 +391,7 @@ def classifier_of(model):
 def localiser_members(name):
     """Return the file ``name`` of each R-CNN of the ensemble."""
     members = CONFIG.localisation.ensemble
-    folders = [run_folder(CONFIG, "localisation", one["model"], f"seed{one['seed']}", "rcnn") for one in members]
+    folders = [run_folder(CONFIG, "appendix", one["model"], f"seed{one['seed']}", "rcnn") for one in members]
     return [f"{folder}/{name}" for folder in folders]
 
 
@@ -409,7 +409,7 @@ def proposals_to_refine(wildcards):
     members = [(wildcards.model, wildcards.seed)]
     if wildcards.classes == "ensemble":
         members = [(member["model"], member["seed"]) for member in CONFIG.localisation.ensemble]
-    folders = [run_folder(CONFIG, "localisation", model, f"seed{seed}", "rpn") for model, seed in members]
+    folders = [run_folder(CONFIG, "appendix", model, f"seed{seed}", "rpn") for model, seed in members]
     return [f"{folder}/boxes/{wildcards.classes}-{wildcards.protocol}.npz" for folder in folders]
 
 

@@ -1,9 +1,9 @@
 # Appendix C: localisation, by networks that start with those of section 4.1.
 
 # Folders of runs, with the wildcards {model} and {seed}.
-PROPOSALS_RUN = run_folder(CONFIG, "localisation", source="seed{seed}", experiment="rpn")
-REGIONS_RUN = run_folder(CONFIG, "localisation", source="seed{seed}", experiment="rcnn")
-LOCALISER_RUN = run_folder(CONFIG, "localisation", source="seed{seed}", experiment="{stage}")
+PROPOSALS_RUN = run_folder(CONFIG, "appendix", source="seed{seed}", experiment="rpn")
+REGIONS_RUN = run_folder(CONFIG, "appendix", source="seed{seed}", experiment="rcnn")
+LOCALISER_RUN = run_folder(CONFIG, "appendix", source="seed{seed}", experiment="{stage}")
 
 
 wildcard_constraints:

@@ -25,7 +25,7 @@ from resnet.versions import versions
 PROTOCOLS = ("center", "dense")
 
 
-class Test:
+class LoadedRun:
     """A run's network on its device, and the images of a split that have boxes.
 
     Args:
@@ -39,8 +39,6 @@ class Test:
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-
-    __test__ = False
 
     def __init__(self, run: Path, stage: str, data: Path, boxes: Path, split: str, hardware: Hardware) -> None:
         torch.set_num_threads(hardware.threads)
@@ -110,16 +108,18 @@ def propose_boxes(
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    test = Test(run, "rpn", data, boxes, split, hardware)
-    classes = classes_of(test.index, test.boxes.images, predictions)
-    views = [test.crop] if protocol == "center" else [View(side) for side in shorter_sides]
-    progress, parts = test.progress(protocol), []
-    every = parts_of(len(test.boxes))
-    for part, found in proposals_of(test.net, test.images, classes, views, test.recipe.proposals, test.autocast, every):
+    loaded = LoadedRun(run, "rpn", data, boxes, split, hardware)
+    classes = classes_of(loaded.index, loaded.boxes.images, predictions)
+    views = [loaded.crop] if protocol == "center" else [View(side) for side in shorter_sides]
+    progress, parts = loaded.progress(protocol), []
+    every = parts_of(len(loaded.boxes))
+    for part, found in proposals_of(
+        loaded.net, loaded.images, classes, views, loaded.recipe.proposals, loaded.autocast, every
+    ):
         parts.append(found)
         progress.step(len(part))
     progress.close()
-    test.write(output, joined(parts))
+    loaded.write(output, joined(parts))
 
 
 def refine_boxes(run: Path, data: Path, boxes: Path, proposals: list[Path], output: Path, hardware: Hardware) -> None:
@@ -136,13 +136,15 @@ def refine_boxes(run: Path, data: Path, boxes: Path, proposals: list[Path], outp
     Raises:
         UserError: a file is missing or damaged, or fits no other.
     """
-    test = Test(run, "rcnn", data, boxes, "val", hardware)
+    loaded = LoadedRun(run, "rcnn", data, boxes, "val", hardware)
     given = united([read_arrays(path, Proposals) for path in proposals], proposals)
-    if len(given.classes) != len(test.boxes):
-        raise UserError(f"{proposals[0]} is of {len(given.classes)} images, but {len(test.boxes)} have boxes")
-    progress, parts = test.progress("regions"), []
-    for part, found in refined(test.net, test.images, given, test.size, test.autocast, parts_of(len(test.boxes))):
+    if len(given.classes) != len(loaded.boxes):
+        raise UserError(f"{proposals[0]} is of {len(given.classes)} images, but {len(loaded.boxes)} have boxes")
+    progress, parts = loaded.progress("regions"), []
+    for part, found in refined(
+        loaded.net, loaded.images, given, loaded.size, loaded.autocast, parts_of(len(loaded.boxes))
+    ):
         parts.append(found)
         progress.step(len(part))
     progress.close()
-    test.write(output, joined(parts))
+    loaded.write(output, joined(parts))

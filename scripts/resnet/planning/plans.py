@@ -22,18 +22,25 @@ from resnet.settings import (
     DetectorRecipe,
     Hardware,
     ImageNetRecipe,
+    LocaliserRecipe,
     Recipe,
     add_arguments,
     from_arguments,
 )
 
-TRAININGS = {"train_cifar10": CifarRecipe, "train_imagenet": ImageNetRecipe, "train_detector": DetectorRecipe}
+TRAININGS = {
+    "train_cifar10": CifarRecipe,
+    "train_imagenet": ImageNetRecipe,
+    "train_detector": DetectorRecipe,
+    "train_localiser": LocaliserRecipe,
+}
 # Training images of each data set, and those that are tested.
 IMAGES = {
     "digits": (1500, 297),
     "cifar10": (50_000, 10_000),
     "handwriting": (1600, 640),
     "imagenet": (1_281_167, 50_000),
+    "scattered": (1600, 200),
     "scenes-voc": (320, 100),
     "voc": (16_551, 5_823),
     "scenes-coco": (320, 100),
@@ -51,6 +58,8 @@ BYTES_PER_PARAMETER, BYTES_PER_PREDICTION = 12, 4000
 # Of an image that is decoded and cropped: always, and per pixel of the crop (benchmarks/imagenet_input.py: 481 images
 # of 224 pixels a second).
 DECODE_SECONDS, DECODE_SECONDS_PER_PIXEL = 0.0003, 0.0018 / 224**2
+# Tests of localisers: proposals are made for the true class and five predicted ones.
+LOCALISING, CLASSES_OF_IMAGE = ("predict_classes", "propose_boxes", "refine_boxes"), 6
 # Images that are computed together in a test.
 TEST_BATCH = 100
 
@@ -122,6 +131,11 @@ class Plan:
         self.hardware: Hardware = trainings[0].settings(Hardware) if trainings else Hardware()
         self._recipes = {job.option("--run-folder"): job.settings(TRAININGS[job.rule]) for job in trainings}
         self._classifiers = {job.option("--run-folder"): job.option("--classifier") for job in trainings}
+        self._proposals = LocaliserRecipe.proposals
+        for run, recipe in self._recipes.items():
+            if isinstance(recipe, LocaliserRecipe):
+                self._proposals = recipe.proposals
+                self._recipes[run] = as_classifier(recipe, self.recipe(self._classifiers[run]))
         self.steps = {self.step(job.option("--run-folder"), job.gpus) for job in trainings}
 
     def recipe(self, run: str) -> Recipe:
@@ -149,7 +163,13 @@ class Plan:
         if job.rule in TRAININGS:
             seconds, known = self._training(job, rates)
             disk = BYTES_PER_PARAMETER * network_of(self.step(job.option("--run-folder"))).parameters
-        elif job.rule in ("evaluate_imagenet", "measure_responses", "measure_bn_statistics", "detect_objects"):
+        elif job.rule in (
+            "evaluate_imagenet",
+            "measure_responses",
+            "measure_bn_statistics",
+            "detect_objects",
+            *LOCALISING,
+        ):
             seconds, known = self._test(job, rates), "estimated from training steps"
             disk = BYTES_PER_PREDICTION * job.images[1] if job.rule == "evaluate_imagenet" else 0
         elif job.rule == "measure_layer_signals":
@@ -201,8 +221,14 @@ class Plan:
             images = job.images[0] if wanted == "none" else min(int(wanted), job.images[0])
             size = int(job.option("--size", str(size)))
             views = (size / step.size) ** 2
-        elif job.rule == "evaluate_imagenet":
+        elif job.rule in ("evaluate_imagenet", "predict_classes"):
             views = self._views(job, step.size)
+        elif job.rule == "propose_boxes":
+            images = job.images[0] if job.option("--split") == "train" else images
+            sides = map(int, job.values("--shorter-sides")) if job.option("--protocol") == "dense" else ()
+            views = sum(ASPECT * (side / size) ** 2 for side in sides) or 1.0
+        elif job.rule == "refine_boxes":
+            views = CLASSES_OF_IMAGE * self._proposals * len(job.values("--proposals"))
         flops, layers = images * views * network.flops, images / TEST_BATCH * views * network.layers
         computing = rates.compute(type(recipe), flops, layers)
         sizes = sum(5 if protocol == "multiscale" else 1 for protocol in job.values("--protocols") or [""])
@@ -227,6 +253,15 @@ class Plan:
         sides = [int(side) for side in job.values("--multiscale-shorter-sides")]
         views = {"center": 1, "10crop": 10, "multiscale": sum(2 * ASPECT * (side / size) ** 2 for side in sides)}
         return sum(views[protocol] for protocol in job.values("--protocols"))
+
+
+def as_classifier(recipe: LocaliserRecipe, classifier: Recipe) -> ImageNetRecipe:
+    """Return the recipe of a classifier whose training step costs what a localiser's does, nearly."""
+    assert isinstance(classifier, ImageNetRecipe)
+    same = ("batch_size", "iterations", "lr", "lr_drops", "log_interval", "evaluation_interval")
+    values = {name: getattr(recipe, name) for name in same}
+    shape = {"width": classifier.width, "image_size": classifier.image_size}
+    return ImageNetRecipe.of_network(model=recipe.model, **shape, **values)
 
 
 def decoding(images: float, size: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from resnet.artefacts import Artefact
 from resnet.files import read_json
 from resnet.rendering.exhibits import difference_cell
-from resnet.rendering.tables import NOT_TRAINED, Row, labelled
+from resnet.rendering.tables import NOT_TRAINED, Row, in_paper, labelled
 
 TEXTS = ("network", "testing", "classifier")
 LOCALISATION = {"stage": str, "model": str, "protocol": str, "dataset": str, "source": str, "images": int}
@@ -35,7 +35,7 @@ def localisation_columns(table: Artefact) -> tuple[str, ...]:
         name = column["name"]
         numbers += [name, f"{name}_std"] if "metric" in column else []
         numbers.append(f"paper_{name}")
-    return ("method", *TEXTS, *numbers, "runs", "dataset", "scale", "source")
+    return ("method", *TEXTS, *numbers, "runs", "dataset", "scale", "source", "in_paper")
 
 
 def localisation_rows(table: Artefact, found: dict[tuple[str, str, str], list[Row]], scale: str) -> list[Row]:
@@ -45,7 +45,7 @@ def localisation_rows(table: Artefact, found: dict[tuple[str, str, str], list[Ro
     """
     rows = []
     for published in table.values["rows"]:
-        row: Row = {"method": published["method"], "scale": scale, "source": NOT_TRAINED, "in_paper": "yes"}
+        row: Row = {"method": published["method"], "scale": scale, "source": NOT_TRAINED, "in_paper": in_paper(True)}
         row |= {key: published.get(key, "") for key in TEXTS}
         row |= {f"paper_{column['name']}": published.get(column["name"]) for column in table.values["columns"]}
         if "quoted_from" in published:
