@@ -50,7 +50,7 @@ rule prepare_boxes:
     params:
         # A function, as braces in what it returns are no wildcards.
         annotations=lambda wildcards: annotations_option(),
-        folder=LOCATED,
+        folder=lambda wildcards, output: Path(output[0]).parent,
         versions=versions("prepare_boxes"),
     shell:
         f"python {PROGRAMS}/prepare_boxes.py "
@@ -120,7 +120,7 @@ rule train_localiser:
     params:
         run=lambda wildcards, output: Path(output.result).parent,
         classifier=lambda wildcards, input: Path(input.weights).parent,
-        boxes=LOCATED,
+        boxes=lambda wildcards, input: Path(input.boxes[0]).parent,
         regions=lambda wildcards, input: ["--regions", input.regions] if "regions" in input.keys() else [],
         recipe=lambda wildcards: to_flags(localiser_recipe(wildcards)).split(),
         versions=versions("decode", "train_localiser"),
@@ -142,8 +142,8 @@ rule propose_boxes:
         weights=f"{PROPOSALS_RUN}/weights.pt",
         predictions=lambda wildcards: predicted_classes(wildcards),
     output:
-        f"{PROPOSALS_RUN}/boxes/{{classes}}-{{protocol}}.npz",
-        f"{PROPOSALS_RUN}/boxes/{{classes}}-{{protocol}}.json",
+        boxes=f"{PROPOSALS_RUN}/boxes/{{classes}}-{{protocol}}.npz",
+        environment=f"{PROPOSALS_RUN}/boxes/{{classes}}-{{protocol}}.json",
     log:
         f"logs/propose_boxes/{CONFIG.scale}-{{model}}-seed{{seed}}-{{classes}}-{{protocol}}.log",
     benchmark:
@@ -165,7 +165,7 @@ rule propose_boxes:
         f"python {PROGRAMS}/propose_boxes.py "
         "--data {input.data:q} --boxes {input.boxes:q} --split {params.split:q} --run-folder {params.run:q} "
         "--predictions {input.predictions:q} --protocol {wildcards.protocol:q} --shorter-sides {params.shorter_sides:q} "
-        f"--output {{output[0]:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
+        f"--output {{output.boxes:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule refine_boxes:
@@ -177,8 +177,8 @@ rule refine_boxes:
         weights=f"{REGIONS_RUN}/weights.pt",
         proposals=lambda wildcards: proposals_to_refine(wildcards),
     output:
-        f"{REGIONS_RUN}/boxes/{{classes}}-{{protocol}}.npz",
-        f"{REGIONS_RUN}/boxes/{{classes}}-{{protocol}}.json",
+        boxes=f"{REGIONS_RUN}/boxes/{{classes}}-{{protocol}}.npz",
+        environment=f"{REGIONS_RUN}/boxes/{{classes}}-{{protocol}}.json",
     log:
         f"logs/refine_boxes/{CONFIG.scale}-{{model}}-seed{{seed}}-{{classes}}-{{protocol}}.log",
     benchmark:
@@ -197,7 +197,7 @@ rule refine_boxes:
     shell:
         f"python {PROGRAMS}/refine_boxes.py "
         "--data {input.data:q} --boxes {input.boxes:q} --run-folder {params.run:q} --proposals {input.proposals:q} "
-        f"--output {{output[0]:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
+        f"--output {{output.boxes:q}} {to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 
 rule evaluate_localisation:
