@@ -38,7 +38,7 @@ TRAININGS = {
 IMAGES = {
     "digits": (1500, 297),
     "cifar10": (50_000, 10_000),
-    "handwriting": (1600, 640),
+    "handwriting": (1600, 440),
     "imagenet": (1_281_167, 50_000),
     "scattered": (1600, 200),
     "scenes-voc": (320, 100),
