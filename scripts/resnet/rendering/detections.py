@@ -9,9 +9,10 @@ import numpy as np
 from resnet.artefacts import Artefact
 from resnet.data.images import read_image
 from resnet.data.objects import Scene
-from resnet.rendering.figures import COLOURS, Rows, colour, iteration_unit, new_figure, values_of, write_note
+from resnet.rendering.figures import COLOURS, colour, iteration_unit, new_figure, write_note
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -32,7 +33,7 @@ class Found:
     thin: np.ndarray
 
 
-def draw_curves(figure: Artefact, metrics: dict[str, dict[str, Rows]], note: str) -> "Figure":
+def draw_curves(figure: Artefact, metrics: dict[str, dict[str, "pd.DataFrame"]], note: str) -> "Figure":
     """Draw training loss (top) and mAP at an IoU of 0.5 (bottom) against iterations; a column per experiment.
 
     Args:
@@ -40,20 +41,21 @@ def draw_curves(figure: Artefact, metrics: dict[str, dict[str, Rows]], note: str
         metrics: per experiment and model, the rows of ``metrics.csv``.
         note: a line under the figure, such as the scale; empty for none.
     """
+    import seaborn as sns
+
     titles = {panel["experiment"]: panel["title"] for panel in figure.values["panels"]}
     colours = {curve["model"]: colour(curve["colour"], figure) for curve in figure.values["curves"]}
     drawn, axes = new_figure((3.1 * len(metrics), 4.6), 2, len(metrics))
     loss_axes, map_axes = axes[: len(metrics)], axes[len(metrics) :]
     for column, (experiment, runs) in enumerate(metrics.items()):
-        last = max(row["iteration"] for rows in runs.values() for row in rows)
+        last = max(table["iteration"].max() for table in runs.values())
         unit, suffix = iteration_unit(last, ITERATION_UNIT)
-        for model, rows in runs.items():
-            style = {"color": colours.get(model, OTHER_CURVE), "linewidth": 1.2}
-            train, test = ([row for row in rows if row["split"] == split] for split in ("train", "test"))
+        for model, table in runs.items():
+            style = {"color": colours.get(model, OTHER_CURVE), "linewidth": 1.2, "errorbar": None, "legend": False}
+            train, test = (table[table["split"] == split] for split in ("train", "test"))
             losses, maps = loss_axes[column], map_axes[column]
-            losses.plot(_over(train, unit), values_of(train, "loss"), label=_name(model), **style)
-            dots = {"marker": "o", "markersize": 3, "markeredgecolor": "white", "markeredgewidth": 0.75}
-            maps.plot(_over(test, unit), values_of(test, "map50"), **style, **dots)
+            sns.lineplot(x=train["iteration"] / unit, y=train["loss"], ax=losses, label=_name(model), **style)
+            sns.lineplot(x=test["iteration"] / unit, y=test["map50"], ax=maps, marker="o", markersize=3, **style)
         loss_axes[column].set(xlabel="", ylabel="training loss" if not column else "")
         loss_axes[column].set_title(titles[experiment], fontsize=9)
         map_axes[column].set(xlabel=f"iter.{suffix}", ylabel="mAP@.5 (%)" if not column else "")
@@ -63,11 +65,6 @@ def draw_curves(figure: Artefact, metrics: dict[str, dict[str, Rows]], note: str
     loss_axes[0].legend(loc="upper right")
     write_note(drawn, note)
     return drawn
-
-
-def _over(rows: Rows, unit: int) -> list[float]:
-    """Return the iterations of rows, in units."""
-    return [iteration / unit for iteration in values_of(rows, "iteration")]
 
 
 def draw_sheet(

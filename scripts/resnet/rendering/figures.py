@@ -1,10 +1,9 @@
 """The figures of the paper in the paper's own look, drawn from CSV files; no torch.
 
-matplotlib takes half a second to import, so it is imported where something is drawn.
+seaborn takes two seconds to import, so it is imported where curves are drawn.
 """
 
 import copy
-import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,11 @@ from resnet.rendering.exhibits import difference_cell
 from resnet.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from resnet.rendering.labels import Label
-
-Rows = list[dict[str, Any]]
 
 COLOURS = {
     "olive": "#b3a600",
@@ -70,18 +68,21 @@ THEME = {
 }
 
 
-def read_runs(paths: Iterable[Path], columns: dict[str, Any]) -> dict[str, Rows]:
-    """Read the rows of one CSV per model, with some columns as ``read_rows`` takes them.
+def read_runs(paths: Iterable[Path], columns: dict[str, Any]) -> dict[str, "pd.DataFrame"]:
+    """Read one CSV per model, with some columns as ``read_rows`` takes them.
 
     Raises:
         UserError: a file is missing, has no such columns or no rows, or a cell is wrong.
     """
-    return {run.model: run.rows(path.name, columns) for path in paths for run in [RunFolder.of(path)]}
+    import pandas as pd
 
-
-def values_of(rows: Rows, column: str) -> list[Any]:
-    """Return the values of a column."""
-    return [row[column] for row in rows]
+    runs = {}
+    for path in paths:
+        run = RunFolder.of(path)
+        table = pd.DataFrame(run.rows(path.name, columns), columns=list(columns))
+        # Of empty cells alone, pandas would not make numbers.
+        runs[run.model] = table.astype({name: float for name, kind in columns.items() if kind == float | None})
+    return runs
 
 
 def drawing_of(figure: Artefact, models: Iterable[str]) -> dict[str, Any]:
@@ -127,22 +128,21 @@ def read_datasets(results: Iterable[Path]) -> dict[str, str]:
     return {run.model: run.result({"dataset": str})["dataset"] for run in map(RunFolder.of, results)}
 
 
-def end_values(drawing: dict[str, Any], runs: dict[str, Rows], datasets: dict[str, str]) -> list[list[str]]:
+def end_values(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], datasets: dict[str, str]) -> list[list[str]]:
     """Return cells under ``COMPARISON``: the end of each curve beside the paper's, where that could be read off."""
     curves = [curve for panel in drawing["panels"] for curve in panel["curves"]]
     rows = [
-        _compared(curve, f"{curve['split']} error (%), end", _curve(runs, curve)[-1]["top1_error"], datasets)
+        _compared(curve, f"{curve['split']} error (%), end", _curve(runs, curve)["top1_error"].iloc[-1], datasets)
         for curve in curves
     ]
     # A run may be in several panels.
     return [list(row) for row in dict.fromkeys(map(tuple, rows))]
 
 
-def medians(drawing: dict[str, Any], runs: dict[str, Rows], datasets: dict[str, str]) -> list[list[str]]:
+def medians(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], datasets: dict[str, str]) -> list[list[str]]:
     """Return cells under ``COMPARISON``: the median of each network's responses beside the paper's."""
     return [
-        _compared(curve, "median std", statistics.median(values_of(runs[curve["model"]], "std")), datasets)
-        for curve in drawing["curves"]
+        _compared(curve, "median std", runs[curve["model"]]["std"].median(), datasets) for curve in drawing["curves"]
     ]
 
 
@@ -171,7 +171,7 @@ def new_figure(size: tuple[float, float], rows: int, columns: int, **options: An
     return figure, list(figure.subplots(rows, columns, squeeze=False, gridspec_kw=options).flat)
 
 
-def draw_errors(drawing: dict[str, Any], runs: dict[str, Rows], note: str, digitised: bool) -> "Figure":
+def draw_errors(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: str, digitised: bool) -> "Figure":
     """Draw error against iterations: Figs. 1, 4 and 6.
 
     Args:
@@ -196,7 +196,7 @@ def draw_errors(drawing: dict[str, Any], runs: dict[str, Rows], note: str, digit
     return figure
 
 
-def draw_responses(drawing: dict[str, Any], runs: dict[str, Rows], note: str) -> "Figure":
+def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], note: str) -> "Figure":
     """Draw the standard deviation of each layer's response, in layer order (top) and sorted (bottom): Fig. 7.
 
     Args:
@@ -204,22 +204,26 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, Rows], note: str) ->
         runs: per model, rows of layer and std.
         note: a line under the figure, such as the scale; empty for none.
     """
+    import seaborn as sns
+
     figure, axes = new_figure(drawing["size_inches"], 2, 1)
     low, high = drawing["ylim"]
-    values = [value for curve in drawing["curves"] for value in values_of(runs[curve["model"]], "std")]
+    values = [value for curve in drawing["curves"] for value in runs[curve["model"]]["std"]]
     fits = min(values) >= low and max(values) <= high
     for axis, xlabel, ordered in zip(axes, drawing["xlabels"], (False, True), strict=True):
         for curve in drawing["curves"]:
-            deviations = [std for _, std in sorted((row["layer"], row["std"]) for row in runs[curve["model"]])]
+            deviations = runs[curve["model"]].sort_values("layer")["std"].tolist()
             if ordered:
                 deviations.sort(reverse=True)
-            axis.plot(
-                range(1, len(deviations) + 1),
-                deviations,
+            sns.lineplot(
+                x=range(1, len(deviations) + 1),
+                y=deviations,
+                ax=axis,
                 label=curve["legend"],
                 color=curve["colour"],
                 linestyle=STYLES[curve["style"]],
                 linewidth=1.2,
+                errorbar=None,
             )
         axis.set(xlim=drawing["xlim"], xticks=drawing["xticks"], xlabel=xlabel, ylabel=drawing["ylabel"])
         # The paper's range where it holds every value, else the range of the values.
@@ -232,39 +236,48 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, Rows], note: str) ->
     return figure
 
 
-def _error_range(drawing: dict[str, Any], runs: dict[str, Rows]) -> float:
+def _error_range(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"]) -> float:
     """Return the top of the error axis: the paper's, or 100 where a curve ends outside the paper's axis."""
     low, top = drawing["ylim"]
     curves = [curve for panel in drawing["panels"] for curve in panel["curves"]]
-    ends = [_curve(runs, curve)[-1]["top1_error"] for curve in curves]
+    ends = [_curve(runs, curve)["top1_error"].iloc[-1] for curve in curves]
     return top if low <= min(ends) and max(ends) <= top else 100
 
 
-def _curve(runs: dict[str, Rows], curve: dict[str, Any]) -> Rows:
-    rows = [row for row in runs[curve["model"]] if row["split"] == curve["split"]]
-    if not rows:
+def _curve(runs: dict[str, "pd.DataFrame"], curve: dict[str, Any]) -> "pd.DataFrame":
+    table = runs[curve["model"]]
+    rows = table[table["split"] == curve["split"]]
+    if rows.empty:
         raise UserError(f"metrics of {curve['model']} have no rows of split {curve['split']!r}")
     return rows
 
 
 def _draw_error_panel(
-    axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, Rows], top: float
+    axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], top: float
 ) -> list["Label"]:
     """Draw a panel; return the names that are to be written beside its curves."""
+    import seaborn as sns
+
     from resnet.rendering.labels import Label
 
-    ends = [_curve(runs, curve)[-1]["iteration"] for curve in panel["curves"]]
+    ends = [int(_curve(runs, curve)["iteration"].iloc[-1]) for curve in panel["curves"]]
     last, unit, suffix = max(ends), *iteration_unit(max(ends), drawing["iteration_unit"])
     # A panel that shows the last part of the schedule shows all of it where a run is shorter (ResNet-1202 in the demo).
     first = panel.get("starts_at", 0) / drawing["paper_iterations"] * last
     first = first if first < min(ends) else 0
     for curve in panel["curves"]:
-        axis.plot(
-            *_points(_curve(runs, curve), unit),
+        rows = _curve(runs, curve)
+        sns.lineplot(
+            x=rows["iteration"] / unit,
+            y=rows["top1_error"],
+            ax=axis,
             label=curve.get("legend", "_unnamed"),
+            legend=False,
             color=curve["colour"],
             linestyle=STYLES[curve["style"]],
             linewidth=curve["width"],
+            errorbar=None,
+            estimator=None,
         )
     wide = top > drawing["ylim"][1]
     axis.set(xlim=(first / unit, last / unit), xlabel=f"iter.{suffix}", ylabel=panel["ylabel"])
@@ -275,14 +288,10 @@ def _draw_error_panel(
     if "legend" in panel:
         axis.legend(loc="best" if wide else panel["legend"])
     return [
-        Label(axis, curve["text"], curve["colour"], *_points(_curve(runs, curve), unit), below)
+        Label(axis, curve["text"], curve["colour"], list(rows["iteration"] / unit), list(rows["top1_error"]), below)
         for curve, below in _sides(panel["curves"], runs)
+        for rows in [_curve(runs, curve)]
     ]
-
-
-def _points(rows: Rows, unit: int) -> tuple[list[float], list[float]]:
-    """Return the iterations, in units, and the errors of a curve."""
-    return [iteration / unit for iteration in values_of(rows, "iteration")], values_of(rows, "top1_error")
 
 
 def iteration_unit(last: int, unit: int) -> tuple[int, str]:
@@ -293,18 +302,18 @@ def iteration_unit(last: int, unit: int) -> tuple[int, str]:
     return (unit, f" (1e{len(str(unit)) - 1})") if last >= unit else (1, "")
 
 
-def _sides(curves: list[dict[str, Any]], runs: dict[str, Rows]) -> list[tuple[dict[str, Any], bool]]:
+def _sides(curves: list[dict[str, Any]], runs: dict[str, "pd.DataFrame"]) -> list[tuple[dict[str, Any], bool]]:
     """Return the curves with a name, and which have it below: all but the highest; a single one as in the paper."""
-    named = sorted((c for c in curves if "text" in c), key=lambda c: -_curve(runs, c)[-1]["top1_error"])
+    named = sorted((c for c in curves if "text" in c), key=lambda c: -_curve(runs, c)["top1_error"].iloc[-1])
     if len(named) == 1:
         return [(named[0], named[0]["place"] == "below")]
     return [(curve, place > 0) for place, curve in enumerate(named)]
 
 
-def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, Rows]) -> None:
+def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"]) -> None:
     """Mark the paper's end values as ticks at the right edge, of the runs that are as long as the paper's."""
     for curve in panel["curves"]:
-        as_long = _curve(runs, curve)[-1]["iteration"] == drawing["paper_iterations"]
+        as_long = _curve(runs, curve)["iteration"].iloc[-1] == drawing["paper_iterations"]
         if as_long and "digitised_end" in curve:
             axis.plot(
                 [1.0, 1.03],
