@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--counts", **files, help="counts.csv")
     parser.add_argument("--cifar10-signals", **files, help="layer_signals.csv of runs on CIFAR-10")
     parser.add_argument("--imagenet-signals", **files, help="layer_signals.csv of runs on ImageNet")
-    parser.add_argument("--table7", type=Path, required=True, help="what the paper prints in it: its artefact")
+    parser.add_argument("--printed", **files, help="artefacts of tables whose printed numbers are compared")
     parser.add_argument("--sections", nargs="*", choices=SECTIONS, default=list(SECTIONS), help="what was made")
     parser.add_argument("--left-out", nargs="*", default=[], help="<section>=<why it could not be made>")
     parser.add_argument("--scale", required=True, help="name of the scale")
@@ -81,7 +81,7 @@ def main() -> None:
                 ("imagenet", arguments.imagenet_signals),
             )
         },
-        printed=file["printed"] | {"table7": read_printed(arguments.table7)},
+        printed=file["printed"] | {table.stem: read_printed(table) for table in arguments.printed},
     )
     left_out = dict(text.split("=", 1) for text in arguments.left_out)
     claims = [claim for claim in file["claims"] if claim["about"] in {*arguments.sections, *left_out}]

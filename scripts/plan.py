@@ -87,13 +87,17 @@ def summary(estimates: list["Estimate"], cores: int) -> list[str]:
     ]
 
 
+# How the names of rules begin that test networks.
+TESTS = ("evaluate_", "measure_", "detect_", "improve_", "ensemble_")
+
+
 def stage_of(rule: str) -> str:
     """Return the stage of a rule, after a digit for its place."""
     if rule.startswith(("prepare_", "download_", "import_", "measure_image")):
         return "1data"
     if rule.startswith("train_"):
         return f"2{rule}"
-    return "3tests" if rule.startswith(("evaluate_", "measure_", "detect_")) else "4tables, figures, report"
+    return "3tests" if rule.startswith(TESTS) else "4tables, figures, report"
 
 
 def gpu_hours(estimates: list["Estimate"]) -> str:

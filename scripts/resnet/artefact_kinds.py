@@ -83,6 +83,19 @@ IMAGENET_ARCHITECTURES = mapping(
     }
 )
 CLASS_TABLE = mapping({"experiments": some(EXPERIMENT), "models": some(TEXT)})
+# Of an experiment: a column for each class, which the paper gives a shorter name.
+CLASS_COLUMNS = mapping(
+    {
+        "experiment": EXPERIMENT,
+        "classes": {"type": "object", "additionalProperties": TEXT},
+        "rows": some(
+            mapping(
+                {"method": TEXT, "model": TEXT, "data": TEXT, "map": NUMBER, "classes": NUMBERS},
+                {"tested": one_of(*TESTS[1:])},
+            )
+        ),
+    }
+)
 CURVE = {"model": TEXT, "colour": TEXT, "style": STYLE}
 # digitised_end, digitised_median: what was read off the paper's figure, which never printed it.
 ERROR_CURVE = mapping(
@@ -215,6 +228,7 @@ KINDS = {
     "footnote_table": Kind(("imagenet", "cifar10"), FOOTNOTE_TABLE),
     "class_table": Kind(("detection",), CLASS_TABLE, shows_others=True),
     "localisation_table": Kind(("appendix",), localisation_table),
+    "class_columns": Kind(("appendix",), CLASS_COLUMNS),
     "error_curves": Kind(("imagenet", "cifar10"), ERROR_CURVES, is_figure=True),
     "responses": Kind(("cifar10",), RESPONSES, is_figure=True),
     "layer_signals": Kind(("imagenet", "cifar10"), LAYER_SIGNALS, is_figure=True),

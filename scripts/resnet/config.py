@@ -128,7 +128,7 @@ def read_scale(folder: Path, name: str, schema: Rule, above: tuple[str, ...] = (
 
 
 def leave_out(values: dict[str, dict[str, Any]], data: dict[str, Any], has_appendix: bool) -> list[str]:
-    """Take out what cannot be without networks that have no seeds on ImageNet, or without data; say what that is."""
+    """Take out what cannot be without networks that have no seeds on ImageNet, data, or an engine; say what that is."""
     notes = []
     without = {model for model, seeds in values["imagenet"]["seeds"].items() if not seeds}
     members = values["imagenet"]["ensemble"]
@@ -142,6 +142,13 @@ def leave_out(values: dict[str, dict[str, Any]], data: dict[str, Any], has_appen
             detectors[model] = []
         for seeds in values["detector"]["appendix"].values():
             seeds |= {model: [] for model in seeds if network_of(model) in without}
+    if values["detector"]["engine"] == "detectron2":
+        overrides = given(values["detector"]["overrides"])
+        with_context = {model for model, override in overrides.items() if override.get("context")}
+        for seeds in values["detector"]["appendix"].values():
+            seeds |= {model: [] for model in seeds if model in with_context}
+        reason = "engine detectron2 computes no context"
+        notes += [f"there are no {', '.join(sorted(with_context))}: {reason}"] * (has_appendix and bool(with_context))
     localisers = values["localisation"]
     for model in sorted(without & {model for model, seeds in localisers["seeds"].items() if seeds}):
         notes += [f"there are no localisers with {model}, left out in imagenet.seeds"] * has_appendix
@@ -248,6 +255,7 @@ def load_detector_section(values: dict[str, Any], imagenet: Section, where: str)
         for model in more:
             if section.weights == "trained" and network_of(model) not in imagenet.seeds:
                 raise UserError(f"detector.{name}: {model} starts with a network that is not in imagenet.seeds {where}")
+    check_starts(section, where)
     for model in [*section.models, *(key for key in overrides if key not in groups)]:
         with named(f"detector, {model}", f"(data sets and experiments: {', '.join(sorted(groups))}) {where}"):
             parse_imagenet_model(model)
@@ -255,6 +263,26 @@ def load_detector_section(values: dict[str, Any], imagenet: Section, where: str)
             with named(f"detector, {experiment}, {model}", where):
                 section.recipe(experiment, model, 0)
     return section
+
+
+def check_starts(section: DetectorSection, where: str) -> None:
+    """Check that each detector that starts with another one has it: the same network, run, from a classifier.
+
+    Raises:
+        UserError: one has not.
+    """
+    runs = {name: section.seeds | section.appendix.get(name, {}) for name in EXPERIMENTS}
+    for name, model in ((name, model) for name, models in runs.items() for model in models):
+        if (start := section.start(name, model)) is None:
+            continue
+        experiment, _, other = start.partition("/")
+        where_it_is = f"detector, {name}, {model}: starts_with is {start}, which"
+        if other not in runs.get(experiment, {}):
+            raise UserError(f"{where_it_is} is not run; give it a seed, or leave both out {where}")
+        if network_of(other) != network_of(model):
+            raise UserError(f"{where_it_is} is another network {where}")
+        if section.start(experiment, other):
+            raise UserError(f"{where_it_is} itself starts with a detector; name one that does not {where}")
 
 
 def check_appendix(appendix: dict[str, dict[str, list[int]]], sides: list[int], where: str) -> None:

@@ -71,13 +71,25 @@ class DetectorSection:
     _overrides: dict[str, dict[str, Any]]
 
     def recipe(self, experiment: str, model: str, seed: int) -> DetectorRecipe:
-        """Return the recipe of one run: overrides of the experiment, then of the network and its variation."""
-        kind = EXPERIMENTS[experiment].data
-        overrides = [self._overrides.get(key, {}) for key in (kind, experiment, network_of(model), model)]
-        values: dict[str, Any] = {**self._recipe, **{key: value for one in overrides for key, value in one.items()}}
+        """Return the recipe of one run: overrides of the experiment, then of the network and its variation.
+
+        A detector that starts with another one has its anchors.
+        """
+        values = self._values(experiment, model)
+        if start := values.get("starts_with"):
+            values["anchor_sizes"] = self._values(*start.split("/"))["anchor_sizes"]
         values |= {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
         values |= {"engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
         return DetectorRecipe(**values)
+
+    def start(self, experiment: str, model: str) -> str | None:
+        """Return the detector that one starts with, <experiment>/<model>; None where it is a classifier."""
+        return self._values(experiment, model).get("starts_with")
+
+    def _values(self, experiment: str, model: str) -> dict[str, Any]:
+        kind = EXPERIMENTS[experiment].data
+        overrides = [self._overrides.get(key, {}) for key in (kind, experiment, network_of(model), model)]
+        return {**self._recipe, **{key: value for one in overrides for key, value in one.items()}}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -363,6 +363,18 @@ class DetectorRecipe(Recipe):
         2, "stages from the input on that stay as they are: 2 is conv1 and conv2_x", minimum=0, maximum=4
     )
     dropout: float = setting(0.5, "dropout after fc6 and fc7 of a VGG net", minimum=0, below=1)
+    context: bool = setting(
+        False,
+        "the features of the whole image, as a region, stand beside those of each region (appendix B); only by engine "
+        "torchvision",
+        added=True,
+    )
+    starts_with: str | None = setting(
+        None,
+        "the detector whose weights it starts with, <experiment>/<model>; none: a classifier",
+        pattern=rf"^({'|'.join(EXPERIMENTS)})/[^/]+$",
+        added=True,
+    )
     batch_size: int = setting(1, "images per update, over all processes", minimum=1)
     ghost_batch_size: None = setting(None, "always none: batch normalisation is fixed")
     iterations: int = setting(80000, "number of updates", minimum=1, maximum=10**9)

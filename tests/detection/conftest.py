@@ -110,13 +110,13 @@ def tiny(**changes):
 def sharp(detector, seed=7):
     """Give the last layers weights that make many detections, of all classes and far from their proposals."""
     generator, seen = torch.Generator().manual_seed(seed), []
-    handle = detector.heads.box_head.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    predictor = detector.heads.box_predictor
+    handle = predictor.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         detector.eval()(random_images((96, 120), seed=seed))
         handle.remove()
         # Regions of noise are much alike: what they share must not decide the class.
         mean, spread = seen[0].mean(0), seen[0].std(0).square().sum().sqrt().item()
-        predictor = detector.heads.box_predictor
         for layer, deviation in ((predictor.cls_score, 1.5), (predictor.bbox_pred, 1.0)):
             layer.weight.normal_(0, deviation / spread, generator=generator)
             layer.bias.copy_(-layer.weight @ mean)

@@ -67,6 +67,25 @@ def test_perfect_detections_are_measured_as_100(packs, tmp_path, experiment, dat
         assert row.ap == pytest.approx(expected if metric == "coco" else math.nan, nan_ok=True)
 
 
+def test_an_evaluation_says_how_the_detections_were_found(packs, tmp_path):
+    (tmp_path / "d.json").write_text("[]")
+    (tmp_path / "environment.json").write_text(json.dumps({"box_refinement": True, "shorter_sides": [48, 64]}))
+    results = []
+    for seed in range(2):
+        (tmp_path / f"seed{seed}").mkdir()
+        results.append(write_result(tmp_path / f"seed{seed}/result.json", "voc07"))
+    common = ["--data", packs / "voc/dataset.json", "--detections", tmp_path / "d.json"]
+    common += ["--output", tmp_path / "e.json", "--classes", tmp_path / "c.csv"]
+    for given, expected in (
+        ([results[0]], {"model": "vgg-16", "tested": "", "shorter_sides": []}),
+        ([*results, "--environment", tmp_path / "environment.json"],
+         {"model": "ensemble", "tested": "refined-multiscale", "shorter_sides": [48, 64],
+          "members": [str(path.parent) for path in results]}),
+    ):  # fmt: skip
+        assert run_here("evaluate_detections", *common, "--result", *given) is None
+        assert json.loads((tmp_path / "e.json").read_text()).items() >= expected.items()
+
+
 def test_some_class_of_these_sets_has_no_objects(packs):
     """Else the test above would not see that it is left out."""
     truth = json.loads((packs / "voc/voc2012_val.json").read_text())

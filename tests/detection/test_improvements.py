@@ -7,8 +7,10 @@ import torch
 
 from detection.conftest import random_images, sharp, small_detector
 from resnet.detection import improvements
-from resnet.detection.detector import Detector
+from resnet.detection.detector import Detector, padded
+from resnet.detection.engines import build_detector
 from resnet.detection.improvements import ImprovedDetector, Look, detections, first_of_two
+from resnet.errors import UserError
 
 
 def synthetic_predict(boxes):
@@ -76,10 +78,10 @@ def test_nothing_that_a_test_would_look_at_is_nothing_to_refine():
     assert not len(detections(predict, random_boxes(5), box_refinement=True).boxes)
 
 
-@pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
+@pytest.mark.parametrize(("model", "context"), [("resnet-50", False), ("vgg-16", False), ("resnet-50", True)])
 @pytest.mark.processor
-def test_without_improvements_the_detections_are_the_detectors(model):
-    detector, _ = small_detector(model)
+def test_without_improvements_the_detections_are_the_detectors(model, context):
+    detector, _ = small_detector(model, context=context)
     sharp(detector).eval()
     [image] = random_images((64, 90))
     with torch.no_grad():
@@ -89,6 +91,44 @@ def test_without_improvements_the_detections_are_the_detectors(model):
     assert torch.equal(found["labels"], expected["labels"])
     for key in ("boxes", "scores"):
         torch.testing.assert_close(found[key], expected[key], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["resnet-50", "vgg-16"])
+@pytest.mark.processor
+def test_the_last_layers_see_a_region_and_the_whole_image(model):
+    detector, _ = small_detector(model, context=True)
+    heads, sizes = sharp(detector).eval().heads, [(64, 90), (80, 64)]
+    boxes = [random_boxes(count, seed=count, side=30).float() for count in (3, 5)]
+    with torch.no_grad():
+        maps = detector.shared(padded(random_images(*sizes)).tensors)
+        expected = []
+        for place, (height, width) in enumerate(sizes):
+            whole = heads.box_head(heads.box_roi_pool(maps[[place]], [torch.tensor([[0.0, 0, width, height]])]))
+            for box in boxes[place]:
+                own = heads.box_head(heads.box_roi_pool(maps[[place]], [box[None]]))
+                expected.append(torch.cat([own, whole], 1) @ heads.box_predictor.cls_score.weight.T)
+        found, _ = heads._predictions(maps, boxes, sizes)
+    bias = heads.box_predictor.cls_score.bias
+    torch.testing.assert_close(found, torch.cat(expected) + bias, rtol=1e-3, atol=1e-3)
+
+
+def test_context_is_trained_end_to_end():
+    """Where only the whole image counts, the loss still reaches the head and the shared layers."""
+    detector, _ = small_detector(context=True, frozen_stages=0)
+    detector.train()
+    score = detector.heads.box_predictor.cls_score
+    with torch.no_grad():
+        score.weight[:, : score.in_features // 2] = 0
+    targets = [{"boxes": torch.tensor([[5.0, 5, 40, 40]]), "labels": torch.tensor([1])}]
+    detector(random_images((64, 90)), targets)["loss_class"].backward()
+    for layer in (detector.heads.box_head.stage[0].conv1, detector.shared.conv1):
+        assert layer.weight.grad.abs().sum() > 0
+
+
+def test_detectron2_refuses_context():
+    detector, recipe = small_detector(context=True, engine="detectron2")
+    with pytest.raises(UserError, match="engine detectron2 computes no context; use engine torchvision, or context"):
+        build_detector(detector, 5, recipe)
 
 
 def slowly_chosen(box, factors, side):

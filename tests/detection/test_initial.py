@@ -1,5 +1,6 @@
 """The classifier that a detector starts with: its statistics, what fits, and what is refused."""
 
+import functools
 import shutil
 
 import numpy as np
@@ -10,13 +11,16 @@ import yaml
 from conftest import small_net
 from PIL import Image
 
-from detection.conftest import arguments, random_images, run_here, tiny
+from detection.conftest import CPU, arguments, random_images, run_here, small_detector, task, tiny
 from resnet.classification.bn_statistics import drawn_images
 from resnet.data import imagenet
 from resnet.data.images import centre_crop
 from resnet.detection.detector import Detector
-from resnet.detection.initial import read_classifier
+from resnet.detection.initial import TrainedDetector, read_classifier, read_start, take_over
+from resnet.detection.task import detection_task
 from resnet.errors import UserError
+from resnet.settings import to_flags
+from resnet.training.loop import Training, train
 
 
 @pytest.mark.processor
@@ -114,3 +118,56 @@ def test_a_damaged_classifier_is_one_clear_error(classifiers, tmp_path, name, co
         (folder / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         read_classifier(folder, folder / "image_statistics.npz", folder / name if name == "bn_statistics.pt" else None)
+
+
+def test_classes_keep_what_a_detector_has_learnt_of_those_of_their_name():
+    """VOC and COCO call some by other names; a class that is new keeps its drawn weights."""
+    (other, recipe), (ours, _) = (small_detector(classes=classes) for classes in (4, 3))
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1)
+    drawn = {name: value.clone() for name, value in ours.state_dict().items() if "box_predictor" in name}
+    trained = TrainedDetector(other.state_dict(), recipe, ["dog", "tv", "apple", "couch"], "reproduced")
+    take_over(ours, recipe, ("sofa", "unicorn", "tvmonitor"), trained)
+    for name, value in ours.state_dict().items():
+        theirs = other.state_dict()[name]
+        if name not in drawn:
+            assert name == "_extra_state" or torch.equal(value, theirs), name
+            continue
+        rows, before = (tensor.reshape(4, -1) for tensor in (value, drawn[name]))
+        theirs = theirs.reshape(5, -1)
+        for row, expected in enumerate((theirs[0], theirs[4], before[2], theirs[2])):
+            assert torch.equal(rows[row], expected), (name, row)
+
+
+@pytest.mark.parametrize("changes", [{"anchor_sizes": (16, 48)}, {"context": True}])
+def test_a_detector_with_other_layers_is_no_start(changes):
+    (other, recipe), (ours, changed) = small_detector(), small_detector(**changes)
+    trained = TrainedDetector(other.state_dict(), recipe, [], "reproduced")
+    [name] = changes
+    with pytest.raises(UserError, match=rf"{name} is .*, but the detector that it starts with has "):
+        take_over(ours, changed, (), trained)
+
+
+def test_a_training_starts_with_a_detector_of_another_data_set(packs, classifiers, tmp_path):
+    first, second = tiny(experiment="coco", iterations=1, lr_drops=()), tiny(starts_with="coco/resnet-50")
+    train(tmp_path / "coco", first, CPU, task(first, packs, classifiers))
+    build = functools.partial(detection_task, second, packs / "voc/dataset.json", read_start(tmp_path / "coco"))
+    started = Training(second, CPU, build)
+    weights = torch.load(tmp_path / "coco/weights.pt", weights_only=True)
+    order = [yaml.safe_load((tmp_path / "coco/config.yaml").read_text())["resolved"]["classes"].index(name)
+             for name in started.task.facts["classes"]]  # fmt: skip
+    for name, value in started.task.weights().items():
+        rows = [0, *(1 + place for place in order)] if "box_predictor" in name else [0]
+        expected = weights[name]
+        if len(rows) > 1:
+            expected = expected.reshape(len(rows), -1)[rows].reshape(expected.shape)
+        assert name == "_extra_state" or torch.equal(value, expected), name
+    assert "detector" in started.task.checksums
+    assert started.task.source == "reproduced"
+    assert started.task.facts["classifier"]["model"] == "resnet-50"
+    command = ["--data", packs / "voc/dataset.json", "--run-folder", tmp_path / "voc", *to_flags(second).split()]
+    error = run_here("train_detector", *command)
+    assert error.endswith("--starts-with names the detector whose run folder is --detector: give both or neither")
+    error = run_here("train_detector", *command, "--starts-with", "none")
+    assert error.endswith("name what it starts with: --classifier and --image-statistics")

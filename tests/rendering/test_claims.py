@@ -15,6 +15,7 @@ from rendering.paper_facts import (
     ARTEFACTS,
     BY_ID,
     CLAIMS,
+    PRINTED,
     SCALES,
     Noisy,
     config,
@@ -229,6 +230,10 @@ def test_other_claims_about_imagenet_fail_too(facts):
         ("detection-localisation", "coco/resnet-101", 48.4, 22.0),
         ("detection-localisation", "coco/resnet-101", 38.0, 27.0),
         ("box-refinement", "coco/resnet-101/refined", 49.9, 25.0),
+        ("global-context", "coco/resnet-101+context/refined", 48.0, 30.0),
+        ("multi-scale-detection", "coco/resnet-101+context/refined-multiscale", 53.8, 28.0),
+        ("voc-improved", "voc07/resnet-101+coco/refined-multiscale", 70, None),
+        ("coco-ensemble", "coco/ensemble/refined-multiscale", 50, 35.0),
     ],
 )
 def test_a_claim_about_detectors_fails_when_the_numbers_say_so(facts, claim, name, map50, mean):
@@ -407,7 +412,7 @@ def test_a_run_that_does_not_say_what_it_was_tested_on_tests_nothing(facts):
 
 def run_check_claims(output, *files):
     common = ("--artefact", ARTEFACTS / "claims.yaml", "--paper", SCALES / "paper.yaml", "--scale", "paper",
-              "--table7", ARTEFACTS / "table7.yaml")  # fmt: skip
+              "--printed", *(ARTEFACTS / f"{name}.yaml" for name in PRINTED))  # fmt: skip
     code, text = run_program("check_claims", *common, "--output", output, *files)
     assert code == 0, text
     return pd.read_csv(output)

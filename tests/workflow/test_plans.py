@@ -63,6 +63,10 @@ def test_the_engine_has_a_folder_of_its_own(project):
     assert "results/runs/demo/detector-detectron2-trained/coco/resnet-101/seed0/weights.pt" in output
 
 
+# What the folders of tests add for the multi-scale one.
+SCALES = ("", "-multiscale")
+
+
 def test_the_appendix_is_made_where_it_is_asked_for(project):
     """Its tables, of detectors that section 4.3 has and of its own, with the improvements of each row's test."""
     code, output = snakemake(project, "-n")
@@ -73,15 +77,33 @@ def test_the_appendix_is_made_where_it_is_asked_for(project):
     [command] = re.findall("tabulate_evaluations.py .*/table9.yaml (.*)", output)
     folder = "results/runs/demo/detector-torchvision-trained/coco"
     names = [word.removeprefix(f"{folder}/") for word in command.split() if word.startswith(folder)]
+    context = [f"resnet-101+context/seed{seed}/evaluation-refined{more}" for seed in range(3) for more in SCALES]
     assert names == [
         f"{name}/average_precision.json"
-        for name in ("vgg-16/seed0/evaluation", "resnet-101/seed0/evaluation", "resnet-101/seed0/evaluation-refined")
+        for name in (
+            "vgg-16/seed0/evaluation",
+            "resnet-101/seed0/evaluation",
+            "resnet-101/seed0/evaluation-refined",
+            *context,
+            "ensemble/evaluation-refined-multiscale",
+        )
     ]
-    [command] = re.findall("detect_objects.py (.*resnet-101/seed0 .*evaluation-refined/detections.json.*)", output)
-    assert "--box-refinement" in command
-    assert "--shorter-sides" not in command
+    commands = re.findall("detect_objects.py (.*) --device", output)
+    [refined] = [line for line in commands if "/resnet-101/seed0/evaluation-refined/" in line]
+    assert "--box-refinement" in refined
+    assert "--shorter-sides" not in refined
+    [ensemble] = [line for line in commands if "/ensemble/" in line]
+    assert re.search("seed0 .*seed1 .*seed2 --box-refinement --shorter-sides 40 ", ensemble)
+    # From COCO to VOC.
+    started = re.findall(r"train_detector.py (.*) --starts-with coco/resnet-101\+context", output)
+    assert len(started) == 3
+    assert all("--detector" in line and "coco/resnet-101+context/seed0 " in line for line in started)
+    assert "voc12-server/resnet-101+coco/seed0/server-refined-multiscale/comp4_det_test.tar.gz" in output
+    for table in ("table10", "table11"):
+        [command] = re.findall(f"tabulate_class_columns.py .*/{table}.yaml (.*)", output)
+        assert "/resnet-101+coco/seed0/evaluation-refined-multiscale/classes.csv" in command
     [command] = re.findall("render_report.py (.*)", output)
-    assert {"results/table9.json", "results/table13.json", "results/table14.json"} < set(command.split())
+    assert {f"results/table{number}.json" for number in (9, 10, 11, 13, 14)} < set(command.split())
     folder, runs = "results/runs/demo/localiser", ("resnet-50/seed0", "resnet-101/seed0")
     [command] = re.findall("tabulate_localisation.py .*/table13.yaml (.*)", output)
     assert [word.removeprefix(f"{folder}/") for word in command.split() if word.startswith(folder)] == [
@@ -146,6 +168,7 @@ def test_a_cluster_is_asked_for_what_the_rules_compute(project):
 def test_executors_that_call_gpus_by_another_name_are_asked_for_them_by_every_rule_that_needs_one():
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     rules = {block.split(":")[0] for block in re.split(r"^rule ", text, flags=re.MULTILINE) if "gpu=" in block}
+    rules |= {name for base, name in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE) if base in rules}
     assert "train_detector" in rules
     for executor in ("aws-batch", "googlebatch", "htcondor"):
         profile = yaml.safe_load((ROOT / f"workflow/profiles/{executor}/config.yaml").read_text())

@@ -10,6 +10,7 @@ IMAGENET_RUN = run_folder(CONFIG, "imagenet")
 TRAINED_RUN = run_folder(CONFIG, "imagenet", source="seed{seed}")
 PUBLISHED_RUN = run_folder(CONFIG, "imagenet", source="torchvision")
 DETECTOR_RUN = run_folder(CONFIG, "detection", source="seed{seed}")
+DETECTOR_ENSEMBLE = str(Path(run_folder(CONFIG, "appendix", "ensemble", "")))
 ENSEMBLE = f"results/runs/{CONFIG.scale}/{CONFIG.imagenet.dataset}/ensemble"
 LAYER_SIGNALS = f"results/runs/{CONFIG.scale}/{{dataset}}/layer_signals.csv"
 IMAGENET_DATA = f"data/{CONFIG.imagenet.dataset}/dataset.json"
@@ -62,13 +63,32 @@ def files(name, runs):
 
 def evaluations(artefact, runs):
     """Return the evaluations of the runs that a table shows, and the ensemble's where it is one of its networks."""
-    tested = [
-        f"{run.folder}/evaluation{in_folder(test)}/{artefact.values['protocol']}.json"
-        for run in runs
-        for test in artefact.tests(run.model)
+    tested = tests(f"{artefact.values['protocol']}.json", artefact, runs)
+    if "ensemble" not in artefact.models:
+        return tested
+    if artefact.section == "imagenet":
+        return tested + [f"{ENSEMBLE}/multiscale.json"] * bool(CONFIG.imagenet.settings["ensemble"])
+    return tested + [
+        f"{DETECTOR_ENSEMBLE.format(experiment=name)}/evaluation{in_folder(test)}/{artefact.values['protocol']}.json"
+        for name in artefact.experiments
+        for test in artefact.tests("ensemble")
+        if len(detector_members(name)) > 1
     ]
-    members = CONFIG.imagenet.settings["ensemble"] if "ensemble" in artefact.models else []
-    return tested + ([f"{ENSEMBLE}/multiscale.json"] if members else [])
+
+
+def tests(name, artefact, runs):
+    """Return the file ``name`` of each test that a table shows of some runs."""
+    return [f"{run.folder}/evaluation{in_folder(test)}/{name}" for run in runs for test in artefact.tests(run.model)]
+
+
+def shown_tests(name, artefact):
+    """Return the file ``name`` of each test that a table shows."""
+    return tests(name, ARTEFACTS[artefact], SHOWN[artefact])
+
+
+def detector_members(experiment):
+    """Return the detectors of an ensemble: all that the appendix trains for an experiment."""
+    return select(RUNS, section="appendix", experiment=experiment)
 
 
 def ensemble_predictions():
@@ -143,7 +163,16 @@ def exhibited(sections):
 def artefacts(section):
     """Return the tables and figures of a section, and its files for PASCAL's server."""
     server = select(RUNS, section=section, experiment=set(EXPERIMENTS) - set(MEASURED))
-    return [*map(target, exhibited([section])), *files("server/comp4_det_test.tar.gz", server)]
+    return [
+        *map(target, exhibited([section])),
+        *(f"{run.folder}/server{in_folder(test)}/comp4_det_test.tar.gz" for run in server for test in tests_of(run)),
+    ]
+
+
+def tests_of(run):
+    """Return how the tables of its section test a run's network."""
+    tables = [one for one in ARTEFACTS.values() if one.section == run.section and run.model in one.models]
+    return list(dict.fromkeys(test for table in tables for test in table.tests(run.model))) or [""]
 
 
 def made(wildcards):
@@ -198,9 +227,14 @@ def detectors(wildcards):
 
 def average_precisions(wildcards):
     """Return what was measured of detectors, as claims look at it."""
-    plain = files("evaluation/average_precision.json", detectors(wildcards))
-    tables = [one for one in of_kind("evaluation_table", "appendix") if "appendix" in made(wildcards)]
-    return list(dict.fromkeys([*plain, *(path for one in tables for path in evaluations(one, SHOWN[one.name]))]))
+    plain = [run for run in detectors(wildcards) if run.section == "detection"]
+    found = files("evaluation/average_precision.json", plain)
+    if "appendix" in made(wildcards):
+        for artefact in of_kind("evaluation_table", "appendix"):
+            found += evaluations(artefact, SHOWN[artefact.name])
+        for artefact in of_kind("class_columns"):
+            found += shown_tests("average_precision.json", artefact.name)
+    return list(dict.fromkeys(found))
 
 
 def classifiers(wildcards):
@@ -242,9 +276,31 @@ def detection_data(experiment):
     return f"data/{CONFIG.detector.data[EXPERIMENTS[experiment].data]}/dataset.json"
 
 
-def classifier_files(detector):
-    """Return what a detector starts with: config, weights and statistics, those of a trained ResNet as measured."""
-    model = network_of(detector)
+def start_files(wildcards):
+    """Return what a detector starts with: config, weights and result of another one, or what a classifier has."""
+    start = detector_recipe(wildcards).starts_with
+    if start is None:
+        return classifier_files(network_of(wildcards.model))
+    experiment, model = start.split("/")
+    first, *_ = select(RUNS, section=["detection", "appendix"], experiment=experiment, model=model)
+    return {
+        "config": f"{first.folder}/config.yaml",
+        "weights": f"{first.folder}/weights.pt",
+        "start_result": f"{first.folder}/result.json",
+    }
+
+
+def start_options(wildcards, input):
+    """Return the options that name what a detector starts with."""
+    folder = Path(input.weights).parent
+    if "image_statistics" not in input.keys():
+        return ["--detector", folder]
+    statistics = ["--bn-statistics", input.bn_statistics] if "bn_statistics" in input.keys() else []
+    return ["--classifier", folder, "--image-statistics", input.image_statistics, *statistics]
+
+
+def classifier_files(model):
+    """Return what of a classifier a detector starts with: config, weights, and statistics, a trained ResNet's measured."""
     source = "torchvision" if CONFIG.detector.weights == "torchvision" else f"seed{CONFIG.imagenet.seeds[model][0]}"
     folder = run_folder(CONFIG, "imagenet", model, source)
     files = {

@@ -37,9 +37,9 @@ rule measure_bn_statistics:
 
 
 rule train_detector:
-    """Train a detector of section 4.3."""
+    """Train a detector of section 4.3, or of appendix B."""
     input:
-        unpack(lambda wildcards: classifier_files(wildcards.model)),
+        unpack(start_files),
         data=lambda wildcards: detection_data(wildcards.experiment),
     output:
         config=f"{DETECTOR_RUN}/config.yaml",
@@ -63,16 +63,13 @@ rule train_detector:
         parts=lambda wildcards: parts_of(detector_recipe(wildcards)),
     params:
         run=lambda wildcards, output: Path(output.result).parent,
-        classifier=lambda wildcards, input: Path(input.weights).parent,
-        bn_statistics=lambda wildcards, input: (
-            ["--bn-statistics", input.bn_statistics] if "bn_statistics" in input.keys() else []
-        ),
+        start=start_options,
         recipe=lambda wildcards: to_flags(detector_recipe(wildcards)).split(),
         versions=versions("decode", "train_detector"),
     # Hardware is in the command and the resources, not in the params: a change of it does not retrain.
     shell:
         f"{TRAIN} {{resources.launcher}} {PROGRAMS}/train_detector.py"
-        " --data {input.data:q} --classifier {params.classifier:q} --image-statistics {input.image_statistics:q} {params.bn_statistics:q}"
+        " --data {input.data:q} {params.start:q}"
         " --run-folder {params.run:q} --wait {params.recipe:q}"
         f" {to_flags(CONFIG.hardware)} --accumulate {{resources.parts:q}} >> {{log:q}} 2>&1"
 
@@ -130,13 +127,30 @@ rule improve_detections:
         runtime="1d",
         gpu=gpus(),
     params:
-        run=lambda wildcards, input: Path(input.weights).parent,
+        runs=lambda wildcards, input: [str(Path(path).parent) for path in input if Path(path).name == "weights.pt"],
         improvements=improvements,
         versions=versions("decode", "detect_objects", "improve_detections"),
     shell:
         f"python {PROGRAMS}/detect_objects.py "
-        "--data {input.data:q} --run-folder {params.run:q} {params.improvements:q} --output {output.detections:q} "
+        "--data {input.data:q} --run-folder {params.runs:q} {params.improvements:q} --output {output.detections:q} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
+
+
+use rule improve_detections as ensemble_detections with:
+    """Detect the objects in a test set by several detectors together (appendix B)."""
+    input:
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        config=lambda wildcards: files("config.yaml", detector_members(wildcards.experiment)),
+        weights=lambda wildcards: files("weights.pt", detector_members(wildcards.experiment)),
+    output:
+        detections=f"{DETECTOR_ENSEMBLE}/evaluation{{tested}}/detections.json",
+        environment=f"{DETECTOR_ENSEMBLE}/evaluation{{tested}}/environment.json",
+    log:
+        f"logs/improve_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-ensemble{{tested}}.log",
+    benchmark:
+        f"{DETECTOR_ENSEMBLE}/benchmarks/ensemble_detections{{tested}}.tsv"
+    wildcard_constraints:
+        tested="|".join(map(in_folder, TESTS)),
 
 
 rule evaluate_detections:
@@ -162,6 +176,22 @@ rule evaluate_detections:
         f"python {PROGRAMS}/evaluate_detections.py "
         "--data {input.data:q} --result {input.result:q} --detections {input.detections:q} "
         "--environment {input.environment:q} --output {output.result:q} --classes {output.classes:q} > {log:q} 2>&1"
+
+
+use rule evaluate_detections as evaluate_ensemble_detections with:
+    """Compute the average precision of several detectors together."""
+    input:
+        data=lambda wildcards: detection_data(wildcards.experiment),
+        result=lambda wildcards: files("result.json", detector_members(wildcards.experiment)),
+        detections=rules.ensemble_detections.output.detections,
+        environment=rules.ensemble_detections.output.environment,
+    output:
+        result=f"{DETECTOR_ENSEMBLE}/evaluation{{tested}}/average_precision.json",
+        classes=f"{DETECTOR_ENSEMBLE}/evaluation{{tested}}/classes.csv",
+    log:
+        f"logs/evaluate_detections/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-ensemble{{tested}}.log",
+    benchmark:
+        f"{DETECTOR_ENSEMBLE}/benchmarks/evaluate_detections{{tested}}.tsv"
 
 
 rule write_submission:

@@ -45,7 +45,7 @@ rule check_claims:
         counts=counted("counts"),
         cifar10_signals=of("cifar10", layer_signals("cifar10")),
         imagenet_signals=of("imagenet", layer_signals("imagenet")),
-        table7=f"{WORKFLOW}/artefacts/table7.yaml",
+        printed=[f"{WORKFLOW}/artefacts/table{number}.yaml" for number in (7, 10, 11)],
     output:
         report(
             "results/claims{section}.csv",
@@ -72,7 +72,7 @@ rule check_claims:
         "--detections {input.detections:q} --detectors {input.detectors:q} "
         "--localisations {input.localisations:q} --localisers {input.localisers:q} --counts {input.counts:q} "
         "--cifar10-signals {input.cifar10_signals:q} --imagenet-signals {input.imagenet_signals:q} "
-        "--table7 {input.table7:q} --scale {params.scale:q} --sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"
+        "--printed {input.printed:q} --scale {params.scale:q} --sections {params.sections:q} --left-out {params.left_out:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule render_report:

@@ -248,3 +248,33 @@ rule tabulate_classes:
         "python {input.program:q} --artefact {input.artefact:q} --classes {input.classes:q} "
         "--evaluations {input.evaluations:q} --others {params.others:q} --scale {params.scale:q} "
         "--csv {output.csv:q} --md {output.md:q} --json {output.json:q} > {log:q} 2>&1"
+
+
+rule tabulate_class_columns:
+    """Tabulate the average precision of each class, a column each (Tables 10 and 11)."""
+    input:
+        program=f"{SCRIPTS}/tabulate_class_columns.py",
+        library=library(f"{SCRIPTS}/tabulate_class_columns.py"),
+        artefact=ARTEFACT_FILE,
+        classes=lambda wildcards: shown_tests("classes.csv", wildcards.artefact),
+        evaluations=lambda wildcards: shown_tests("average_precision.json", wildcards.artefact),
+    output:
+        csv=reported("results/{artefact}.csv"),
+        md="results/{artefact}.md",
+        json="results/{artefact}.json",
+    log:
+        "logs/tabulate_class_columns-{artefact}.log",
+    benchmark:
+        "logs/benchmarks/tabulate_class_columns-{artefact}.tsv"
+    wildcard_constraints:
+        artefact=names_of_kind("class_columns"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        caption=caption,
+        scale=CONFIG.scale,
+    shell:
+        "python {input.program:q} --artefact {input.artefact:q} --classes {input.classes:q} "
+        "--evaluations {input.evaluations:q} --scale {params.scale:q} "
+        "--csv {output.csv:q} --md {output.md:q} --json {output.json:q} > {log:q} 2>&1"

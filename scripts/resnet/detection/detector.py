@@ -129,7 +129,13 @@ def first_kept(boxes: Tensor, scores: Tensor, threshold: float, wanted: int) -> 
 
 
 class Heads(RoIHeads):
-    """torchvision's heads with the loss of [7]: torchvision has another beta."""
+    """torchvision's heads with the loss of [7]: torchvision has another beta. Perhaps with appendix B's context.
+
+    Attributes:
+        context: the last layers see a region's features and, beside them, those of the whole image as a region.
+    """
+
+    context = False
 
     def forward(
         self,
@@ -141,22 +147,31 @@ class Heads(RoIHeads):
         """Return detections (test) or losses (training) of images with given proposals."""
         if self.training:
             proposals, _, labels, offsets = self.select_training_samples(proposals, targets)
-            scores, boxes = self._predictions(features["0"], proposals)
+            scores, boxes = self._predictions(features["0"], proposals, image_shapes)
             return [], self._losses(scores, boxes, torch.cat(labels), torch.cat(offsets))
-        scores, boxes = self._predictions(features["0"], proposals)
+        scores, boxes = self._predictions(features["0"], proposals, image_shapes)
         found = self.postprocess_detections(scores, boxes, proposals, image_shapes)
         names = ("boxes", "scores", "labels")
         return [dict(zip(names, values, strict=True)) for values in zip(*found, strict=True)], {}
 
-    def _predictions(self, features: Tensor, proposals: list[Tensor]) -> tuple[Tensor, Tensor]:
-        return self.predict(self.region_features(features, proposals))
+    def _predictions(
+        self, maps: Tensor, proposals: list[Tensor], image_shapes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        features = self.region_features(maps, proposals)
+        if self.context:
+            pairs = zip(image_shapes, proposals, strict=True)
+            whole = self.region_features(maps, [whole_image(shape, boxes) for shape, boxes in pairs])
+            # Each image's as often as it has regions.
+            counts = torch.tensor([len(boxes) for boxes in proposals], device=whole.device)
+            features = torch.cat([features, whole.repeat_interleave(counts, 0)], 1)
+        return self.predict(features)
 
     def region_features(self, maps: Tensor, boxes: list[Tensor]) -> Tensor:
         """Map shared maps (N, C, H, W) and the boxes of each image to what the last layers see (boxes, channels)."""
         return self.box_head(self.box_roi_pool(maps, boxes))
 
     def predict(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map features (R, channels) to scores (R, 1 + classes) before the softmax and box offsets, in float32."""
+        """Map features, those of the context beside them, to scores (R, 1 + classes) and box offsets, in float32."""
         scores, boxes = self.box_predictor(features)
         return scores.float(), boxes.float()
 
@@ -293,7 +308,7 @@ class Detector(Engine):
         self.heads = Heads(
             RegionPool(recipe.pooling, pooled_size(net), 1 / STRIDE),
             head,
-            FastRCNNPredictor(head.channels, classes + 1),
+            FastRCNNPredictor(head.channels * (1 + recipe.context), classes + 1),
             REGION_IOU,
             REGION_IOU,
             recipe.rois,
@@ -303,6 +318,7 @@ class Detector(Engine):
             DETECTION_NMS,
             DETECTIONS_PER_IMAGE,
         )
+        self.heads.context = recipe.context
         self._draw(generator)
         freeze(self, self.shared.parts()[: recipe.frozen_stages])
 
@@ -364,6 +380,12 @@ def pooled_size(net: ImageNetNet | Vgg) -> int:
     For nets trained on smaller crops, what makes their head see a map of the size that it was trained at.
     """
     return net.pool_size * (1 if isinstance(net, Vgg) else 2)
+
+
+def whole_image(shape: tuple[int, int], like: Tensor) -> Tensor:
+    """Return the box (1, 4) around an image (height, width), on the device of ``like``."""
+    height, width = shape
+    return like.new_tensor([[0, 0, width, height]])
 
 
 def padded(images: list[Tensor]) -> ImageList:

@@ -9,10 +9,12 @@ def build_detector(detector: Detector, classes: int, recipe: DetectorRecipe) -> 
     """Return the detector of the engine that the recipe names, with the weights of ``detector``.
 
     Raises:
-        UserError: detectron2 is named and not installed.
+        UserError: detectron2 is named and not installed, or has no such detector.
     """
     if recipe.engine == "torchvision":
         return detector
+    if recipe.context:
+        raise UserError("engine detectron2 computes no context; use engine torchvision, or context false")
     try:
         from resnet.detection.detectron2_engine import Detectron2Detector
     except ModuleNotFoundError as error:

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_small_boxes
 
-from resnet.detection.detector import DETECTION_NMS, DETECTIONS_PER_IMAGE, SCORE_THRESHOLD, Detector, padded
+from resnet.detection.detector import (
+    DETECTION_NMS,
+    DETECTIONS_PER_IMAGE,
+    SCORE_THRESHOLD,
+    Detector,
+    padded,
+    whole_image,
+)
 
 # Box voting [6]: a box that is left is the mean of those of its class that overlap it at least so much.
 VOTING_IOU = 0.5
@@ -123,7 +130,11 @@ class Look:
         """Return scores (R, classes) and regressed boxes (R, classes, 4) of some regions (R, 4)."""
         heads = self.detector.heads
         parts = boxes.split(REGIONS) if len(boxes) else [boxes]
-        logits, offsets = heads.predict(torch.cat([self.features(part) for part in parts]))
+        features = torch.cat([self.features(part) for part in parts])
+        if heads.context:
+            whole = self.features(whole_image(self.size, boxes))
+            features = torch.cat([features, whole.expand(len(boxes), -1)], 1)
+        logits, offsets = heads.predict(features)
         found = heads.box_coder.decode(offsets, [boxes])
         # The background is torchvision's class 0.
         return logits.softmax(1)[:, 1:], clip_boxes_to_image(found, self.size)[:, 1:]

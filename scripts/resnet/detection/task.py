@@ -14,11 +14,11 @@ from resnet.detection.detect import detect, in_order
 from resnet.detection.detector import LOSSES, Detector, Engine
 from resnet.detection.engines import build_detector
 from resnet.detection.evaluation import average_precision, subset
-from resnet.detection.initial import ARCHITECTURE, Classifier
+from resnet.detection.initial import ARCHITECTURE, Classifier, take_over
 from resnet.detection.inputs import EvaluationScenes, TrainingScenes
 from resnet.errors import UserError
 from resnet.files import read_json
-from resnet.settings import EXPERIMENTS, DetectorRecipe, Metric
+from resnet.settings import EXPERIMENTS, DetectorRecipe, Metric, network_of
 from resnet.training.distributed import Processes
 from resnet.training.task import MicroBatch, Task
 from resnet.versions import versions
@@ -110,6 +110,8 @@ class DetectionTask(Task):
 
 def source_of(classifier: Classifier) -> str:
     """Return what the tables say of a detector's origin."""
+    if classifier.detector:
+        return classifier.detector.source
     return f"reproduced from the classifier of {classifier.source}" if classifier.source else "reproduced"
 
 
@@ -131,17 +133,19 @@ def detection_task(recipe: DetectorRecipe, data: Path, classifier: Classifier, p
     Args:
         recipe: what to train and how.
         data: the data set's ``dataset.json``.
-        classifier: what the detector starts with.
+        classifier: what the detector starts with, perhaps by way of another detector.
         processes: those that train together.
 
     Raises:
         UserError: a file is missing, damaged, or not the one that was described; the engine is not installed.
     """
-    if classifier.recipe.model != recipe.model:
+    if classifier.recipe.model != network_of(recipe.model):
         raise UserError(f"the classifier is {classifier.recipe.model}, but the recipe's model {recipe.model}")
     description, experiment = ObjectsDescription.read(data), EXPERIMENTS[recipe.experiment]
     generator = torch.Generator().manual_seed(recipe.seed)
     detector = Detector(classifier.net, classifier.mean, len(description.classes), recipe, generator)
+    if classifier.detector:
+        take_over(detector, recipe, description.classes, classifier.detector)
     settings = {"shorter_side": recipe.shorter_side, "max_size": recipe.max_size, "device": processes.device}
     training = TrainingScenes(
         description.path,

@@ -34,6 +34,10 @@ TRAININGS = {
     "train_detector": DetectorRecipe,
     "train_localiser": LocaliserRecipe,
 }
+TESTS = (
+    "evaluate_imagenet", "measure_responses", "measure_bn_statistics", "detect_objects", "improve_detections",
+    "ensemble_detections",
+)  # fmt: skip
 # Training images of each data set, and those that are tested.
 IMAGES = {
     "digits": (1500, 297),
@@ -130,12 +134,15 @@ class Plan:
         trainings = [job for job in self.jobs if job.rule in TRAININGS]
         self.hardware: Hardware = trainings[0].settings(Hardware) if trainings else Hardware()
         self._recipes = {job.option("--run-folder"): job.settings(TRAININGS[job.rule]) for job in trainings}
-        self._classifiers = {job.option("--run-folder"): job.option("--classifier") for job in trainings}
+        # What each starts with: a classifier, or another detector.
+        self._starts = {
+            job.option("--run-folder"): job.option("--classifier") or job.option("--detector") for job in trainings
+        }
         self._proposals = LocaliserRecipe.proposals
         for run, recipe in self._recipes.items():
             if isinstance(recipe, LocaliserRecipe):
                 self._proposals = recipe.proposals
-                self._recipes[run] = as_classifier(recipe, self.recipe(self._classifiers[run]))
+                self._recipes[run] = as_classifier(recipe, self.recipe(self._starts[run]))
         self.steps = {self.step(job.option("--run-folder"), job.gpus) for job in trainings}
 
     def recipe(self, run: str) -> Recipe:
@@ -147,11 +154,14 @@ class Plan:
 
     def step(self, run: str, processes: int = 1) -> Step:
         """Return the training step of a run in one of several processes, each on a GPU of its own."""
-        classifier = self.recipe(self._classifiers[run]) if self._classifiers.get(run) else None
-        if isinstance(classifier, ImageNetRecipe):
-            shape = (classifier.width, classifier.image_size)
+        start = run
+        while self._starts.get(start):
+            start = self._starts[start]
+        first = self.recipe(start)
+        if isinstance(first, ImageNetRecipe):
+            shape = (first.width, first.image_size)
         else:
-            shape = classifier_in(Path(run)) if (Path(run) / "config.yaml").exists() else PAPERS
+            shape = classifier_in(Path(start)) if (Path(start) / "config.yaml").exists() else PAPERS
         return step_of(self.recipe(run), max(1, processes), shape)
 
     def estimates(self, rates: Rates) -> list[Estimate]:
@@ -163,13 +173,7 @@ class Plan:
         if job.rule in TRAININGS:
             seconds, known = self._training(job, rates)
             disk = BYTES_PER_PARAMETER * network_of(self.step(job.option("--run-folder"))).parameters
-        elif job.rule in (
-            "evaluate_imagenet",
-            "measure_responses",
-            "measure_bn_statistics",
-            "detect_objects",
-            *LOCALISING,
-        ):
+        elif job.rule in (*TESTS, *LOCALISING):
             seconds, known = self._test(job, rates), "estimated from training steps"
             disk = BYTES_PER_PREDICTION * job.images[1] if job.rule == "evaluate_imagenet" else 0
         elif job.rule == "measure_layer_signals":
@@ -229,6 +233,8 @@ class Plan:
             views = sum(ASPECT * (side / size) ** 2 for side in sides) or 1.0
         elif job.rule == "refine_boxes":
             views = CLASSES_OF_IMAGE * self._proposals * len(job.values("--proposals"))
+        elif isinstance(recipe, DetectorRecipe):
+            views = looks(job, step.size)
         flops, layers = images * views * network.flops, images / TEST_BATCH * views * network.layers
         computing = rates.compute(type(recipe), flops, layers)
         sizes = sum(5 if protocol == "multiscale" else 1 for protocol in job.values("--protocols") or [""])
@@ -262,6 +268,13 @@ def as_classifier(recipe: LocaliserRecipe, classifier: Recipe) -> ImageNetRecipe
     values = {name: getattr(recipe, name) for name in same}
     shape = {"width": classifier.width, "image_size": classifier.image_size}
     return ImageNetRecipe.of_network(model=recipe.model, **shape, **values)
+
+
+def looks(job: Job, size: int) -> float:
+    """Return how often a test of detectors computes what one of them does at its own size, roughly."""
+    sides = [int(side) for side in job.values("--shorter-sides")]
+    pyramid = 1 + sum((side / size) ** 2 for side in sides)
+    return len(job.values("--run-folder")) * pyramid * (2 if "--box-refinement" in job.words else 1)
 
 
 def decoding(images: float, size: int) -> float:

@@ -100,7 +100,7 @@ def step_of(recipe: Recipe, processes: int = 1, classifier: tuple[float, int] = 
         "evaluation_interval": 1,
     }
     if isinstance(recipe, DetectorRecipe):
-        same |= {"experiment": "voc07", "evaluation_images": 1}
+        same |= {"experiment": "voc07", "evaluation_images": 1, "starts_with": None}
     elif isinstance(recipe, ImageNetRecipe):
         classifier = (recipe.width, recipe.image_size)
     batch = max(1, recipe.batch_size // processes)

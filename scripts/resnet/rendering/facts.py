@@ -166,14 +166,16 @@ class Facts:
         dataset = self.paper.datasets[EXPERIMENTS[experiment].data]
         texts: list[str] = []
         first = self.detections[name][0]
-        for config in self.detectors.get(f"{experiment}/{model}", []):
-            texts += self._differences("detector", config, dataset, first["images"], experiment, experiment, model)
+        members = {Path(folder).parent.name: None for folder in first.get("members", ())} or {model: None}
+        for member in members:
+            for config in self.detectors.get(f"{experiment}/{member}", []):
+                texts += self._differences("detector", config, dataset, first["images"], experiment, experiment, member)
         sides = first.get("shorter_sides") or self.paper.detection_sides
         if sides != self.paper.detection_sides:
             texts.append(f"sizes of the test {_text(sides)} (paper: {_text(self.paper.detection_sides)})")
-        classifier = network_of(model)
-        if first["source"] == "reproduced" and classifier in self.runs.get("imagenet", {}):
-            texts += [f"the classifier's {text}" for text in self.differs("imagenet", classifier)]
+        for classifier in dict.fromkeys(map(network_of, members)):
+            if first["source"] == "reproduced" and classifier in self.runs.get("imagenet", {}):
+                texts += [f"the classifier's {text}" for text in self.differs("imagenet", classifier)]
         return tuple(dict.fromkeys(texts))
 
     def localiser_differs(self, name: str) -> tuple[str, ...]:
