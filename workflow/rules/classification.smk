@@ -115,6 +115,8 @@ rule train_imagenet:
         f"logs/train_imagenet/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{TRAINED_RUN}/benchmarks/train_imagenet.tsv"
+    # What most depends on comes first, so that no long job is left for the end.
+    priority: 1
     conda:
         ENVIRONMENT
     threads: cores(CONFIG.processes)

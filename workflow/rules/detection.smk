@@ -16,6 +16,7 @@ rule measure_bn_statistics:
         f"logs/measure_bn_statistics/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{TRAINED_RUN}/benchmarks/measure_bn_statistics.tsv"
+    priority: 2
     conda:
         ENVIRONMENT
     threads: cores()
@@ -51,6 +52,7 @@ rule train_detector:
         f"logs/train_detector/{CONFIG.scale}-{CONFIG.detector.engine}-{{experiment}}-{{model}}-seed{{seed}}.log",
     benchmark:
         f"{DETECTOR_RUN}/benchmarks/train_detector.tsv"
+    priority: 2
     conda:
         ENVIRONMENT
     threads: lambda wildcards: cores(processes_of(detector_recipe(wildcards)))
