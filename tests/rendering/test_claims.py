@@ -318,6 +318,10 @@ def test_runs_on_imagenet_and_detectors_are_compared_with_the_papers_too(facts):
     facts.runs["imagenet"]["resnet-101"] = [Run(run.result, changed("resnet-101", "imagenet", iterations=9))]
     base = facts.detectors["coco/vgg-16"][0]
     facts.detectors["coco/vgg-16"] = [{**base, "recipe": {**base["recipe"], "iterations": 450}}]
+    base = facts.detectors["coco/resnet-101+context"][0]
+    facts.detectors["coco/resnet-101+context"] = [{**base, "recipe": {**base["recipe"], "lr": 0.5}}]
+    for claim, of in (("voc-improved", " of coco/resnet-101+context"), ("coco-ensemble", "")):
+        assert f"lr 0.5 (paper: 0.001){of}" in rows_of(facts)[claim]["reason"], claim
     reason = rows_of(facts)["detection-coco"]["reason"]
     assert "vgg-16: iterations 450 (paper: 320,000)" in reason
     assert "resnet-101: the classifier's iterations 9 (paper: 600,000)" in reason

@@ -170,6 +170,7 @@ class Facts:
         for member in members:
             for config in self.detectors.get(f"{experiment}/{member}", []):
                 texts += self._differences("detector", config, dataset, first["images"], experiment, experiment, member)
+                texts += self._start_differs(config["recipe"].get("starts_with"))
         sides = first.get("shorter_sides") or self.paper.detection_sides
         if sides != self.paper.detection_sides:
             texts.append(f"sizes of the test {_text(sides)} (paper: {_text(self.paper.detection_sides)})")
@@ -190,6 +191,16 @@ class Facts:
             if each in self.runs.get("imagenet", {}):
                 texts += [f"the classifier's {text}" for text in self.differs("imagenet", each)]
         return tuple(dict.fromkeys(texts))
+
+    def _start_differs(self, start: str | None) -> list[str]:
+        """Return what sets the detector that another one starts with apart from the paper's."""
+        experiment, _, model = (start or "").partition("/")
+        texts = []
+        for config in self.detectors.get(start or "", []):
+            dataset, images = self.paper.datasets[EXPERIMENTS[experiment].data], self.paper.images[experiment]
+            found = self._differences("detector", config, dataset, images, experiment, experiment, model)
+            texts += [f"{text} of {start}" for text in found]
+        return texts
 
     def _differences(
         self, section: str, config: dict[str, Any], dataset: str, images: int, images_of: str, *run: str
