@@ -177,6 +177,8 @@ def test_regions_are_seen_at_two_sizes_and_the_larger_values_count(monkeypatch):
             firsts.append(first)
         assert set(firsts) == {0, 1}
         torch.testing.assert_close(look.features(boxes), torch.stack(expected), rtol=1e-3, atol=1e-3)
+        tiny = look.features(boxes[-2:-1])
+        torch.testing.assert_close(tiny[0], expected[-2], rtol=1e-3, atol=1e-3, msg="none is seen at the first size")
         scores, found = look.predict(boxes)
         logits, _offsets = detector.heads.predict(torch.stack(expected))
     torch.testing.assert_close(scores, logits.softmax(1)[:, 1:], rtol=0, atol=1e-3)

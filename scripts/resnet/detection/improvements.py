@@ -5,7 +5,8 @@ stored; so it is computed by our own network, whichever engine has trained it.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -168,9 +169,7 @@ class ImprovedDetector(nn.Module):
 
     def __init__(self, detectors: list[Detector], *, box_refinement: bool) -> None:
         super().__init__()
-        self.detectors, self.box_refinement = detectors, box_refinement
-        # So that they move and change their mode with this module.
-        self.modules_of_detectors = nn.ModuleList(detectors)
+        self.detectors, self.box_refinement = nn.ModuleList(detectors), box_refinement
 
     def forward(self, views: list[Tensor]) -> list[dict[str, Tensor]]:
         """Return the detections of an image, in pixels of its first size: boxes (D, 4), scores (D,), labels (D,).
@@ -179,7 +178,7 @@ class ImprovedDetector(nn.Module):
             views: the image (3, H, W) float32, on the scale from 0 to 1; then at the sizes of the multi-scale test, if
                 it is one.
         """
-        looks = [Look(detector, views) for detector in self.detectors]
+        looks = [Look(detector, views) for detector in cast("Iterable[Detector]", self.detectors)]
 
         def predict(boxes: Tensor) -> tuple[Tensor, Tensor]:
             scores, found = zip(*(look.predict(boxes) for look in looks), strict=True)
