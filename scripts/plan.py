@@ -88,7 +88,7 @@ def summary(estimates: list["Estimate"], cores: int) -> list[str]:
 
 
 # How the names of rules begin that test networks.
-TESTS = ("evaluate_", "measure_", "detect_", "improve_", "ensemble_")
+TESTS = ("evaluate_", "measure_", "detect_", "improve_", "ensemble_", "predict_", "propose_", "refine_")
 
 
 def stage_of(rule: str) -> str:

@@ -66,6 +66,7 @@ def recipes_of(config: Config, section: str) -> dict[tuple[str, ...], Recipe]:
         return {
             (experiment.data, name, model): config.detector.recipe(name, model, seeds[0])
             for name, experiment in EXPERIMENTS.items()
+            if experiment.section == "detection"
             for model, seeds in (config.detector.seeds | config.detector.appendix.get(name, {})).items()
         }
     settings = getattr(config, section)
@@ -119,7 +120,7 @@ def idle_data(config: Config) -> list[str]:
         ("imagenet", "weights", published, "neither imagenet.weights nor detector.weights is torchvision"),
         *(
             (name, key, detector.data[name] == name, f"detector.data.{name} is {detector.data[name]}")
-            for name, key in (("voc", "folder"), ("voc", "test2012"), ("coco", "folder"))
+            for name, key in (("voc", "folder"), ("voc", "test2012"), ("coco", "folder"), ("det", "folder"))
         ),
         ("voc", "test2012", not data["voc"]["folder"], "it is for archives; unpack it into data.voc.folder"),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet.artefacts import Artefact
 from resnet.sections import Config
-from resnet.settings import EXPERIMENTS, LOCALISER_STAGES, MEASURED, is_published
+from resnet.settings import EXPERIMENTS, LOCALISER_STAGES, is_published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +84,7 @@ def sheet(config: Config, paper: Mapping[str, Any]) -> list[Run]:
     runs += [
         _run(config, "detection", detector.data[EXPERIMENTS[name].data], paper["detector"], model, seed, name)
         for name in experiments(config)
+        if EXPERIMENTS[name].section == "detection"
         for model, numbers in detector.seeds.items()
         for seed in numbers
     ]
@@ -135,15 +136,20 @@ def _run(
 
 
 def experiments(config: Config) -> list[str]:
-    """Return what detectors are trained and tested on: for PASCAL's server only where its images are at hand."""
-    data = config.data["voc"]
+    """Return what detectors are trained and tested on.
+
+    For PASCAL's server that is only where its images are at hand, and on DET where its files are.
+    """
+    voc, det = config.data["voc"], config.data["det"]
     if config.detector.data["voc"] != "voc":
-        at_hand = True
-    elif data["folder"]:
-        at_hand = (Path(data["folder"]) / "VOC2012/ImageSets/Main/test.txt").exists()
+        has_server = True
+    elif voc["folder"]:
+        has_server = (Path(voc["folder"]) / "VOC2012/ImageSets/Main/test.txt").exists()
     else:
-        at_hand = data["test2012"] is not None
-    return [name for name in EXPERIMENTS if name in MEASURED or at_hand]
+        has_server = voc["test2012"] is not None
+    has_det = config.detector.data["det"] != "det" or None not in (det["folder"], det["val1"], det["val2"])
+    at_hand = {"voc12-server": has_server, "det": has_det}
+    return [name for name in EXPERIMENTS if at_hand.get(name, True)]
 
 
 def select(runs: Iterable[Run], **wanted: Any) -> list[Run]:

@@ -73,6 +73,15 @@ class CocoPlace:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DetPlace:
+    """Where ILSVRC's detection set is."""
+
+    folder: str | None = setting(None, "the folder of Data/DET, Annotations/DET and ImageSets/DET", path=True)
+    val1: str | None = setting(None, "the list of the validation images that are trained on", path=True)
+    val2: str | None = setting(None, "the list of those that are tested", path=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Places:
     """Where the real data are."""
 
@@ -80,6 +89,7 @@ class Places:
     imagenet: ImageNetPlace = setting(REQUIRED, "ILSVRC2012")
     voc: VocPlace = setting(REQUIRED, "PASCAL VOC")
     coco: CocoPlace = setting(REQUIRED, "MS COCO")
+    det: DetPlace = setting({}, "ILSVRC's detection set")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,10 +153,11 @@ class ImageNetKeys:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionData:
-    """The data sets that stand for VOC and COCO; scenes-voc and scenes-coco are embedded."""
+    """The data sets that stand for VOC, COCO and DET; scenes-voc, scenes-coco and scenes-det are embedded."""
 
     voc: str = setting("voc", "for VOC", choices=("scenes-voc", "voc"))
     coco: str = setting("coco", "for COCO", choices=("scenes-coco", "coco"))
+    det: str = setting("det", "for DET", choices=("scenes-det", "det"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,8 +179,8 @@ class DetectorKeys:
     )  # fmt: skip
     recipe: DetectorRecipe = setting({}, "settings of all runs")
     overrides: dict[str, DetectorRecipe | None] = setting(
-        {}, "settings that differ for a data set (voc, coco), an experiment or a model; null takes those of the base "
-        "scale out", was="exceptions",
+        {}, "settings that differ for a data set (voc, coco, det), an experiment or a model; null takes those of the "
+        "base scale out", was="exceptions",
     )  # fmt: skip
 
 

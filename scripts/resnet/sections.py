@@ -51,7 +51,7 @@ class DetectorSection:
     Attributes:
         engine: whose detector: torchvision or detectron2.
         weights: what they start with: trained (our runs on ImageNet) or torchvision (its published weights).
-        data: the data set that stands for voc and for coco.
+        data: the data set that stands for voc, for coco and for det.
         bn_statistics: on how many training images of which size batch normalisation is measured.
         models: every model that the configuration names.
         seeds: the seeds of those that are run.

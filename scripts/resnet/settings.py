@@ -286,16 +286,18 @@ class Experiment:
     """A column of Table 7 or 8: what a detector is trained and tested on.
 
     Attributes:
-        data: voc or coco.
+        data: voc, coco or det.
         train: the sets that it is trained on.
         test: the set that it is tested on.
         metric: 11-point or area (mAP of PASCAL VOC until 2009 and since), coco, or server: its objects are not public.
+        section: where its runs belong: detection (4.3) or appendix.
     """
 
     data: str
     train: tuple[str, ...]
     test: str
     metric: Metric
+    section: str = "detection"
 
 
 EXPERIMENTS = {
@@ -306,6 +308,8 @@ EXPERIMENTS = {
         "voc", ("voc2007_trainval", "voc2007_test", "voc2012_trainval"), "voc2012_test", "server"
     ),
     "coco": Experiment("coco", ("train",), "val", "coco"),
+    # Table 12. ILSVRC's own test asks for less overlap with small objects.
+    "det": Experiment("det", ("train", "val1"), "val2", "area", section="appendix"),
 }
 # Those whose test sets' objects are public.
 MEASURED = [name for name, experiment in EXPERIMENTS.items() if experiment.metric != "server"]

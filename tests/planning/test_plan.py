@@ -9,7 +9,7 @@ import torch
 import yaml
 from conftest import CPU, run_program
 
-from resnet.data import digits, handwriting, scattered, scenes
+from resnet.data import digits, handwriting, scattered, scenes, scenes_det
 from resnet.files import write_json
 from resnet.planning import plans, steps
 from resnet.planning.plans import Job, Plan, read_jobs
@@ -58,6 +58,8 @@ def test_the_embedded_data_are_as_many_as_planned():
     assert plans.IMAGES["handwriting"] == (classified["train"], classified["val"] + classified["test"])
     assert plans.IMAGES["scattered"] == (scattered.IMAGES["train"], scattered.IMAGES["val"])
     assert plans.IMAGES["scenes-voc"] == (drawn["voc2007_trainval"] + drawn["voc2012_train"], drawn["voc2007_test"])
+    of_det = scenes_det.IMAGES
+    assert plans.IMAGES["scenes-det"] == (of_det["train"] + of_det["val1"], of_det["val2"])
     assert plans.IMAGES["scenes-coco"] == (drawn["coco_train"], drawn["coco_val"])
 
 

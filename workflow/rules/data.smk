@@ -209,3 +209,43 @@ rule prepare_coco:
         f"python {PROGRAMS}/prepare_coco.py "
         "{params.source:q} --year {params.year:q} --workers {threads:q} "
         "--output {output:q} > {log:q} 2>&1"
+
+
+rule prepare_scenes_det:
+    """Write the demo's detection set of ILSVRC: scenes of handwritten digits."""
+    output:
+        "data/scenes-det/dataset.json",
+    log:
+        "logs/prepare_scenes_det.log",
+    benchmark:
+        "logs/benchmarks/prepare_scenes_det.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        versions=versions("prepare_detection"),
+    shell:
+        f"python {PROGRAMS}/prepare_scenes_det.py " "--output {output:q} > {log:q} 2>&1"
+
+
+rule prepare_det:
+    """Check and describe ILSVRC's detection set."""
+    output:
+        "data/det/dataset.json",
+    log:
+        "logs/prepare_det.log",
+    benchmark:
+        "logs/benchmarks/prepare_det.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 16
+    resources:
+        mem_mb=16000,
+        runtime="12h",
+    params:
+        # A function: see source.
+        source=lambda wildcards: [f"--{key}={path}" for key, path in CONFIG.data["det"].items()],
+        versions=versions("prepare_detection"),
+    shell:
+        f"python {PROGRAMS}/prepare_det.py "
+        "{params.source:q} --workers {threads:q} --output {output:q} > {log:q} 2>&1"

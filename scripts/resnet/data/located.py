@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet.data.annotations import number_in, parse
+from resnet.data.annotations import objects_in
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import read_size
 from resnet.data.workers import in_processes
@@ -85,21 +85,9 @@ def read_boxes(path: Path, size: tuple[int, int], wnid: str) -> tuple[np.ndarray
     Raises:
         UserError: it is no annotation, or a number in it is wrong.
     """
-    root, found = parse(path), []
-    annotated = [number_in(root, f"size/{side}", path) for side in ("width", "height")]
-    if min(annotated) <= 0:
-        raise UserError(f"{path}: the size is {annotated[0]:g}x{annotated[1]:g}; put the official file there")
-    for thing in root.findall("object"):
-        name = thing.findtext("name", "").strip()
-        if WNID.fullmatch(name) and name != wnid:
-            continue
-        corners = [number_in(thing, f"bndbox/{side}", path) for side in ("xmin", "ymin", "xmax", "ymax")]
-        found.append([corners[0] - 1, corners[1] - 1, *corners[2:]])
-    limits = np.array([*size, *size], np.float64)
-    boxes = np.array(found, np.float64).reshape(-1, 4) * (limits / np.tile(annotated, 2))
-    boxes = boxes.clip(0, limits)
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    return boxes[has_area], int((~has_area).sum())
+    found, left_out = objects_in(path, size)
+    own = [box for name, box in found if name == wnid or not WNID.fullmatch(name)]
+    return np.array(own, np.float64).reshape(-1, 4), left_out
 
 
 def locate(folder: Path, description: ImageNetDescription, index: Index, split: str, workers: int) -> Boxes:

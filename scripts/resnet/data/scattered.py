@@ -47,7 +47,7 @@ def write_scattered(folder: Path) -> None:
             if split == "train":
                 name = f"{wnid(label)}/{wnid(label)}_{place}"
             save(image, folder / split / f"{name}.JPEG", odd=None)
-            text = annotation(Path(name), image.size, wnid(label), boxes)
+            text = annotation(Path(name), image.size, [(wnid(label), box) for box in boxes])
             write_text(folder / "Annotations" / FOLDER / split / f"{name}.xml", text)
             progress.step()
         if split == "val":
@@ -77,8 +77,8 @@ def scatter(
     return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8)), boxes
 
 
-def annotation(name: Path, size: tuple[int, int], name_of_class: str, boxes: list[Box]) -> str:
-    """Return the XML of an image; its first pixel is 1, and the last one of a box is in it."""
+def annotation(name: Path, size: tuple[int, int], boxes: list[tuple[str, Box]]) -> str:
+    """Return the XML of an image, of classes and boxes; its first pixel is 1, and the last one of a box is in it."""
     head = {
         "folder": name.parent.name or "val",
         "filename": name.name,
@@ -87,7 +87,7 @@ def annotation(name: Path, size: tuple[int, int], name_of_class: str, boxes: lis
         "segmented": 0,
     }
     root = element("annotation", head)
-    for left, top, right, bottom in boxes:
+    for name_of_class, (left, top, right, bottom) in boxes:
         thing = element("object", {"name": name_of_class, "pose": "Unspecified", "truncated": 0, "difficult": 0})
         thing.append(element("bndbox", {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}))
         root.append(thing)

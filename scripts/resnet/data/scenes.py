@@ -67,17 +67,19 @@ class Painter:
     """Draws the scenes of one set of images.
 
     Args:
-        name: the set, a key of ``IMAGES``.
+        hands: whose digits, as their numbers.
+        seed: of what is drawn.
         photographs: what the backgrounds are cut from.
         greys: digits (N, 20, 20) uint8.
         labels: their classes (N,).
     """
 
-    def __init__(self, name: str, photographs: list[Image.Image], greys: np.ndarray, labels: np.ndarray) -> None:
-        hands = HANDS.get(name, slice(TRAINING_DIGITS))
+    def __init__(
+        self, hands: slice, seed: int, photographs: list[Image.Image], greys: np.ndarray, labels: np.ndarray
+    ) -> None:
         self.photographs = photographs
         self.digits = [greys[hands][labels[hands] == digit] for digit in range(len(CLASSES))]
-        self.random = np.random.RandomState(list(IMAGES).index(name))
+        self.random = np.random.RandomState(seed)
 
     def scene(self, digits: int, difficult: bool = False, crowd: bool = False) -> tuple[Image.Image, list[Drawn]]:
         """Return an image of up to ``digits`` digits, perhaps a difficult one and a crowd, and what is on it."""
@@ -158,7 +160,10 @@ def write_scenes(devkit: Path, coco: Path) -> None:
     """Write VOC's folder and COCO's; the same bytes every time."""
     photographs = load_photographs()
     digits = load_digits()
-    painters = {name: Painter(name, photographs, *digits) for name in IMAGES}
+    painters = {
+        name: Painter(HANDS.get(name, slice(TRAINING_DIGITS)), seed, photographs, *digits)
+        for seed, name in enumerate(IMAGES)
+    }
     progress = Progress(sum(IMAGES.values()), title="scenes", unit="images", speed_unit="images")
     write_year(devkit / "VOC2007", "{:06d}", ("trainval", "test"), painters, progress)
     write_year(devkit / "VOC2012", "2008_{:06d}", ("train", "val", "test"), painters, progress)

@@ -49,6 +49,9 @@ IMAGES = {
     "voc": (16_551, 5_823),
     "scenes-coco": (320, 100),
     "coco": (82_783, 40_504),
+    "scenes-det": (280, 100),
+    # val1 and val2 as halves.
+    "det": (343_609, 10_061),
 }
 # GB of downloads, by the beginning of their names, and what unpacked data take beside them.
 DOWNLOADS = {
@@ -180,7 +183,7 @@ class Plan:
             seconds, known = self._repeated(job, rates), "estimated from training steps"
         elif job.rule == "measure_image_statistics":
             seconds = decoding(job.images[0], int(job.option("--image-size"))) / int(job.option("--workers", "1"))
-        elif job.rule in ("prepare_voc", "prepare_coco"):
+        elif job.rule in ("prepare_voc", "prepare_coco", "prepare_det"):
             images = sum(IMAGES[job.rule.removeprefix("prepare_")])
             seconds = decoding(images, ImageNetRecipe.image_size) / (os.cpu_count() or 1)
         elif job.rule.startswith("download_"):
