@@ -223,3 +223,32 @@ def test_the_program_prints_stages_and_what_it_all_comes_to(project, monkeypatch
     code, output = run_program("plan", "results/fig99.pdf")
     assert code == 1
     assert "MissingRuleException" in output
+
+
+def test_an_improved_test_looks_as_often_as_it_has_networks_sizes_and_refinement():
+    def looks(*words):
+        return plans.looks(Job("improve_detections", ["--run-folder", *words], "d.json", 0), 600)
+
+    assert looks("a") == 1
+    assert looks("a", "--box-refinement") == 2
+    # At its own size for the proposals, then at half of it and at its own for the regions.
+    assert looks("a", "b", "--box-refinement", "--shorter-sides", "300", "600") == pytest.approx(2 * (1 + 0.25 + 1) * 2)
+
+
+def test_a_detector_that_starts_with_another_one_has_the_shape_of_its_classifier():
+    classifier = ImageNetRecipe.of_network(model="resnet-50", width=0.125, image_size=64)
+    first, second = (
+        DetectorRecipe(model="resnet-50", experiment=experiment, starts_with=start, shorter_side=112, max_size=150)
+        for experiment, start in (("coco", None), ("voc07", "coco/resnet-50"))
+    )
+    jobs = []
+    for name, recipe, rule, option in (
+        ("c", classifier, "train_imagenet", ()),
+        ("coco", first, "train_detector", ("--classifier", "c")),
+        ("voc", second, "train_detector", ("--detector", "coco")),
+    ):
+        words = ["--run-folder", name, *option, *to_flags(recipe).split(), *to_flags(Hardware()).split()]
+        jobs.append(Job(rule, words, "weights.pt", 0))
+    plan = Plan(jobs, 3)
+    assert plan.step("voc") == plan.step("coco")
+    assert plan.step("voc").classifier == (0.125, 64)
