@@ -81,7 +81,7 @@ def main() -> None:
                 ("imagenet", arguments.imagenet_signals),
             )
         },
-        printed=file["printed"] | {table.stem: read_printed(table) for table in arguments.printed},
+        printed={table.stem: read_printed(table) for table in arguments.printed},
     )
     left_out = dict(text.split("=", 1) for text in arguments.left_out)
     claims = [claim for claim in file["claims"] if claim["about"] in {*arguments.sections, *left_out}]

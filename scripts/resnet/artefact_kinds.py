@@ -192,7 +192,6 @@ CLAIMS = mapping(
         "thresholds": {"type": "object", "additionalProperties": NUMBER},
         "noise": {"type": "object", "required": ["other"], "additionalProperties": NOISE},
         "test_images": {"type": "object", "additionalProperties": COUNT},
-        "printed": {"type": "object", "additionalProperties": {"type": "object"}},
         "claims": some(CLAIM),
     }
 )

@@ -45,7 +45,7 @@ rule check_claims:
         counts=counted("counts"),
         cifar10_signals=of("cifar10", layer_signals("cifar10")),
         imagenet_signals=of("imagenet", layer_signals("imagenet")),
-        printed=[f"{WORKFLOW}/artefacts/table{number}.yaml" for number in (7, 10, 11)],
+        printed=[f"{WORKFLOW}/artefacts/table{number}.yaml" for number in (7, 10, 11, 13, 14)],
     output:
         report(
             "results/claims{section}.csv",
