@@ -14,18 +14,22 @@ image, so a machine whose speed drifts is fair to all; ratios are of one turn. T
 statistics of batch normalisation; all ResNets stride in the 3x3 layers, as torchvision's do. Also printed, so that the
 comparison is seen to be of the same work: proposals, regions and detections per image, the pixels of a batch (stock
 pads to multiples of 32), and what is kept for the backward pass. The defaults, narrow nets and small images, are for
-a CPU; the paper's are --width 1 --shorter-side 600 --max-size 1000 --pooling pool. Anchors shrink with the images.
+a CPU; --scale takes all sizes and numbers from a scale, but for the pooling: stock has RoIAlign only. Else anchors
+shrink with the images.
 
 How average precision compares with pycocotools, in speed and value: benchmarks/coco_average_precision.py.
 
     PYTHONPATH=scripts python benchmarks/detection.py
-    PYTHONPATH=scripts python benchmarks/detection.py --model resnet-101 --width 1 --shorter-side 600 --max-size 1000
+    PYTHONPATH=scripts python benchmarks/detection.py --scale demo
+    PYTHONPATH=scripts python benchmarks/detection.py --scale paper --turns 3
 """
 
 import argparse
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -48,14 +52,17 @@ from resnet.architectures import (
     to_torchvision,
 )
 from resnet.classification.bn_statistics import measure_bn_statistics
+from resnet.config import load
 from resnet.detection import detector as settings
 from resnet.detection.detector import Detector, Target
 from resnet.detection.engines import build_detector
 from resnet.detection.inputs import resized
 from resnet.errors import UserError
+from resnet.files import read_yaml
 from resnet.provenance import processor_name
 from resnet.settings import DetectorRecipe, ImageNetRecipe, parse_imagenet_model
 
+ROOT = Path(__file__).resolve().parents[1]
 # VOC's classes and the size of most of its images.
 CLASSES, SIZES, OBJECTS = 20, ((500, 375), (375, 500)), 3
 MEAN = 0.5
@@ -76,10 +83,10 @@ class Noise:
         yield self.images, torch.zeros(len(self.images))
 
 
-def random_classifier(model: str, width: float) -> ImageNetNet | Vgg:
+def random_classifier(classifier: ImageNetRecipe) -> ImageNetNet | Vgg:
     """Return a net with random weights whose activations neither vanish nor overflow."""
     generator = torch.Generator().manual_seed(0)
-    net = build_net(ImageNetRecipe(model=model, width=width, stride_in_3x3=True), 1)
+    net = build_net(classifier, 1)
     initialise(net, generator)
     if isinstance(net, ImageNetNet):
         measured = measure_bn_statistics(net, Noise(generator), lambda _count: None)
@@ -107,26 +114,27 @@ class StockResNet(ResNet):
         return super()._make_layer(block, scaled(planes, self.width), *arguments, **options)
 
 
-def stock_resnet(net: ImageNetNet, depth: int, width: float) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return torchvision's ResNet as backbone and head of the regions; conv1 and conv2_x are frozen."""
+def stock_resnet(net: ImageNetNet, depth: int, width: float, frozen: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return torchvision's ResNet as backbone and head of the regions, with so many frozen stages."""
     body = StockResNet(net, depth, width)
     backbone = nn.Sequential(body.conv1, body.bn1, body.relu, body.maxpool, body.layer1, body.layer2, body.layer3)
-    for frozen in backbone[:5]:
-        frozen.requires_grad_(False)
+    # The first stage has four modules.
+    for module in backbone[: 3 + frozen]:
+        module.requires_grad_(False)
     backbone.out_channels = net.stages[3][0].conv1.in_channels
     return backbone, nn.Sequential(body.layer4, body.avgpool, nn.Flatten())
 
 
-def stock_vgg(net: Vgg, depth: int, width: float, dropout: float) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return torchvision's VGG as backbone and head of the regions; conv1 and conv2 are frozen."""
+def stock_vgg(net: Vgg, depth: int, width: float, frozen: int, dropout: float) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return torchvision's VGG as backbone and head of the regions, with so many frozen stages."""
     layers: list[str | int] = []
     for filters, count in zip((*IMAGENET_FILTERS, IMAGENET_FILTERS[-1]), VGG_LAYERS[depth], strict=True):
         layers += [*([scaled(filters, width)] * count), "M"]
     features = make_layers(layers)
     features.load_state_dict(net.features.state_dict())
     pools = [place for place, layer in enumerate(features) if isinstance(layer, nn.MaxPool2d)]
-    for frozen in features[: pools[1]]:
-        frozen.requires_grad_(False)
+    for module in features[: pools[frozen - 1]]:
+        module.requires_grad_(False)
     backbone = features[:-1]
     backbone.out_channels = net.features[-3].out_channels
     fc6, fc7 = (nn.Linear(layer.in_features, layer.out_features) for layer in (net.fc6, net.fc7))
@@ -139,7 +147,10 @@ def stock_vgg(net: Vgg, depth: int, width: float, dropout: float) -> tuple[nn.Se
 def stock_detector(net: ImageNetNet | Vgg, detector: Detector, width: float, recipe: DetectorRecipe) -> FasterRCNN:
     """Return torchvision's Faster R-CNN with the weights of a classifier and of a detector's new layers."""
     kind, depth, _ = parse_imagenet_model(recipe.model)
-    backbone, head = stock_vgg(net, depth, width, recipe.dropout) if kind == "vgg" else stock_resnet(net, depth, width)
+    if kind == "vgg":
+        backbone, head = stock_vgg(net, depth, width, recipe.frozen_stages, recipe.dropout)
+    else:
+        backbone, head = stock_resnet(net, depth, width, recipe.frozen_stages)
     predictor = FastRCNNPredictor(detector.heads.box_head.channels, CLASSES + 1)
     stock = FasterRCNN(
         backbone,
@@ -227,20 +238,22 @@ class Loop:
         self._count("detections", len(found["scores"].tolist()))
 
 
-def build_loops(model: str, recipes: dict[str, DetectorRecipe], width: float, device: torch.device) -> dict[str, Loop]:
+def build_loops(
+    classifier: ImageNetRecipe, recipes: dict[str, DetectorRecipe], device: torch.device
+) -> dict[str, Loop]:
     """Return the loops by name; what is not installed is left out, and said."""
-    net = random_classifier(model, width)
+    net = random_classifier(classifier)
 
     def detector(recipe: DetectorRecipe) -> Detector:
         mean = torch.full((3, 1, 1), MEAN)
-        again = random_classifier(model, width)
+        again = random_classifier(classifier)
         return Detector(again, mean, CLASSES, recipe, torch.Generator().manual_seed(0))
 
     # As in scripts/resnet/training/loop.py.
     layout = {"device": device, "memory_format": torch.channels_last}
     recipe = recipes["torchvision"]
     ours = detector(recipe)
-    stock = stock_detector(net, ours, width, recipe).to(device)
+    stock = stock_detector(net, ours, classifier.width, recipe).to(device)
     ours.to(**layout)
     loops = {"torchvision": Loop(ours, ours.rpn, ours.heads.box_head, recipe)}
     try:
@@ -309,19 +322,30 @@ def spread(values: list[float], digits: int) -> str:
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
+def read_recipes(model: str, arguments: argparse.Namespace) -> tuple[ImageNetRecipe, DetectorRecipe]:
+    """Return the recipes of a detector and of the classifier that it is built on."""
+    if arguments.scale:
+        config = load({**read_yaml(ROOT / "config.yaml"), "scale": arguments.scale}, ROOT / "workflow")
+        scaled_net = config.imagenet.recipe(model, 0)
+        width, image_size, recipe = scaled_net.width, scaled_net.image_size, config.detector.recipe("voc07", model, 0)
+    else:
+        width, image_size = arguments.width, ImageNetRecipe.image_size
+        recipe = DetectorRecipe(
+            model=model,
+            shorter_side=arguments.shorter_side,
+            max_size=arguments.max_size,
+            anchor_sizes=tuple(round(size * arguments.shorter_side / 600) for size in DetectorRecipe.anchor_sizes),
+            batch_size=arguments.batch_size,
+        )
+    classifier = ImageNetRecipe.of_network(model=model, width=width, image_size=image_size, stride_in_3x3=True)
+    return classifier, dataclasses.replace(recipe, pooling=arguments.pooling)
+
+
 def measure(model: str, arguments: argparse.Namespace, device: torch.device) -> None:
     """Measure the loops with one model and print their tables."""
-    shared = {
-        "model": model,
-        "shorter_side": arguments.shorter_side,
-        "max_size": arguments.max_size,
-        "anchor_sizes": tuple(round(size * arguments.shorter_side / 600) for size in DetectorRecipe.anchor_sizes),
-        "pooling": arguments.pooling,
-        "batch_size": arguments.batch_size,
-    }
-    recipes = {engine: DetectorRecipe(engine=engine, **shared) for engine in ("torchvision", "detectron2")}
-    recipe = recipes["torchvision"]
-    loops = build_loops(model, recipes, arguments.width, device)
+    classifier, recipe = read_recipes(model, arguments)
+    recipes = {engine: dataclasses.replace(recipe, engine=engine) for engine in ("torchvision", "detectron2")}
+    loops = build_loops(classifier, recipes, device)
     batches = [noise_batch(turn, recipe.batch_size, recipe, device) for turn in range(arguments.turns)]
     kept = {name: kept_bytes(loop, batches[0]) for name, loop in loops.items()}
     works = {"training": Loop.update, "test": Loop.test}
@@ -336,7 +360,7 @@ def measure(model: str, arguments: argparse.Namespace, device: torch.device) -> 
                     turns[name, phase].append(passed)
     width, height = resized(SIZES[0], recipe.shorter_side, recipe.max_size)
     print(
-        f"\n{model}, width {arguments.width:g}: {loops['stock'].trained / 1e6:.2f} million weights are trained; "
+        f"\n{model}, width {classifier.width:g}: {loops['stock'].trained / 1e6:.2f} million weights are trained; "
         f"{width}x{height} and {height}x{width} pixels, {recipe.batch_size} per iteration, anchors of "
         f"{', '.join(map(str, recipe.anchor_sizes))} pixels, RoI {recipe.pooling} (stock: align)"
     )
@@ -366,13 +390,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     models = ("vgg-16", "resnet-50", "resnet-101")
     parser.add_argument("--model", choices=models, nargs="+", default=["vgg-16", "resnet-101"])
+    parser.add_argument("--scale", help="a scale of workflow/scales, instead of the next four")
     parser.add_argument("--width", type=float, default=0.25, help="of the paper's filters (default: 0.25)")
     parser.add_argument("--shorter-side", type=int, default=288, help="shorter side of an image (default: 288)")
     parser.add_argument("--max-size", type=int, default=480, help="longest side (default: 480)")
+    parser.add_argument("--batch-size", type=int, default=1, help="images per iteration (default: 1)")
     parser.add_argument(
         "--pooling", choices=("align", "pool"), default="align", help="of our engines; stock has align (default: align)"
     )
-    parser.add_argument("--batch-size", type=int, default=1, help="images per iteration (default: 1)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
     parser.add_argument("--turns", type=int, default=7, help="turns of each loop (default: 7)")
     arguments = parser.parse_args()
