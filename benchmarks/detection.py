@@ -25,6 +25,7 @@ How average precision compares with pycocotools, in speed and value: benchmarks/
 """
 
 import argparse
+import copy
 import dataclasses
 import statistics
 import time
@@ -47,6 +48,7 @@ from resnet.architectures import (
     ImageNetNet,
     Vgg,
     build_net,
+    fold_norms,
     initialise,
     scaled,
     to_torchvision,
@@ -201,7 +203,7 @@ class Loop:
     def __init__(
         self, net: nn.Module, proposals: nn.Module, head: nn.Module, recipe: DetectorRecipe, background: int = 0
     ) -> None:
-        self.net, self.background = net, background
+        self.net, self.tested, self.background = net, net, background
         trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.trained = sum(parameter.numel() for parameter in trained)
         # A learning rate at which the random weights stay sane.
@@ -209,6 +211,16 @@ class Loop:
             trained, lr=1e-6, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
         self.counts: dict[str, list[int]] = {}
+        if isinstance(net, Detector):
+            # As in scripts/resnet/detection/detect.py.
+            self.tested = copy.deepcopy(net)
+            fold_norms(self.tested)
+        self.counted(proposals, head)
+        if self.tested is not net:
+            self.counted(self.tested.rpn, self.tested.heads.box_head)
+
+    def counted(self, proposals: nn.Module, head: nn.Module) -> None:
+        """Count what proposal network and head work on."""
         proposals.register_forward_hook(lambda _m, _i, output: self._count("proposals", sum(map(len, output[0]))))
         head.register_forward_pre_hook(lambda _m, inputs: self._count("regions", len(inputs[0])))
 
@@ -234,7 +246,7 @@ class Loop:
     def test(self, images: list[Tensor], _targets: list[Target]) -> None:
         """Detect objects in the first image."""
         self.net.eval()
-        (found,) = self.net(images[:1])
+        (found,) = self.tested.eval()(images[:1])
         self._count("detections", len(found["scores"].tolist()))
 
 

@@ -8,13 +8,16 @@ same recipe       section 3.4 with torchvision transforms: resize all of the ima
 RandomResizedCrop what torchvision's references do, without PCA: another augmentation, and less work
 
 They take turns on one core, so a machine whose speed drifts is fair to all. Also printed: how far the pixels of our
-crop are from those of the same crop by torchvision. Everything runs on the CPU here; with a GPU, what ours
+crop are from those of the same crop by torchvision; and what it costs, in CPU time, to have a worker decode, as for a
+GPU, and to bring the views to the training process: so much less than the cores' number of times one core's speed is
+what a GPU gets. Everything runs on the CPU here; with a GPU, what ours
 does per batch runs there.
 
     PYTHONPATH=scripts python benchmarks/imagenet_input.py
 """
 
 import argparse
+import resource
 import statistics
 import tempfile
 import time
@@ -32,6 +35,7 @@ from torchvision.transforms.v2 import functional as TF
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import crop_of_resized
+from resnet.data.loader import load
 from resnet.data.views import TrainingViews
 from resnet.provenance import processor_name
 
@@ -56,12 +60,21 @@ def write_images(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def our_input(paths: list[Path], image_statistics: ImageStatistics) -> Callable[[int], Tensor]:
-    """Return a function that makes the batch of an iteration with the project's own input."""
+def our_input(paths: list[Path], image_statistics: ImageStatistics) -> TrainingViews:
+    """Return the project's own input."""
     sizes = [path.stat().st_size for path in paths]
     index = Index([path.name for path in paths], [0] * len(paths), sizes)
-    description = ImageNetDescription("jpegs", str(paths[0].parent), True, (), (), (), {}, {})
-    views = TrainingViews(
+    description = ImageNetDescription(
+        name="jpegs",
+        folder=str(paths[0].parent),
+        horizontal_flip=True,
+        classes=(),
+        sha256={},
+        wnids=(),
+        ids=(),
+        images={},
+    )
+    return TrainingViews(
         description,
         index,
         image_statistics,
@@ -75,7 +88,30 @@ def our_input(paths: list[Path], image_statistics: ImageStatistics) -> Callable[
         device=torch.device("cpu"),
         workers=0,
     )
-    return lambda iteration: views.batch(iteration)[0]
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of those of its children that have ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def cost_of_a_worker(views: TrainingViews, images: int, turns: int) -> list[float]:
+    """Return, turn by turn, how many times the CPU time is taken where a worker decodes batches."""
+    random, ratios = np.random.RandomState(2), []
+    for _ in range(turns):
+        batches = [
+            [(int(image), int(random.randint(SCALE_MIN, SCALE_MAX + 1)), tuple(random.rand(2))) for image in chosen]
+            for chosen in random.randint(images, size=(2, BATCH))
+        ]
+        taken = []
+        for workers in (0, 1):
+            start = cpu_seconds()
+            for _batch in load(views.images, batches, workers, pin=False, view_bytes=views.view_bytes):
+                pass
+            taken.append(cpu_seconds() - start)
+        ratios.append(taken[1] / taken[0])
+    return ratios
 
 
 class Lighting:
@@ -165,8 +201,9 @@ def main() -> None:
             np.array([0.02, 0.1, 0.2], np.float32),
             np.eye(3, dtype=np.float32),
         )
+        views = our_input(paths, image_statistics)
         recipes = {
-            "ours": our_input(paths, image_statistics),
+            "ours": lambda iteration: views.batch(iteration)[0],
             "same recipe": usual_input(paths, same_recipe(image_statistics)),
             "RandomResizedCrop": usual_input(paths, references_recipe()),
         }
@@ -184,6 +221,8 @@ def main() -> None:
                 f"{name:18} {statistics.median(values):6.0f} images/s per core; ours {statistics.median(ratios):.2f} "
                 f"times as fast ({min(ratios):.2f}-{max(ratios):.2f})"
             )
+        costs = cost_of_a_worker(views, len(paths), arguments.turns)
+        print(f"by a worker {statistics.median(costs):.2f} ({min(costs):.2f}-{max(costs):.2f}) times the CPU time")
         mean, high = pixel_difference(paths)
         print(f"pixels of our crop against the same crop by torchvision: mean {mean:.2f}, 99 % below {high:.1f} of 255")
 

@@ -131,6 +131,10 @@ def test_fixed_normalisation_is_part_of_the_convolution_before_it():
         weights.append([layer.weight.grad.clone() for layer in architectures.convolutions(block)])
     torch.testing.assert_close(outputs[1], outputs[0])
     torch.testing.assert_close(weights[1], weights[0])
+    # In a test, once for all.
+    architectures.fold_norms(block)
+    torch.testing.assert_close(block(images), outputs[0])
+    assert not any(isinstance(module, BatchNorm2d) for module in block.modules())
 
 
 @pytest.mark.processor

@@ -9,6 +9,7 @@ from typing import Any, overload
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.checkpoint import checkpoint
 
 from resnet.errors import UserError
@@ -43,8 +44,8 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it is a constant scale and shift of each channel: in evaluation, where neither is trained."""
-        return not self.training and not self.weight.requires_grad
+        """Whether it is a constant scale and shift of each channel while others are trained: in a detector."""
+        return not self.training and not self.weight.requires_grad and torch.is_grad_enabled()
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise ``input`` of shape (N, C, H, W)."""
@@ -57,7 +58,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return torch.cat([first, *(self._normalise(chunk, None, None) for chunk in others)])
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Return by what each channel is multiplied in evaluation, and what is added to it: (C,) each."""
+        """Return by what each channel is multiplied where statistics are fixed, and what is added to it: (C,) each."""
         mean, variance = self.running_mean, self.running_var
         # No net here is built without running statistics.
         assert mean is not None
@@ -99,6 +100,16 @@ class Projection(nn.Sequential):
         layer, norm = self
         assert isinstance(layer, nn.Conv2d)
         return normalised(layer, norm, input)
+
+
+def fold_norms(net: nn.Module) -> None:
+    """Make batch normalisation part of the convolutions before it, in a net that is only tested from now on."""
+    for module in [*net.modules()]:
+        pairs = [("0", "1")] if isinstance(module, Projection) else [(f"conv{n}", f"bn{n}") for n in (1, 2, 3)]
+        for layer, norm in pairs:
+            if isinstance(getattr(module, norm, None), BatchNorm2d):
+                setattr(module, layer, fuse_conv_bn_eval(getattr(module, layer), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())
 
 
 class PaddedIdentity(nn.Module):

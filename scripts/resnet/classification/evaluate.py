@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, build_net
+from resnet.architectures import TOTAL_STRIDE, ImageNetNet, Vgg, build_net, fold_norms
 from resnet.classification.predictions import Predictions
 from resnet.classification.protocols import Evaluator
 from resnet.data.image_statistics import ImageStatistics
@@ -72,6 +72,7 @@ def evaluate_run(
     description = ImageNetDescription.read(data)
     folder = RunFolder(run)
     net, recipe = load_network(folder, len(description.wnids), processes.device)
+    fold_norms(net)
     indexes = {protocol: index_of(protocol, data, description) for protocol in protocols}
     description = on_scratch(description, processes, *indexes.values())
     normalise = Normalise(torch.from_numpy(read_arrays(image_statistics, ImageStatistics).mean).to(processes.device))

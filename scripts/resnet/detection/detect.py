@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet.architectures import build_net
+from resnet.architectures import build_net, fold_norms
 from resnet.data.objects import ObjectsDescription, Scene, read_scenes
 from resnet.detection.detector import Detector
 from resnet.detection.engines import build_detector
@@ -154,6 +154,7 @@ def detect_objects(
         net, recipe = load_improved(folders, box_refinement=box_refinement)
     else:
         net, recipe = load_detector(folders[0])
+    fold_norms(net)
     net.to(processes.device).to(memory_format=torch.channels_last)
     description = ObjectsDescription.read(data)
     scenes = read_scenes(data, description, EXPERIMENTS[recipe.experiment].test)
