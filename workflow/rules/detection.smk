@@ -128,6 +128,7 @@ rule improve_detections:
         mem_mb=8000,
         runtime="1d",
         gpu=gpus(),
+        gpu_percent=gpu_percent(),
     params:
         runs=lambda wildcards, input: [str(Path(path).parent) for path in input if Path(path).name == "weights.pt"],
         improvements=improvements,
