@@ -170,7 +170,9 @@ def test_a_cluster_is_asked_for_what_the_rules_compute(project):
 
 def test_executors_that_call_gpus_by_another_name_are_asked_for_them_by_every_rule_that_needs_one():
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    rules = {block.split(":")[0] for block in re.split(r"^rule ", text, flags=re.MULTILINE) if "gpu=" in block}
+    blocks = [block for block in re.split(r"^rule ", text, flags=re.MULTILINE) if "gpu=" in block]
+    assert all("gpu_percent=" in block for block in blocks), "which limits what runs at once on a machine of one's own"
+    rules = {block.split(":")[0] for block in blocks}
     rules |= {name for base, name in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE) if base in rules}
     assert "train_detector" in rules
     for executor in ("aws-batch", "googlebatch", "htcondor"):
