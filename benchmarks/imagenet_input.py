@@ -102,7 +102,7 @@ def cost_of_a_worker(views: TrainingViews, images: int, turns: int) -> list[floa
     for _ in range(turns):
         batches = [
             [(int(image), int(random.randint(SCALE_MIN, SCALE_MAX + 1)), tuple(random.rand(2))) for image in chosen]
-            for chosen in random.randint(images, size=(2, BATCH))
+            for chosen in random.randint(images, size=(8, BATCH))
         ]
         taken = []
         for workers in (0, 1):
