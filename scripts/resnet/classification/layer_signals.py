@@ -20,6 +20,7 @@ from resnet.classification.imagenet import imagenet_task
 from resnet.classification.task import ClassificationTask
 from resnet.data.cifar10 import CifarDescription
 from resnet.files import write_rows
+from resnet.progress import Progress
 from resnet.records import LAYER_SIGNALS
 from resnet.run_folder import AnyRecipe, RunFolder
 from resnet.settings import CifarRecipe, Hardware, ImageNetRecipe, Recipe
@@ -107,11 +108,15 @@ def along_training(
     training = Training(recipe, hardware, build_task)
     chosen = early_updates(iterations, recipe)
     rows: list[dict[str, Any]] = []
-    while training.iteration <= max(chosen, default=-1):
+    repeated = max(chosen, default=-1) + 1
+    progress = Progress(repeated, title=f"beginning of {recipe.model}", unit="updates", speed_unit="updates")
+    while training.iteration < repeated:
         if training.iteration in chosen:
             rows += measured_update(training)
         else:
             training.update()
+        progress.step()
+    progress.close()
     fill(training.net, read_tensors(weights), weights)
     # The last batch once more.
     training.iteration = recipe.iterations - 1
