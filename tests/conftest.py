@@ -186,6 +186,7 @@ def become(command: list[str]) -> None:
     """Do what ``python`` with this command line does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", command)
+        patch.syspath_prepend(Path(command[0]).parent)
         runpy.run_path(command[0], run_name="__main__")
 
 

@@ -85,4 +85,7 @@ def test_recipes_of_earlier_runs_are_read(tmp_path):
         "rpn_pre_nms_top_n_test": 301,
         "rpn_post_nms_top_n_train": 9,
         "rpn_post_nms_top_n_test": 8,
+        # What they could not set yet.
+        "context": False,
+        "starts_with": None,
     }

@@ -17,7 +17,7 @@ rule tabulate_operations:
     conda:
         ENVIRONMENT
     params:
-        networks=list(dict.fromkeys(part for artefact in ARTEFACTS.values() for part in artefact.parts)),
+        networks=list(dict.fromkeys(part for artefact in of_kind("diagram") for part in artefact.parts)),
     shell:
         "python {input.program:q} --networks {params.networks:q} --csv {output:q} > {log:q} 2>&1"
 
