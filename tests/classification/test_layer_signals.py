@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from conftest import run_program, task, tiny_recipe
 
 from resnet.architectures import CifarNet
-from resnet.classification.layer_signals import along_training, layers_of, measured_update
-from resnet.settings import Hardware
+from resnet.classification.layer_signals import along_training, layers_of, measured_update, recipe_of
+from resnet.run_folder import RunFolder
+from resnet.settings import CifarRecipe, Hardware
 from resnet.training.loop import Training, train
 
 CPU = Hardware(device="cpu")
@@ -25,6 +26,17 @@ def finished(recipe, dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / recipe.model / "seed0"
     train(folder, recipe, CPU, task(recipe, dataset))
     return folder
+
+
+def test_what_is_repeated_has_the_precision_that_the_training_chose(finished):
+    settings = finished / "config.yaml"
+    before = settings.read_text()
+    assert recipe_of(RunFolder(finished), CifarRecipe).precision == "float32"
+    try:
+        settings.write_text(before.replace("precision: float32", "precision: bf16"))
+        assert recipe_of(RunFolder(finished), CifarRecipe).precision == "bf16"
+    finally:
+        settings.write_text(before)
 
 
 def test_deviations_are_those_after_normalisation_and_gradients_those_of_the_update(recipe, dataset):

@@ -78,8 +78,10 @@ def training_of(run: RunFolder, data: Path, image_statistics: Path | None) -> tu
 
 
 def recipe_of(run: RunFolder, kind: type[AnyRecipe]) -> AnyRecipe:
-    """Return the recipe of a run, with the images that its batch normalisation saw."""
-    return dataclasses.replace(run.recipe(kind), ghost_batch_size=run.said("resolved").get("ghost_batch_size"))
+    """Return the recipe of a run, with the images that its batch normalisation saw, and the precision that it had."""
+    recipe, resolved = run.recipe(kind), run.said("resolved")
+    precision = resolved.get("precision", recipe.precision)
+    return dataclasses.replace(recipe, ghost_batch_size=resolved.get("ghost_batch_size"), precision=precision)
 
 
 def early_updates(iterations: Iterable[int], recipe: Recipe) -> set[int]:
