@@ -34,6 +34,11 @@ def configured(**changes):
             {"overrides": {"resnet-101+context": {"starts_with": "voc07/resnet-101+coco"}}},
             "starts_with is coco/resnet-101+context, which itself starts with a detector; name one that does not",
         ),
+        # On DET, only what the appendix names is trained.
+        (
+            {"overrides": {"resnet-101+coco": {"starts_with": "det/resnet-101"}}},
+            "detector, voc07, resnet-101+coco: starts_with is det/resnet-101, which is not run",
+        ),
         ({"overrides": {"vgg-16": {"starts_with": "coco"}}}, "starts_with is 'coco'; it must be null or the detector"),
         ({"multiscale_shorter_sides": [600, 400]}, "must be two sizes or more, increasing, not [600, 400]"),
     ],
@@ -61,6 +66,13 @@ def test_a_detector_that_starts_with_another_one_has_its_anchors(scale):
         .lr
         == 0.5
     )
+
+
+def test_overrides_of_det_are_those_of_its_runs():
+    loaded = configured(detector={"overrides": {"det": {"lr": 0.5}, "resnet-101+context": {"context": True}}})
+    assert loaded.notes == ()
+    assert loaded.detector.recipe("det", "resnet-101+context", 0).lr == 0.5
+    assert loaded.detector.runs("det").keys() == {"resnet-101+context"}
 
 
 def test_tables_show_the_runs_of_section_4_3_beside_those_of_the_appendix():

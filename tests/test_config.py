@@ -444,7 +444,8 @@ def test_a_setting_without_effect_is_mentioned(config, path, value, note):
 
 
 def test_a_setting_that_exceptions_replace_everywhere_is_mentioned(config):
-    config["detector"] = {"recipe": {"lr": 0.5}, "overrides": {"voc": {"lr": 0.1}, "coco": {"lr": 0.2}}}
+    overrides = {"voc": {"lr": 0.1}, "coco": {"lr": 0.2}, "det": {"lr": 0.3}}
+    config["detector"] = {"recipe": {"lr": 0.5}, "overrides": overrides}
     assert load(config, WORKFLOW).notes == ("detector.recipe.lr has no effect: overrides give every run another value",)
 
 

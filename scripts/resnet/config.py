@@ -271,7 +271,7 @@ def check_starts(section: DetectorSection, where: str) -> None:
     Raises:
         UserError: one has not.
     """
-    runs = {name: section.seeds | section.appendix.get(name, {}) for name in EXPERIMENTS}
+    runs = {name: section.runs(name) for name in EXPERIMENTS}
     for name, model in ((name, model) for name, models in runs.items() for model in models):
         if (start := section.start(name, model)) is None:
             continue

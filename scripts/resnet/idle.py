@@ -66,8 +66,7 @@ def recipes_of(config: Config, section: str) -> dict[tuple[str, ...], Recipe]:
         return {
             (experiment.data, name, model): config.detector.recipe(name, model, seeds[0])
             for name, experiment in EXPERIMENTS.items()
-            if experiment.section == "detection"
-            for model, seeds in (config.detector.seeds | config.detector.appendix.get(name, {})).items()
+            for model, seeds in config.detector.runs(name).items()
         }
     settings = getattr(config, section)
     if section == "localisation":

@@ -82,6 +82,11 @@ class DetectorSection:
         values |= {"engine": self.engine, "experiment": experiment, "model": model, "seed": seed}
         return DetectorRecipe(**values)
 
+    def runs(self, experiment: str) -> dict[str, list[int]]:
+        """Return the seeds of the models that are trained for an experiment, those of the appendix too."""
+        own = self.seeds if EXPERIMENTS[experiment].section == "detection" else {}
+        return own | self.appendix.get(experiment, {})
+
     def start(self, experiment: str, model: str) -> str | None:
         """Return the detector that one starts with, <experiment>/<model>; None where it is a classifier."""
         return self._values(experiment, model).get("starts_with")

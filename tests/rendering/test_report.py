@@ -157,6 +157,19 @@ def test_tables_of_other_rows_and_unknown_ones_stay_as_they_are():
         assert beside(demo.exhibit("table6"), [other]) == demo.exhibit("table6")
 
 
+def test_published_columns_of_one_heading_are_not_repeated():
+    """A table of two errors has a column "paper" for each."""
+
+    def table3(*cells):
+        headings = ["method", "top-1", "paper", "top-5", "paper", "runs"]
+        return Exhibit("table3", "imagenet", False, "Table 3", "", "", headings, [["ResNet-50", *cells]])
+
+    ours, other = table3("40.00", "22.85", "20.00", "6.71", "1"), table3("30.00", "22.85", "10.00", "6.71", "1")
+    both = beside(ours, [Page("short", {}, [other], {})])
+    assert both.headings[len(ours.headings) :] == ["top-1, short scale", "top-5, short scale"]
+    assert both.rows[0][len(ours.headings) :] == ["30.00", "10.00"]
+
+
 def test_reports_of_sections_are_put_together(tmp_path):
     whole = scale("short", [["ResNet", "14.74", "8.75", "1"]])
     section = Page("short", {"c1": "holds"}, [whole.exhibit("table6")], {})

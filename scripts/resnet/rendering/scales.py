@@ -61,20 +61,25 @@ def beside(shown: Exhibit, pages: Sequence[Page]) -> Exhibit:
     Published values are the same at every scale, so they are not repeated. A table that has other rows at the other
     scale, of more networks for instance, stays as it is.
     """
-    headings, rows = list(shown.headings), [list(row) for row in shown.rows]
+    headings, rows, ours = list(shown.headings), [list(row) for row in shown.rows], _columns(shown)
     for page in pages:
         other = page.exhibit(shown.name)
         if other is None or _names(other) != _names(shown):
             continue
-        for place in range(other.texts, len(other.headings)):
-            heading, cells = other.headings[place], [row[place] for row in other.rows]
-            ours = shown.headings.index(heading) if heading in shown.headings else None
-            same = ours is not None and cells == [row[ours] for row in shown.rows]
-            if same or not any(cell.strip("–") for cell in cells):
+        for (heading, number), cells in list(_columns(other).items())[other.texts :]:
+            if cells == ours.get((heading, number)) or not any(cell.strip("–") for cell in cells):
                 continue
             headings.append(f"{heading}, {page.scale} scale")
             rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
     return dataclasses.replace(shown, headings=headings, rows=rows)
+
+
+def _columns(shown: Exhibit) -> dict[tuple[str, int], list[str]]:
+    """Return the cells of each column by its heading, and how many columns before it have the same: "paper", say."""
+    return {
+        (heading, shown.headings[:place].count(heading)): [row[place] for row in shown.rows]
+        for place, heading in enumerate(shown.headings)
+    }
 
 
 def _names(shown: Exhibit) -> list[list[str]]:
