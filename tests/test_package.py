@@ -1,6 +1,7 @@
 """The library as a package: what ``pip install -e .`` gives a notebook."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from resnet import __version__
+import resnet
 
 NOTEBOOK = """
 import importlib.metadata, json, site, sys
@@ -20,7 +21,14 @@ print(json.dumps([resnet.__file__, package.version, package.requires]))
 
 
 def test_the_version_to_cite_is_that_of_the_library():
-    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == resnet.__version__
+
+
+def test_the_works_that_comments_cite_by_number_are_listed_and_no_others():
+    texts = [file.read_text(encoding="utf-8") for file in ROOT.glob("scripts/resnet/*/*.py")]
+    texts += [file.read_text(encoding="utf-8") for file in ROOT.glob("scripts/resnet/[a-z]*.py")]
+    cited = {number for text in texts for number in re.findall(r"[ (]\[(\d+)\]", text)}
+    assert cited == set(re.findall(r"\[(\d+)\]", resnet.__doc__))
 
 
 @pytest.mark.slow
@@ -43,5 +51,5 @@ def test_the_library_installs_for_notebooks(project, tmp_path):
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     file, version, needs = json.loads(found)
     assert file == str(project / "scripts/resnet/__init__.py")
-    assert version == __version__
+    assert version == resnet.__version__
     assert "torch" in {name.split("==")[0] for name in needs}

@@ -51,7 +51,7 @@ def numbers(fate, workers=2, view_bytes=1):
 def test_batches_come_in_order_in_whatever_pieces():
     expected = [[number, number + 1] for number in range(0, 20, 2)]
     assert numbers(None) == numbers(None, workers=0) == numbers(None, view_bytes=PIECE_BYTES) == expected
-    pieces = _Pieces([[1, 2, 3, 4, 5], [6]], 2)
+    pieces = _Pieces([[1, 2, 3, 4, 5], [6]], lambda _batch: 2)
     assert list(pieces) == [[1, 2], [3, 4], [5], [6]]
     assert list(pieces.counts) == [3, 1]
 

@@ -8,23 +8,23 @@ from PIL import Image
 from localisation.conftest import split_of
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.located import Boxes
+from resnet.data.views import TrainingViews
 from resnet.files import read_arrays
 from resnet.localisation.boxes import CODERS, overlaps
-from resnet.localisation.inputs import TrainingCrops, TrainingRegions, filling, warped
+from resnet.localisation.inputs import TrainingCrops, TrainingRegions, chosen, filling, warped
 from resnet.localisation.proposals import Proposals
-from resnet.settings import ImageNetRecipe
 
 MEAN = torch.full((3, 1, 1), 0.4)
-COMMON = {"mean": MEAN, "batch_size": 10, "seed": 3, "share": slice(None), "device": torch.device("cpu"), "workers": 0}
+COMMON = {"batch_size": 10, "seed": 3, "share": slice(None), "device": torch.device("cpu"), "workers": 0}
 
 
 def crops(digits, flip=False):
     description, index, boxes = split_of(digits, "train")
-    recipe = ImageNetRecipe(image_size=64, scale_min=64, scale_max=90, test_shorter_side=70)
-    nothing = ImageStatistics(np.zeros((3, 64, 64)), np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
-    source = TrainingCrops(description, index, boxes, nothing, classifier=recipe, **COMMON)
-    source.views.horizontal_flip = flip
-    return source
+    colours = ImageStatistics(MEAN.numpy(), np.zeros(3, np.float32), np.eye(3, dtype=np.float32))
+    sizes = {"image_size": 64, "scale_min": 64, "scale_max": 90, "pca_colour_std": 0.1}
+    views = TrainingViews(description, chosen(index, boxes.images), colours, **sizes, **COMMON)
+    views.horizontal_flip = flip
+    return TrainingCrops(views, boxes, 64)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -63,7 +63,8 @@ def test_what_a_crop_hardly_shows_is_not_looked_for(digits):
 def test_regions_are_half_positive_and_their_offsets_lead_to_the_object(digits):
     description, index, boxes = split_of(digits, "train")
     proposals = read_arrays(digits / "regions.npz", Proposals)
-    source = TrainingRegions(description, index, boxes, proposals, size=32, **COMMON)
+    files = (description, chosen(index, boxes.images), boxes, proposals)
+    source = TrainingRegions(*files, mean=MEAN, size=32, **COMMON)
     source.horizontal_flip = True
     seen = []
     for iteration in range(6):
@@ -86,7 +87,7 @@ def test_regions_are_half_positive_and_their_offsets_lead_to_the_object(digits):
             assert (ends[:, None] - truth).abs().amax(2).min() < 1e-3
         seen += positive.tolist()
     assert 0.3 < np.mean(seen) < 0.7
-    again = TrainingRegions(description, index, boxes, proposals, size=32, **COMMON).batch(5)
+    again = TrainingRegions(*files, mean=MEAN, size=32, **COMMON).batch(5)
     source.horizontal_flip = False
     for ours, theirs in zip(source.batch(5), again, strict=True):
         assert torch.equal(ours, theirs), "a batch hangs on its iteration alone"

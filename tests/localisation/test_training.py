@@ -8,11 +8,14 @@ import torch
 from conftest import run_program, same_weights
 
 from localisation.conftest import CPU, MODEL, small_localiser, split_of, task, tiny
+from resnet.classification import protocols
 from resnet.classification.predictions import Predictions
 from resnet.data.images import centre_crop, read_image, resized, whole
+from resnet.data.loader import load
 from resnet.data.views import Normalise
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays
+from resnet.localisation import testing
 from resnet.localisation.boxes import anchor_boxes
 from resnet.localisation.inputs import filling, warped
 from resnet.localisation.proposals import Proposals
@@ -100,6 +103,17 @@ def test_proposals_are_those_of_a_slow_version(digits):
             np.testing.assert_allclose(found.boxes[image, 1], [box for _, box in best], atol=1e-2)
 
 
+def test_workers_are_started_once_for_all_parts_and_sizes(digits, monkeypatch):
+    description, index, boxes = split_of(digits, "val")
+    images, started = Images.of(description.path, index, boxes, torch.device("cpu"), 0), []
+    monkeypatch.setattr(testing, "load", lambda *given, **options: started.append(0) or load(*given, **options))
+    parts, classes = [range(9), range(9, 20)], np.zeros((20, 1), int)
+    found = proposals_of(small_localiser(20), images, classes, [View(64), View(80)], 3, AUTOCAST, parts)
+    given = Proposals(classes, np.concatenate([one.boxes for _, one in found]), np.ones((20, 1, 3)))
+    assert len(list(refined(small_localiser(20, stage="rcnn"), images, given, 64, AUTOCAST, parts))) == 2
+    assert len(started) == 2
+
+
 def test_fewer_anchors_than_proposals_are_asked_for_give_some_twice(digits):
     description, index, boxes = split_of(digits, "val")
     images = Images.of(description.path, index, boxes, torch.device("cpu"), 0)
@@ -109,7 +123,11 @@ def test_fewer_anchors_than_proposals_are_asked_for_give_some_twice(digits):
     assert (found.boxes[:, 0, 24:] == found.boxes[:, 0, 23:24]).all()
 
 
-def test_refined_boxes_are_those_of_a_slow_version(digits):
+@pytest.mark.parametrize("together", [320 * 224**2, 4 * 64**2])
+def test_refined_boxes_are_those_of_a_slow_version(digits, together, monkeypatch):
+    """Also where the regions of an image, six here, are more than are computed at once."""
+    for module in (testing, protocols):
+        monkeypatch.setattr(module, "BATCH_PIXELS", together)
     description, index, boxes = split_of(digits, "val")
     images = Images.of(description.path, index, boxes, torch.device("cpu"), 0)
     net, random = small_localiser(20, stage="rcnn"), np.random.RandomState(1)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from resnet.progress import Progress
 BATCH_PIXELS = 320 * 224 * 224
 
 View = Callable[[Path], np.ndarray]
+Item = TypeVar("Item")
 
 
 class Evaluator:
@@ -122,8 +124,8 @@ def _ten_crops(path: Path, side: int, size: int, mirrors: bool) -> np.ndarray:
     return crops if mirrors else crops[:5]
 
 
-def in_batches(images: Sequence[int], pixels: int) -> list[list[int]]:
-    """Split images into batches; each has views with that many pixels."""
+def in_batches(images: Sequence[Item], pixels: int) -> list[list[Item]]:
+    """Split images, or pieces of them, into batches; each has views with that many pixels."""
     size = max(1, BATCH_PIXELS // pixels)
     return [list(images[start : start + size]) for start in range(0, len(images), size)]
 

@@ -82,7 +82,7 @@ def load(
     workers: int,
     pin: bool,
     collate: Callable[[list[Any]], Any] = stack,
-    view_bytes: int = PIECE_BYTES,
+    view_bytes: int | Callable[[Any], int] = PIECE_BYTES,
 ) -> Iterator[Any]:
     """Yield the views of each batch of keys, in order; put together by ``collate``: (N, H, W, 3) uint8 by ``stack``.
 
@@ -92,12 +92,13 @@ def load(
         workers: processes that decode; 0 is this one.
         pin: whether the batches lie in pinned memory.
         collate: puts the views of a piece of a batch together, to a tensor or a list.
-        view_bytes: of a view, so that workers make pieces of a fitting size.
+        view_bytes: of a view, or what returns them for a key, so that workers make pieces of a fitting size.
 
     Raises:
         InputError: an image cannot be read, which the message names; or a process that decodes has died.
     """
-    pieces = _Pieces(batches, max(1, PIECE_BYTES // view_bytes) if workers else None)
+    bytes_of = view_bytes if callable(view_bytes) else lambda _key: view_bytes
+    pieces = _Pieces(batches, (lambda batch: max(1, PIECE_BYTES // bytes_of(batch[0]))) if workers else len)
     loader = DataLoader(
         images,
         batch_sampler=pieces,
@@ -120,17 +121,58 @@ def load(
         raise InputError(_lack(str(error) or "no memory")) from None
 
 
-class _Pieces:
-    """The keys of batches, in pieces of so many; ``counts`` has the number of pieces of those that are under way."""
+class Stream:
+    """What ``load`` yields of the updates of a training, one after another; begun anew where another one is asked for.
 
-    def __init__(self, batches: Iterable[list[Any]], size: int | None) -> None:
+    Args:
+        images, workers, collate, view_bytes: as of ``load``.
+        keys: returns the keys of an update's batch.
+        device: where the batches will go; on their way to a GPU they lie in pinned memory.
+    """
+
+    def __init__(
+        self,
+        images: Dataset,
+        keys: Callable[[int], list[Any]],
+        device: torch.device,
+        workers: int,
+        collate: Callable[[list[Any]], Any] = stack,
+        view_bytes: int = PIECE_BYTES,
+    ) -> None:
+        self.keys, self.load = (
+            keys,
+            partial(load, images, workers=workers, pin=device.type == "cuda", collate=collate, view_bytes=view_bytes),
+        )
+        self._next, self._views = -1, iter(())
+
+    def at(self, iteration: int) -> Any:
+        """Return the views of the update number ``iteration``.
+
+        Raises:
+            InputError: as ``load`` does.
+        """
+        if iteration != self._next:
+            self._views = self.load(map(self.keys, itertools.count(iteration)))
+        self._next = iteration + 1
+        return next(self._views)
+
+
+class _Pieces:
+    """The keys of batches, in pieces; ``counts`` has the number of pieces of those that are under way.
+
+    Args:
+        batches: the keys of each batch.
+        size: returns how many keys of a batch a piece has.
+    """
+
+    def __init__(self, batches: Iterable[list[Any]], size: Callable[[list[Any]], int]) -> None:
         self.batches, self.size = batches, size
         self.counts: deque[int] = deque()
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Yield them in order."""
         for batch in self.batches:
-            size = self.size or len(batch)
+            size = self.size(batch)
             pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
             self.counts.append(len(pieces))
             yield from pieces

@@ -17,7 +17,7 @@ from resnet.data.draws import Draws, EpochPlan
 from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import centre_crop, crop_of_resized
-from resnet.data.loader import ImageFiles, load
+from resnet.data.loader import ImageFiles, Stream, load
 
 # Views that are the same at every evaluation are kept in memory up to this many bytes.
 KEEP_BYTES = 2**30
@@ -87,20 +87,16 @@ class TrainingViews:
         self.images = ImageFiles(description.path, index, partial(_crop, image_size))
         self.labels = torch.tensor(index.labels)
         self.horizontal_flip, self.sides = description.horizontal_flip, (scale_min, scale_max + 1)
-        self.workers, self.device, self.view_bytes = workers, device, 3 * image_size**2
+        self.device, self.view_bytes = device, 3 * image_size**2
         self.plan = EpochPlan(len(index), self._draw, batch_size=batch_size, seed=seed, share=share)
         self.normalise = Normalise(torch.from_numpy(image_statistics.mean).to(device))
         # One column per principal component, as long as its eigenvalue times the deviation of the draws.
         self.components = torch.from_numpy(image_statistics.vectors * image_statistics.values * pca_colour_std)
-        self._next, self._stream = -1, iter(())
+        self.stream = Stream(self.images, self._keys, device, workers, view_bytes=self.view_bytes)
 
     def batch(self, iteration: int) -> tuple[Tensor, Tensor]:
         """Return images (B, 3, S, S) float32 and labels (B,) of this process at the update number ``iteration``."""
-        if iteration != self._next:
-            pin = self.device.type == "cuda"
-            self._stream = load(self.images, self._keys(iteration), self.workers, pin, view_bytes=self.view_bytes)
-        self._next = iteration + 1
-        views, draws = to_device(next(self._stream), self.device), self.plan.draws(iteration)
+        views, draws = to_device(self.stream.at(iteration), self.device), self.plan.draws(iteration)
         return self.finish(views, draws), to_device(self.labels[draws["image"]], self.device)
 
     def finish(self, views: Tensor, draws: dict[str, Tensor]) -> Tensor:
@@ -123,12 +119,10 @@ class TrainingViews:
             "colour": torch.randn(count, 3, generator=generator),
         }
 
-    def _keys(self, iteration: int) -> Iterator[list[tuple]]:
-        while True:
-            draws = self.plan.draws(iteration)
-            places = map(tuple, draws["place"].tolist())
-            yield list(zip(draws["image"].tolist(), draws["side"].tolist(), places, strict=True))
-            iteration += 1
+    def _keys(self, iteration: int) -> list[tuple]:
+        draws = self.plan.draws(iteration)
+        places = map(tuple, draws["place"].tolist())
+        return list(zip(draws["image"].tolist(), draws["side"].tolist(), places, strict=True))
 
 
 def _crop(image_size: int, path: Path, side: int, place: tuple[float, float]) -> np.ndarray:

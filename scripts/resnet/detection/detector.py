@@ -65,7 +65,8 @@ class Anchors(AnchorGenerator):
         """Return the anchors (positions * sizes * ratios, 4) of each image."""
         maps = feature_maps[0]
         self.set_cell_anchors(torch.float32, maps.device)
-        stride = torch.tensor(STRIDE, device=maps.device)
+        # Filled on the device: a GPU would be waited for to copy it.
+        stride = torch.full((), STRIDE, device=maps.device)
         anchors = self.grid_anchors([list(maps.shape[-2:])], [[stride, stride]])[0]
         return [anchors] * len(image_list.image_sizes)
 
@@ -162,8 +163,8 @@ class Heads(RoIHeads):
             pairs = zip(image_shapes, proposals, strict=True)
             whole = self.region_features(maps, [whole_image(shape, boxes) for shape, boxes in pairs])
             # Each image's as often as it has regions.
-            counts = torch.tensor([len(boxes) for boxes in proposals], device=whole.device)
-            features = torch.cat([features, whole.repeat_interleave(counts, 0)], 1)
+            of_regions = [one.expand(len(boxes), -1) for one, boxes in zip(whole, proposals, strict=True)]
+            features = torch.cat([features, torch.cat(of_regions)], 1)
         return self.predict(features)
 
     def region_features(self, maps: Tensor, boxes: list[Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from resnet.data.device import to_device
 from resnet.data.draws import Draws, EpochPlan
 from resnet.data.images import read_image
-from resnet.data.loader import load
+from resnet.data.loader import Stream, load
 from resnet.data.objects import Scene
 from resnet.errors import UserError
 
@@ -100,10 +100,9 @@ class TrainingScenes:
         if not self.scenes:
             raise UserError(f"{folder}: no image of the training sets has an object")
         self.images = SceneImages(folder, self.scenes, shorter_side, max_size)
-        self.device, self.workers = device, workers
-        self.horizontal_flip = horizontal_flip
+        self.device, self.horizontal_flip = device, horizontal_flip
         self.plan = EpochPlan(len(self.scenes), self._draw, batch_size=batch_size, seed=seed, share=share)
-        self._next, self._stream = -1, iter(())
+        self.stream = Stream(self.images, self._keys, device, workers, collate)
 
     def __len__(self) -> int:
         """Return the number of images that are trained on."""
@@ -111,13 +110,9 @@ class TrainingScenes:
 
     def batch(self, iteration: int) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
         """Return images (3, H, W) and targets (boxes (N, 4), labels (N,)) of this process at an update."""
-        if iteration != self._next:
-            pin = self.device.type == "cuda"
-            self._stream = load(self.images, self._keys(iteration), self.workers, pin, collate)
-        self._next = iteration + 1
         images, targets = [], []
         numbers, flips = (values.tolist() for values in self.plan.draws(iteration).values())
-        for image, number, flip in zip(next(self._stream), numbers, flips, strict=True):
+        for image, number, flip in zip(self.stream.at(iteration), numbers, flips, strict=True):
             images.append(to_input(image, self.device, bool(flip)))
             targets.append(self._target(self.scenes[number], image.shape[:2], bool(flip)))
         return images, targets
@@ -137,10 +132,8 @@ class TrainingScenes:
         """Draw whether each image is mirrored."""
         return {"flip": torch.randint(2, (count,), generator=generator) * self.horizontal_flip}
 
-    def _keys(self, iteration: int) -> Iterator[list[int]]:
-        while True:
-            yield self.plan.draws(iteration)["image"].tolist()
-            iteration += 1
+    def _keys(self, iteration: int) -> list[int]:
+        return self.plan.draws(iteration)["image"].tolist()
 
 
 class EvaluationScenes:

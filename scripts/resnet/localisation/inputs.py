@@ -11,16 +11,14 @@ from torch import Tensor
 
 from resnet.data.device import to_device
 from resnet.data.draws import Draws, EpochPlan
-from resnet.data.image_statistics import ImageStatistics
 from resnet.data.imagenet import ImageNetDescription, Index
 from resnet.data.images import read_image, resized
-from resnet.data.loader import ImageFiles, load
+from resnet.data.loader import ImageFiles, Stream
 from resnet.data.located import Boxes
 from resnet.data.views import Normalise, TrainingViews
 from resnet.detection.detector import REGION_IOU
 from resnet.localisation.boxes import CODERS, overlaps
 from resnet.localisation.proposals import Proposals
-from resnet.settings import ImageNetRecipe
 
 # Boxes of which a crop shows less than this part of its side, either way, are not looked for in it.
 SMALLEST = 1 / 14
@@ -29,51 +27,16 @@ CONTEXT = 16 / 224
 
 
 class TrainingCrops:
-    """Augmented crops of section 3.4, of the images that have boxes, and the boxes within them.
+    """Augmented crops of section 3.4, of images that have boxes, and the boxes within them.
 
     Args:
-        description: the data set.
-        index: its training images.
-        boxes: theirs.
-        statistics: of the images that the classifier was trained on.
-        mean: (3, 1, 1): what is subtracted from the colours.
-        classifier: sizes and colours of crops.
-        batch_size, seed: as in the recipe.
-        share: the part of each batch that this process takes.
-        device: where the batches are finished.
-        workers: processes that decode.
+        views: the crops.
+        boxes: of the same images, in their order.
+        size: side of a crop.
     """
 
-    def __init__(
-        self,
-        description: ImageNetDescription,
-        index: Index,
-        boxes: Boxes,
-        statistics: ImageStatistics,
-        *,
-        mean: Tensor,
-        classifier: ImageNetRecipe,
-        batch_size: int,
-        seed: int,
-        share: slice,
-        device: torch.device,
-        workers: int,
-    ) -> None:
-        self.views = TrainingViews(
-            description,
-            chosen(index, boxes.images),
-            ImageStatistics(mean.numpy(), statistics.values, statistics.vectors),
-            image_size=classifier.image_size,
-            scale_min=classifier.scale_min,
-            scale_max=classifier.scale_max,
-            pca_colour_std=classifier.pca_colour_std,
-            batch_size=batch_size,
-            seed=seed,
-            share=share,
-            device=device,
-            workers=workers,
-        )
-        self.boxes, self.size = boxes, classifier.image_size
+    def __init__(self, views: TrainingViews, boxes: Boxes, size: int) -> None:
+        self.views, self.boxes, self.size = views, boxes, size
 
     def batch(self, iteration: int) -> tuple[Tensor, ...]:
         """Return what one update is made of.
@@ -110,9 +73,9 @@ class TrainingRegions:
 
     Args:
         description: the data set.
-        index: its training images.
-        boxes: theirs.
-        proposals: of the class of each image that has boxes, in their order.
+        index: its training images that have boxes.
+        boxes: theirs, in their order.
+        proposals: of the class of each of them, in their order.
         mean: (3, 1, 1): what is subtracted from the colours.
         size: side of a warped region.
         batch_size, seed: as in the recipe.
@@ -136,13 +99,12 @@ class TrainingRegions:
         device: torch.device,
         workers: int,
     ) -> None:
-        self.boxes, self.proposals, self.device, self.workers = boxes, proposals, device, workers
-        index = chosen(index, boxes.images)
+        self.boxes, self.proposals, self.device = boxes, proposals, device
         self.labels, self.horizontal_flip = torch.tensor(index.labels), description.horizontal_flip
-        self.images = ImageFiles(description.path, index, partial(regions, size=size, fill=filling(mean)))
-        self.normalise, self.view_bytes = Normalise(mean.to(device)), 3 * size**2
+        self.normalise = Normalise(mean.to(device))
         self.plan = EpochPlan(len(index), self._draw, batch_size=batch_size, seed=seed, share=share)
-        self._next, self._stream = -1, iter(())
+        images = ImageFiles(description.path, index, partial(regions, size=size, fill=filling(mean)))
+        self.stream = Stream(images, self._keys, device, workers, view_bytes=3 * size**2)
 
     def batch(self, iteration: int) -> tuple[Tensor, ...]:
         """Return what one update is made of.
@@ -150,17 +112,13 @@ class TrainingRegions:
         Regions (B, 3, S, S), the classes of their images (B,), which are positive (B,), and the offsets (B, 4) that
         lead from a region to the box that it overlaps most.
         """
-        if iteration != self._next:
-            pin = self.device.type == "cuda"
-            self._stream = load(self.images, self._keys(iteration), self.workers, pin, view_bytes=self.view_bytes)
-        self._next = iteration + 1
         draws = self.plan.draws(iteration)
         picked = [self._pick(*one) for one in self._chances(draws)]
         places, nearest = (torch.from_numpy(np.stack([one[part] for one in picked])) for part in (0, 1))
         positive = torch.tensor([one[2] for one in picked])
         # Those that are not positive may be so narrow that they lead nowhere.
         offsets = torch.where(positive[:, None] > 0, CODERS["rcnn"].encode_single(nearest, places), 0.0)
-        views = to_device(next(self._stream)[:, 0], self.device)
+        views = to_device(self.stream.at(iteration)[:, 0], self.device)
         if self.horizontal_flip:
             flips = to_device(draws["flip"].bool(), self.device)
             views = torch.where(flips[:, None, None, None], views.flip(2), views)
@@ -190,10 +148,8 @@ class TrainingRegions:
         number = among[int(which * len(among))]
         return proposals[number].numpy(), boxes[nearest[number]].numpy(), float(most[number] >= REGION_IOU)
 
-    def _keys(self, iteration: int) -> Iterator[list[tuple]]:
-        while True:
-            yield [(one[0], self._pick(*one)[0][None].tolist()) for one in self._chances(self.plan.draws(iteration))]
-            iteration += 1
+    def _keys(self, iteration: int) -> list[tuple]:
+        return [(one[0], self._pick(*one)[0][None].tolist()) for one in self._chances(self.plan.draws(iteration))]
 
 
 def chosen(index: Index, images: np.ndarray) -> Index:

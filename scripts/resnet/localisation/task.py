@@ -12,15 +12,16 @@ from torch import Tensor
 from resnet.architectures import ImageNetNet
 from resnet.data.draws import derived_seed
 from resnet.data.image_statistics import ImageStatistics
-from resnet.data.imagenet import ImageNetDescription, read_index
+from resnet.data.imagenet import ImageNetDescription, Index, read_index
 from resnet.data.located import Boxes
 from resnet.data.scratch import on_scratch
+from resnet.data.views import TrainingViews
 from resnet.detection.initial import ARCHITECTURE, Classifier
 from resnet.detection.task import LossSums, source_of
 from resnet.errors import UserError
 from resnet.files import checksum, read_arrays
 from resnet.localisation.boxes import ANCHORS_PER_IMAGE, CODERS, anchor_boxes, losses, sample_anchors
-from resnet.localisation.inputs import TrainingCrops, TrainingRegions
+from resnet.localisation.inputs import TrainingCrops, TrainingRegions, chosen
 from resnet.localisation.net import Localiser
 from resnet.localisation.proposals import Proposals, localisation_errors
 from resnet.localisation.testing import Images, View, parts_of, proposals_of
@@ -97,9 +98,9 @@ class LocalisationTask(Task):
             return {}
         assert isinstance(self.net, Localiser)
         labels = np.array(self.test.index.labels, np.int64)[:, None]
-        parts = until_stopped(parts_of(len(labels)))
+        proposed = proposals_of(self.net, self.test, labels, [self.crop], 1, autocast, parts_of(len(labels)))
         errors = torch.zeros(2, dtype=torch.float64, device=processes.device)
-        for part, found in proposals_of(self.net, self.test, labels, [self.crop], 1, autocast, parts):
+        for part, found in until_stopped(proposed):
             own = localisation_errors(self.truth.part(part), found)["gt_class_error"]
             errors += torch.tensor([own * len(part), len(part)], dtype=torch.float64, device=errors.device)
         error, count = processes.all_reduce_sum(errors).tolist()
@@ -142,29 +143,15 @@ def localisation_task(
     truth = {split: read_arrays(path, Boxes) for split, path in boxes.items()}
     indexes = {split: read_index(data, description, split) for split in boxes}
     description = on_scratch(description, processes, *indexes.values())
-    common: dict[str, Any] = {
-        "mean": classifier.mean,
-        "batch_size": recipe.batch_size,
-        "seed": recipe.seed,
-        "share": processes.own_share(recipe.batch_size),
-        "device": processes.device,
-        "workers": processes.workers,
-    }
     files = {f"boxes-{split}": path for split, path in boxes.items()}
+    files |= {} if proposals is None else {"proposals": proposals}
     settings, size = classifier.recipe, classifier.recipe.image_size
-    if proposals is None:
-        statistics = read_arrays(image_statistics, ImageStatistics)
-        training = TrainingCrops(
-            description, indexes["train"], truth["train"], statistics, classifier=settings, **common
-        )
-        anchors = anchor_boxes(size, size, recipe.anchor_sizes, processes.device)
-    else:
-        files["proposals"] = proposals
-        found = read_arrays(proposals, Proposals)
-        training = TrainingRegions(description, indexes["train"], truth["train"], found, size=size, **common)
-        anchors = None
+    located = chosen(indexes["train"], truth["train"].images)
+    given = image_statistics if proposals is None else proposals
+    training = training_images(recipe, description, located, truth["train"], classifier, given, processes)
     looked_at = min(recipe.evaluation_images, len(truth["val"]))
     own = truth["val"].part(range(processes.rank, looked_at, processes.world_size))
+    test = Images.of(description.path, indexes["val"], own, processes.device, processes.workers)
     generator = torch.Generator().manual_seed(recipe.seed)
     return LocalisationTask(
         dataset=description.name,
@@ -186,14 +173,63 @@ def localisation_task(
             "test_shorter_side": settings.test_shorter_side,
         },
         stage=recipe.stage,
-        anchors=anchors,
-        test=Images.of(description.path, indexes["val"], own, processes.device, processes.workers)
-        if proposals is None
-        else None,
+        anchors=anchor_boxes(size, size, recipe.anchor_sizes, processes.device) if recipe.stage == "rpn" else None,
+        test=test if recipe.stage == "rpn" else None,
         truth=own,
         crop=View(settings.test_shorter_side, size),
         source=source_of(classifier),
     )
+
+
+def training_images(
+    recipe: LocaliserRecipe,
+    description: ImageNetDescription,
+    index: Index,
+    boxes: Boxes,
+    classifier: Classifier,
+    given: Path,
+    processes: Processes,
+) -> TrainingCrops | TrainingRegions:
+    """Return what a stage is trained on: crops, or regions of the images in ``index``, whose boxes are given.
+
+    Args:
+        recipe: what to train.
+        description: the data set.
+        index: its training images that have boxes.
+        boxes: theirs.
+        classifier: what the localiser starts with.
+        given: for crops, the image statistics of the classifier; for regions, the proposals.
+        processes: those that train together.
+
+    Raises:
+        UserError: the file ``given`` is missing or damaged.
+    """
+    common: dict[str, Any] = {
+        "batch_size": recipe.batch_size,
+        "seed": recipe.seed,
+        "share": processes.own_share(recipe.batch_size),
+        "device": processes.device,
+        "workers": processes.workers,
+    }
+    crops = classifier.recipe
+    if recipe.stage == "rcnn":
+        proposals = read_arrays(given, Proposals)
+        return TrainingRegions(
+            description, index, boxes, proposals, mean=classifier.mean, size=crops.image_size, **common
+        )
+    colours = read_arrays(given, ImageStatistics)
+    views = TrainingViews(
+        description,
+        index,
+        # Of each colour, as the localiser subtracts it.
+        ImageStatistics(classifier.mean.numpy(), colours.values, colours.vectors),
+        image_size=crops.image_size,
+        scale_min=crops.scale_min,
+        scale_max=crops.scale_max,
+        pca_colour_std=crops.pca_colour_std,
+        **common,
+    )
+    return TrainingCrops(views, boxes, crops.image_size)
 
 
 def checked(classifier: Classifier, recipe: LocaliserRecipe, proposals: Path | None) -> ImageNetNet:

@@ -1,6 +1,7 @@
 """Testing localisers: proposals on a centre crop or on whole images at several scales, and R-CNN on them."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet.classification.protocols import in_batches, same_shapes
+from resnet.classification.protocols import BATCH_PIXELS, in_batches, same_shapes
 from resnet.data.device import to_device
 from resnet.data.imagenet import Index
 from resnet.data.images import centre_crop, resized, whole
@@ -37,10 +38,6 @@ class View:
     side: int
     crop: int | None = None
 
-    def read(self, path: Path) -> np.ndarray:
-        """Return the view (H, W, 3) of an image."""
-        return whole(path, self.side) if self.crop is None else centre_crop(path, self.side, self.crop)
-
     def shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return width and height of the view of an image of some width and height."""
         return resized(size, self.side) if self.crop is None else (self.crop, self.crop)
@@ -50,6 +47,11 @@ class View:
         target = resized(size, self.side)
         shift = [0.0, 0.0] if self.crop is None else [float((length - self.crop) // 2) for length in target]
         return shift, [length / other for length, other in zip(size, target, strict=True)]
+
+
+def seen(path: Path, view: View) -> np.ndarray:
+    """Return what a view shows of an image (H, W, 3)."""
+    return whole(path, view.side) if view.crop is None else centre_crop(path, view.side, view.crop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,10 +81,18 @@ class Images:
         """Return width and height of an image."""
         return int(self.sizes[image, 0]), int(self.sizes[image, 1])
 
-    def views(self, view: Callable, batches: list[list[tuple]], view_bytes: int) -> Iterator[Tensor]:
-        """Yield the views (B, …, H, W, 3) uint8 of batches of keys, on the device."""
+    def views(
+        self, view: Callable[..., np.ndarray], batches: Iterable[list[tuple]], bytes_of: Callable[[tuple], int]
+    ) -> Iterator[Tensor]:
+        """Yield the views (B, …, H, W, 3) uint8 of batches of keys, on the device.
+
+        Args:
+            view: makes a view of an image, from its path and what else the key holds.
+            batches: keys, the first of each the number of an image.
+            bytes_of: returns how large the view of a key is.
+        """
         files = ImageFiles(self.folder, self.index, view)
-        for one in load(files, batches, self.workers, self.device.type == "cuda", view_bytes=view_bytes):
+        for one in load(files, batches, self.workers, self.device.type == "cuda", view_bytes=bytes_of):
             yield to_device(one, self.device)
 
 
@@ -99,7 +109,7 @@ def proposals_of(
     views: Sequence[View],
     count: int,
     autocast: torch.autocast,
-    parts: Iterable[range],
+    parts: Sequence[range],
 ) -> Iterator[tuple[range, Proposals]]:
     """Yield the boxes with the highest scores of each image's classes over all views, part by part.
 
@@ -112,57 +122,65 @@ def proposals_of(
         autocast: the precision.
         parts: numbers of the images.
     """
-    was_training = net.training
+    was_training, normalise = net.training, Normalise(net.mean)
     net.eval()
+
+    def batches(part: range, view: View) -> list[list[int]]:
+        return same_shapes(part, [view.shape(images.size(image)) for image in part])
+
+    # One stream, as workers take seconds to start.
+    keys = ([(image, view) for image in batch] for part in parts for view in views for batch in batches(part, view))
+    stream = images.views(seen, keys, lambda key: 3 * math.prod(key[1].shape(images.size(key[0]))))
     for part in parts:
         own = torch.from_numpy(classes[part.start : part.stop]).to(images.device)
-        found = [_of_view(net, images, own, view, count, autocast, part) for view in views]
-        boxes, scores = (torch.cat(each, 2) for each in zip(*found, strict=True))
-        scores, first = scores.sort(dim=2, descending=True, stable=True)
-        boxes = boxes.gather(2, first[:, :, :count, None].expand(-1, -1, -1, 4))
-        arrays = (own, boxes.float(), scores[:, :, :count].sigmoid().float())
+        boxes = torch.empty(*own.shape, len(views), count, 4, device=images.device)
+        scores = torch.empty(boxes.shape[:-1], device=images.device)
+        for number, view in enumerate(views):
+            for batch, shown in zip(batches(part, view), stream, strict=False):
+                rows, (height, width) = torch.tensor(batch, device=images.device) - part.start, shown.shape[1:3]
+                with autocast:
+                    said, offsets = net(normalise(shown), own[rows])
+                anchors = anchor_boxes(height, width, net.anchor_sizes, images.device)
+                scores[rows, :, number], found = best_boxes(said, offsets, anchors, (width, height), count)
+                boxes[rows, :, number] = in_images(found, view, [images.size(image) for image in batch])
+        best, first = scores.flatten(2).sort(dim=2, descending=True, stable=True)
+        surest = boxes.flatten(2, 3).gather(2, first[:, :, :count, None].expand(-1, -1, -1, 4))
+        arrays = (own, surest, best[:, :, :count].sigmoid())
         yield part, Proposals(*(each.cpu().numpy() for each in arrays))
     net.train(was_training)
 
 
-def _of_view(
-    net: Localiser,
-    images: Images,
-    classes: Tensor,
-    view: View,
-    count: int,
-    autocast: torch.autocast,
-    part: range,
+def best_boxes(
+    scores: Tensor, offsets: Tensor, anchors: Tensor, size: tuple[int, int], count: int
 ) -> tuple[Tensor, Tensor]:
-    """Return boxes (N, C, K, 4), in pixels of the images, and scores (N, C, K) of the images of a part by one view."""
-    normalise, shapes = Normalise(net.mean), [view.shape(images.size(image)) for image in part]
-    batches = same_shapes(part, shapes)
-    boxes = torch.empty(*classes.shape, count, 4, device=images.device)
-    scores = torch.empty(*classes.shape, count, device=images.device)
-    keys = [[(image,) for image in batch] for batch in batches]
-    pixels = max(width * height for width, height in shapes)
-    for batch, seen in zip(batches, images.views(view.read, keys, 3 * pixels), strict=True):
-        rows = torch.tensor(batch, device=images.device) - part.start
-        height, width = seen.shape[1:3]
-        with autocast:
-            found, offsets = net(normalise(seen), classes[rows])
-        anchors = anchor_boxes(height, width, net.anchor_sizes, images.device)
-        kept = min(count, len(anchors))
-        found, first = found.topk(kept, 2)
-        offsets = offsets.gather(2, first[..., None].expand(-1, -1, -1, 4))
-        within = CODERS["rpn"].decode_single(offsets.flatten(0, 2), anchors[first].flatten(0, 2))
-        within = within.view(offsets.shape).clamp(min=0).minimum(within.new_tensor([width, height] * 2))
-        places = torch.tensor([view.place(images.size(image)) for image in batch], device=images.device)
-        shift, scale = (places[:, number].repeat(1, 2)[:, None, None] for number in (0, 1))
-        number = torch.arange(count, device=images.device).clamp(max=kept - 1)
-        boxes[rows] = ((within + shift) * scale)[:, :, number]
-        scores[rows] = found[:, :, number]
-    return boxes, scores
+    """Return the highest scores (B, C, K) of those of all anchors (B, C, P), and their boxes (B, C, K, 4) in the view.
+
+    Args:
+        scores: of the anchors.
+        offsets: (B, C, P, 4).
+        anchors: (P, 4).
+        size: width and height of the view, to which boxes are clipped.
+        count: K; where there are fewer anchors, the last one is there again.
+    """
+    kept = min(count, len(anchors))
+    best, first = scores.topk(kept, 2)
+    offsets = offsets.gather(2, first[..., None].expand(-1, -1, -1, 4))
+    boxes = CODERS["rpn"].decode_single(offsets.flatten(0, 2), anchors[first].flatten(0, 2)).view(offsets.shape)
+    boxes = boxes.clamp(min=0).minimum(boxes.new_tensor(size * 2))
+    again = torch.arange(count, device=boxes.device).clamp(max=kept - 1)
+    return best[:, :, again], boxes[:, :, again]
+
+
+def in_images(boxes: Tensor, view: View, sizes: list[tuple[int, int]]) -> Tensor:
+    """Return boxes (B, C, K, 4) of a view in pixels of the images, of which widths and heights are given."""
+    places = torch.tensor([view.place(size) for size in sizes], device=boxes.device)
+    shift, scale = (places[:, number].repeat(1, 2)[:, None, None] for number in (0, 1))
+    return (boxes + shift) * scale
 
 
 @torch.inference_mode()
 def refined(
-    net: Localiser, images: Images, proposals: Proposals, size: int, autocast: torch.autocast, parts: Iterable[range]
+    net: Localiser, images: Images, proposals: Proposals, size: int, autocast: torch.autocast, parts: Sequence[range]
 ) -> Iterator[tuple[range, Proposals]]:
     """Yield proposals with the boxes and the scores that R-CNN gives them, part by part.
 
@@ -175,21 +193,34 @@ def refined(
         parts: numbers of the images.
     """
     normalise, view = Normalise(net.mean), partial(regions, size=size, fill=filling(net.mean))
-    several = proposals.scores.shape[1] * proposals.scores.shape[2]
+    shape = proposals.scores.shape[1:]
+    several = math.prod(shape)
+    given, class_of = proposals.boxes.reshape(-1, several, 4), np.arange(several) // shape[1]
+    # The regions of an image may be more than are computed at once.
+    step = min(several, max(1, BATCH_PIXELS // size**2))
+
+    def batches(part: range) -> list[list[tuple[int, slice]]]:
+        return in_batches(
+            [(image, slice(first, first + step)) for image in part for first in range(0, several, step)], step * size**2
+        )
+
+    keys = ([(image, given[image, own].tolist()) for image, own in batch] for part in parts for batch in batches(part))
+    stream = images.views(view, keys, lambda key: 3 * len(key[1]) * size**2)
     for part in parts:
-        batches, found = in_batches(part, several * size**2), []
-        keys = [[(image, proposals.boxes[image].reshape(-1, 4).tolist()) for image in batch] for batch in batches]
-        for batch, seen in zip(batches, images.views(view, keys, 3 * several * size**2), strict=True):
-            of = slice(batch[0], batch[-1] + 1)
-            boxes = torch.from_numpy(proposals.boxes[of]).to(images.device)
-            classes = torch.from_numpy(proposals.classes[of]).to(images.device)[:, :, None].expand(boxes.shape[:3])
+        found = []
+        for batch, shown in zip(batches(part), stream, strict=False):
+            places = [given[image, own] for image, own in batch]
+            labels = [proposals.classes[image, class_of[own]] for image, own in batch]
+            boxes, classes = (torch.from_numpy(np.concatenate(each)).to(images.device) for each in (places, labels))
             with autocast:
-                scores, offsets = net(normalise(seen.flatten(0, 1)), classes.reshape(-1, 1))
-            moved = CODERS["rcnn"].decode_single(offsets[:, 0, 0], boxes.flatten(0, 2)).view(boxes.shape)
-            limits = torch.from_numpy(np.tile(images.sizes[of], 2)).to(moved)[:, None, None]
-            found.append((moved.clamp(min=0).minimum(limits), scores.view(boxes.shape[:3]).sigmoid()))
+                scores, offsets = net(normalise(shown.flatten(0, 1)), classes[:, None])
+            moved = CODERS["rcnn"].decode_single(offsets[:, 0, 0], boxes)
+            sizes = images.sizes[[image for image, _ in batch]].repeat(shown.shape[1], 0)
+            limits = torch.from_numpy(np.tile(sizes, 2)).to(moved)
+            found.append((moved.clamp(min=0).minimum(limits), scores[:, 0, 0].sigmoid()))
         boxes, scores = (torch.cat(each).cpu().numpy() for each in zip(*found, strict=True))
-        yield part, Proposals(proposals.classes[part.start : part.stop], boxes, scores)
+        own = proposals.classes[part.start : part.stop]
+        yield part, Proposals(own, boxes.reshape(len(part), *shape, 4), scores.reshape(len(part), *shape))
 
 
 def joined(parts: Iterable[Proposals]) -> Proposals:
