@@ -45,19 +45,16 @@ def printed(row: dict[str, Any], sizes: list[int]) -> list[str]:
 def count(model: str, shortcut: str, table: Artefact) -> dict[str, Any]:
     """Return one model's row: layers and filters per map size beside the paper's, parameters, multiply-adds."""
     # Imported when the arguments have been read, as it takes seconds.
-    import torch
-
     from resnet.architectures import (
         PaddedIdentity,
-        build_net,
+        build_uninitialised,
         count_multiply_adds,
         count_parameters,
         layers_by_map,
         weighted_layers,
     )
 
-    with torch.device("meta"):
-        net = build_net(CifarRecipe(model=model, shortcut=shortcut), 10)
+    net = build_uninitialised(CifarRecipe(model=model, shortcut=shortcut), 10)
     layers = len(weighted_layers(net))
     n = (layers - 2) // 6
     row = {"method": model, "n": n, "layers": layers, "paper_layers": 6 * n + 2}

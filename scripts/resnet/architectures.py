@@ -1,9 +1,9 @@
 """The plain and residual networks of sections 3.3, 4.1 and 4.2, the VGG nets they are compared with, and counting."""
 
 import contextlib
-import copy
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import torch
@@ -586,24 +586,68 @@ def weighted_layers(net: nn.Module) -> list[nn.Module]:
     ]
 
 
-def without_storage(net: nn.Module) -> nn.Module:
-    """Return a copy that computes shapes only, so that counting costs little and leaves ``net`` as it is.
+@contextlib.contextmanager
+def in_evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """Have a net in evaluation mode, and then as it was."""
+    training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(training)
 
-    It has no batch normalisation, which changes no shape and counts for nothing, but takes torch most of the time.
+
+@overload
+def build_uninitialised(recipe: CifarRecipe, classes: int) -> CifarNet: ...
+@overload
+def build_uninitialised(recipe: ImageNetRecipe, classes: int) -> ImageNetNet | Vgg: ...
+def build_uninitialised(recipe: CifarRecipe | ImageNetRecipe, classes: int) -> CifarNet | ImageNetNet | Vgg:
+    """Return the network of a classifier's recipe to count: its weights are whatever the memory held.
+
+    Drawing those of VGG-19 takes a second, counting them none.
     """
-    left_out = {id(module): nn.Identity() for module in net.modules() if isinstance(module, BatchNorm2d)}
-    return copy.deepcopy(net, left_out).to("meta").eval()
+    with torch.device("meta"):
+        net = build_net(recipe, classes)
+    state = net.state_dict().items()
+    # As to_empty does, which has torch import a library for symbols.
+    memory = {key: torch.empty(value.shape, dtype=value.dtype) for key, value in state if isinstance(value, Tensor)}
+    net.load_state_dict({**net.state_dict(), **memory}, assign=True)
+    return net
+
+
+def no_images(net: nn.Module, channels: int, side: int) -> Tensor:
+    """Return a batch of no images (0, channels, side, side), of which a net computes nothing but shapes.
+
+    On a CPU or GPU that takes no time. On the device "meta" torch imports a library for it and checks every layer.
+    """
+    return torch.empty(0, channels, side, side, device=next(net.parameters(), torch.empty(0)).device)
+
+
+def output_shapes(net: nn.Module, image_size: int) -> dict[nn.Module, torch.Size]:
+    """Return what each module makes of an image (3, image_size, image_size): (C, H, W), of an fc layer (features,)."""
+    shapes: dict[nn.Module, torch.Size] = {}
+
+    def record(module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
+        shapes[module] = output.shape[1:]
+
+    with contextlib.ExitStack() as contexts:
+        contexts.enter_context(torch.no_grad())
+        contexts.enter_context(in_evaluation_mode(net))
+        for module in net.modules():
+            contexts.enter_context(module.register_forward_hook(record))
+        net(no_images(net, 3, image_size))
+    return shapes
+
+
+def multiply_adds(layer: nn.Conv2d | nn.Linear, output: Sequence[int]) -> int:
+    """Return the multiply-adds of a layer for one image, whose output is (C, H, W), or (features,) of an fc layer."""
+    return layer.weight.numel() * math.prod(output[1:])
 
 
 def count_multiply_adds(net: nn.Module, image_size: int) -> int:
     """Return the multiply-adds of one image (3, image_size, image_size): the "FLOPs" of the paper."""
-    # It imports Triton, which no training waits for.
-    from torch.utils.flop_counter import FlopCounterMode
-
-    shapes_only = without_storage(net)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
-    return counter.get_total_flops() // 2
+    shapes = output_shapes(net, image_size).items()
+    return sum(multiply_adds(layer, shape) for layer, shape in shapes if isinstance(layer, nn.Conv2d | nn.Linear))
 
 
 def layers_by_map(net: nn.Module, image_size: int = 32) -> dict[int, tuple[int, int]]:
@@ -612,15 +656,9 @@ def layers_by_map(net: nn.Module, image_size: int = 32) -> dict[int, tuple[int, 
     Projections on shortcuts are not counted.
     """
     found: dict[int, tuple[int, int]] = {}
-
-    def count(module: nn.Conv2d, _inputs: tuple[Tensor], output: Tensor) -> None:
-        side = output.shape[-1]
-        found[side] = (found.get(side, (0, 0))[0] + 1, module.out_channels)
-
-    shapes_only = without_storage(net)
-    for layer in weighted_layers(shapes_only):
+    shapes = output_shapes(net, image_size)
+    for layer in weighted_layers(net):
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(count)
-    with torch.no_grad():
-        shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
+            side = shapes[layer][-1]
+            found[side] = (found.get(side, (0, 0))[0] + 1, layer.out_channels)
     return found

@@ -8,9 +8,16 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
-from resnet.architectures import BatchNorm2d, PaddedIdentity, build_net, count_parameters, without_storage
+from resnet.architectures import (
+    BatchNorm2d,
+    PaddedIdentity,
+    build_uninitialised,
+    count_parameters,
+    in_evaluation_mode,
+    multiply_adds,
+    no_images,
+)
 from resnet.errors import UserError
 from resnet.settings import ImageNetRecipe
 
@@ -69,8 +76,7 @@ def operations_of(name: str) -> list[Operation]:
         UserError: the network or its part is unknown.
     """
     model, _, part = name.partition("/")
-    with torch.device("meta"):
-        net = build_net(ImageNetRecipe(model=model), CLASSES)
+    net = build_uninitialised(ImageNetRecipe(model=model), CLASSES)
     if not part:
         return operations(net, 3, SIDE)
     try:
@@ -85,8 +91,8 @@ def _input_shape(net: nn.Module, module: nn.Module) -> torch.Size:
     """Return the shape of what a part of a network is given for one image."""
     shapes: list[torch.Size] = []
     hook = module.register_forward_pre_hook(lambda _module, inputs: shapes.append(inputs[0].shape))
-    with torch.no_grad(), hook:
-        net(torch.empty(1, 3, SIDE, SIDE, device="meta"))
+    with torch.no_grad(), in_evaluation_mode(net), hook:
+        net(no_images(net, 3, SIDE))
     return shapes[0]
 
 
@@ -95,6 +101,15 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, (*MODULES, *PASSED))
+
+
+class _Shapes(fx.Interpreter):
+    """Notes the shape of what each node computes: torch's own ShapeProp also imports a library for symbols."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        computed = super().run_node(n)
+        n.meta["shape"] = computed.shape
+        return computed
 
 
 def operations(net: nn.Module, channels: int, side: int) -> list[Operation]:
@@ -106,8 +121,8 @@ def operations(net: nn.Module, channels: int, side: int) -> list[Operation]:
         UserError: it computes something that is no ``Kind``.
     """
     graph = _Tracer().trace(net)
-    traced = fx.GraphModule(without_storage(net), graph)
-    ShapeProp(traced).propagate(torch.empty(1, channels, side, side, device="meta"))
+    with torch.no_grad(), in_evaluation_mode(net):
+        _Shapes(fx.GraphModule(net, graph)).run(no_images(net, channels, side))
     modules, found, number_of = dict(net.named_modules()), [], {}
     for node in graph.nodes:
         if node.op == "output":
@@ -130,7 +145,7 @@ def _operation(number: int, node: fx.Node, module: nn.Module | None, inputs: tup
     """Return the operation of a node of the traced graph."""
     kind = "input" if node.op == "placeholder" else _kind(node, module)
     kernel, stride = _window(kind, node, module)
-    shape = node.meta["tensor_meta"].shape
+    shape = node.meta["shape"]
     return Operation(
         number=number,
         kind=kind,
@@ -140,7 +155,7 @@ def _operation(number: int, node: fx.Node, module: nn.Module | None, inputs: tup
         channels=shape[1],
         side=shape[2] if len(shape) == 4 else None,
         parameters=count_parameters(module) if module else 0,
-        multiply_adds=_multiply_adds(module, shape),
+        multiply_adds=multiply_adds(module, shape[1:]) if isinstance(module, nn.Conv2d | nn.Linear) else 0,
     )
 
 
@@ -159,11 +174,3 @@ def _kind(node: fx.Node, module: nn.Module | None) -> Kind:
     if node.target not in FUNCTIONS:
         raise UserError(f"the network computes {node.target}, which no figure knows how to draw")
     return FUNCTIONS[node.target]
-
-
-def _multiply_adds(module: nn.Module | None, shape: torch.Size) -> int:
-    """Return the multiply-adds of a convolution or an fc layer with an output of some shape."""
-    if not isinstance(module, nn.Conv2d | nn.Linear):
-        return 0
-    positions = shape[2] * shape[3] if len(shape) == 4 else 1
-    return module.weight.numel() * positions

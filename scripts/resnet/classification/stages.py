@@ -2,17 +2,16 @@
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resnet.architectures import (
     ImageNetNet,
     Vgg,
-    build_net,
+    build_uninitialised,
     count_multiply_adds,
     count_parameters,
+    output_shapes,
     weighted_layers,
-    without_storage,
 )
 from resnet.artefacts import Artefact
 from resnet.settings import ImageNetRecipe
@@ -22,8 +21,7 @@ SIDE = 224
 
 def row_of(published: dict[str, Any], table: Artefact) -> dict[str, Any]:
     """Return a network's row: stages, output sizes, layers, parameters and FLOPs, beside the paper's."""
-    with torch.device("meta"):
-        net = build_net(ImageNetRecipe(model=published["model"]), 1000)
+    net = build_uninitialised(ImageNetRecipe(model=published["model"]), 1000)
     stages = {} if isinstance(net, Vgg) else stages_of(net)
     row = {"method": published["method"], "layers": len(weighted_layers(net))}
     for name in table.values["stages"]:
@@ -42,13 +40,12 @@ def row_of(published: dict[str, Any], table: Artefact) -> dict[str, Any]:
 
 def stages_of(net: ImageNetNet) -> dict[str, tuple[str, int]]:
     """Return per stage what the paper writes in its cell, and the side of its output."""
-    sizes = output_sides(net)
-    first = net.conv1
-    found = {"conv1": (f"{shape(first)}, stride {first.stride[0]}", sizes["conv1"])}
+    shapes, first = output_shapes(net, SIDE), net.conv1
+    found = {"conv1": (f"{shape(first)}, stride {first.stride[0]}", shapes[first][-1])}
     for number, stage in enumerate(net.stages):
         blocks = {"; ".join(shape(conv) for conv in own_convolutions(block)) for block in stage.children()}
         text = f"[{' | '.join(sorted(blocks))}] × {len(list(stage.children()))}"
-        found[f"conv{number + 2}_x"] = (text, sizes[f"stages.{number}"])
+        found[f"conv{number + 2}_x"] = (text, shapes[stage][-1])
     return found
 
 
@@ -60,18 +57,3 @@ def own_convolutions(block: nn.Module) -> list[nn.Conv2d]:
 def shape(conv: nn.Conv2d) -> str:
     """Return size and filters as the paper writes them."""
     return f"{conv.kernel_size[0]}×{conv.kernel_size[1]}, {conv.out_channels}"
-
-
-def output_sides(net: nn.Module) -> dict[str, int]:
-    """Return the side of the output of every module for a 224x224 image."""
-    sides: dict[str, int] = {}
-    shapes_only = without_storage(net)
-    for name, module in shapes_only.named_modules():
-
-        def record(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor, name: str = name) -> None:
-            sides[name] = output.shape[-1]
-
-        module.register_forward_hook(record)
-    with torch.no_grad():
-        shapes_only(torch.empty(1, 3, SIDE, SIDE, device="meta"))
-    return sides

@@ -8,7 +8,15 @@ from functools import cache, partial
 import torch
 from torch import nn
 
-from resnet.architectures import BatchNorm2d, CifarNet, ImageNetNet, Vgg, build_net, initialise, weighted_layers
+from resnet.architectures import (
+    BatchNorm2d,
+    CifarNet,
+    ImageNetNet,
+    Vgg,
+    build_uninitialised,
+    initialise,
+    weighted_layers,
+)
 from resnet.detection.detector import SharedResNet, SharedVgg
 from resnet.errors import UserError
 from resnet.operations import CLASSES, SIDE, Operation, operations, operations_of
@@ -36,9 +44,8 @@ def count(name: str) -> float:
 
 @cache
 def network(model: str) -> ImageNetNet | Vgg:
-    """Return a network of section 4.1 without weights."""
-    with torch.device("meta"):
-        return build_net(ImageNetRecipe(model=model), CLASSES)
+    """Return a network of section 4.1 to count."""
+    return build_uninitialised(ImageNetRecipe(model=model), CLASSES)
 
 
 def depth(model: str) -> int:
@@ -93,8 +100,11 @@ def milliseconds() -> dict[str, float]:
     modules, maps, taken = {}, {}, {kind: [] for kind in BLOCKS}
     for kind, name in BLOCKS.items():
         model, _, part = name.partition("/")
-        modules[kind] = network(model).get_submodule(part).to_empty(device="cpu").to(memory_format=torch.channels_last)
-        initialise(modules[kind], torch.Generator().manual_seed(0))
+        block = modules[kind] = network(model).get_submodule(part).to(memory_format=torch.channels_last)
+        initialise(block, torch.Generator().manual_seed(0))
+        for norm in block.modules():
+            if isinstance(norm, BatchNorm2d):
+                norm.reset_parameters()
         given = operations_of(name)[0]
         shape = (BATCH, given.channels, given.side or 1, given.side or 1)
         maps[kind] = torch.rand(shape).to(memory_format=torch.channels_last)
