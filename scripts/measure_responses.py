@@ -7,18 +7,18 @@ from resnet.settings import ArgumentParser, Hardware, add_arguments, read_hardwa
 
 
 def main() -> None:
-    """Read the arguments and write one row per layer."""
+    """Read the arguments and write responses.csv of each run, one row per layer."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="dataset.json the network was trained on")
-    parser.add_argument("--run-folder", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--output", type=Path, required=True, help="CSV to write")
+    parser.add_argument("--data", type=Path, required=True, help="dataset.json the networks were trained on")
+    folders = "folders of the runs; responses.csv is written into each"
+    parser.add_argument("--run-folders", type=Path, nargs="+", required=True, help=folders)
     add_arguments(parser, Hardware)
     arguments = parser.parse_args()
     hardware = read_hardware(arguments)
 
     from resnet.classification.responses import measure_responses
 
-    measure_responses(arguments.run_folder, arguments.data, arguments.output, hardware)
+    measure_responses(arguments.run_folders, arguments.data, hardware)
 
 
 if __name__ == "__main__":

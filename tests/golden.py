@@ -330,9 +330,8 @@ def measure_responses(folder: Path) -> Numbers:
     write_cifar(folder)
     recipe = CifarRecipe(model="resnet-8", image_size=16)
     write_run(folder / "run", recipe, draw_weights(build_net(recipe, 10)))
-    run("measure_responses", "--data", folder / "dataset.json", "--run-folder", folder / "run",
-        "--output", folder / "responses.csv")  # fmt: skip
-    rows = (folder / "responses.csv").read_text().splitlines()[1:]
+    run("measure_responses", "--data", folder / "dataset.json", "--run-folders", folder / "run")
+    rows = (folder / "run/responses.csv").read_text().splitlines()[1:]
     return {"deviations": [float(row.split(",")[2]) for row in rows]}
 
 

@@ -182,6 +182,16 @@ def test_tests_are_computed_at_the_rates_of_training_steps():
     assert all("estimated" in one.known for one in plan.estimates(rates)[1:])
 
 
+def test_responses_of_several_networks_are_measured_in_one_job():
+    trained = training(SMALL)
+    words = ["--data", "data/digits/dataset.json", "--run-folders"]
+    jobs = [Job("measure_responses", [*words, *[trained.option("--run-folder")] * runs], "x", 0) for runs in (1, 3)]
+    rates = Rates({step_of(SMALL): 0.1})
+    _, one, three = (found.seconds for found in Plan([trained, *jobs], 3).estimates(rates))
+    assert three - 3 == pytest.approx(3 * (one - 3))
+    assert one > 3
+
+
 def test_signals_take_the_updates_that_are_made_again():
     trained = training(SMALL)
     words = ["--data", "data/digits/dataset.json", "--image-statistics", "--run-folders"]

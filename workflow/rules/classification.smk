@@ -34,17 +34,17 @@ rule train_cifar10:
 
 
 rule measure_responses:
-    """Measure the layer responses of a network on CIFAR-10 (Fig. 7)."""
+    """Measure the layer responses of networks on CIFAR-10 (Fig. 7): of all in one job, as starting takes longest."""
     input:
         data=f"data/{CONFIG.cifar10.dataset}/dataset.json",
-        config=f"{CIFAR_RUN}/config.yaml",
-        weights=f"{CIFAR_RUN}/weights.pt",
+        config=files("config.yaml", response_runs()),
+        weights=files("weights.pt", response_runs()),
     output:
-        f"{CIFAR_RUN}/responses.csv",
+        files("responses.csv", response_runs()),
     log:
-        f"logs/measure_responses/{CONFIG.scale}-{{model}}-seed{{seed}}.log",
+        f"logs/measure_responses-{CONFIG.scale}.log",
     benchmark:
-        f"{CIFAR_RUN}/benchmarks/measure_responses.tsv"
+        f"logs/benchmarks/measure_responses-{CONFIG.scale}.tsv"
     conda:
         ENVIRONMENT
     threads: CONFIG.hardware.threads
@@ -54,11 +54,10 @@ rule measure_responses:
         gpu=gpus(),
         gpu_percent=gpu_percent(),
     params:
-        run=lambda wildcards, input: Path(input.weights).parent,
+        runs=[run.folder for run in response_runs()],
         versions=versions("measure_responses"),
     shell:
-        f"python {PROGRAMS}/measure_responses.py "
-        "--data {input.data:q} --run-folder {params.run:q} --output {output:q} "
+        f"python {PROGRAMS}/measure_responses.py --data {{input.data:q}} --run-folders {{params.runs:q}} "
         f"{to_flags(CONFIG.hardware)} > {{log:q}} 2>&1"
 
 

@@ -98,6 +98,11 @@ def ensemble_predictions():
     return [f"{folder}/evaluation/multiscale.npz" for folder in folders]
 
 
+def response_runs():
+    """Return the runs whose layer responses are measured."""
+    return list(dict.fromkeys(run for figure in of_kind("responses") for run in SHOWN[figure.name]))
+
+
 def watched(dataset):
     """Return the figures of signals along trainings on a data set."""
     return [one for one in of_kind("layer_signals") if getattr(CONFIG, one.section).dataset == dataset]

@@ -19,29 +19,28 @@ BATCH = 250
 COLUMNS = ("layer", "name", "std")
 
 
-def measure_responses(run: Path, data: Path, output: Path, hardware: Hardware) -> None:
-    """Measure the responses of a run's network over the test images, and write a row per layer.
+def measure_responses(runs: Iterable[Path], data: Path, hardware: Hardware) -> None:
+    """Measure the responses of networks over the test images, and write ``responses.csv``, a row per layer, of each.
 
     Args:
-        run: its folder.
-        data: ``dataset.json`` of the data it was trained on.
-        output: CSV to write.
+        runs: their folders, into which it is written.
+        data: ``dataset.json`` of the data they were trained on.
         hardware: where to compute.
 
     Raises:
         UserError: a file is missing or damaged, or fits no other; a deviation is not finite.
     """
     torch.set_num_threads(hardware.threads)
-    device = Processes(hardware).device
-    folder, description = RunFolder(run), CifarDescription.read(data)
-    recipe = folder.recipe(CifarRecipe)
-    net = build_net(recipe, len(description.classes))
-    fill(net, read_tensors(folder.weights), folder.weights)
-    splits, mean = load_splits(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
-    batches = EvaluationBatches(splits["test"], mean, BATCH, device)
-    found = response_deviations(net.to(device), batches)
-    rows = [dict(zip(COLUMNS, (layer, *row), strict=True)) for layer, row in enumerate(found, start=1)]
-    write_rows(output, COLUMNS, rows)
+    device, description = Processes(hardware).device, CifarDescription.read(data)
+    for folder in map(RunFolder, runs):
+        recipe = folder.recipe(CifarRecipe)
+        net = build_net(recipe, len(description.classes))
+        fill(net, read_tensors(folder.weights), folder.weights)
+        splits, mean = load_splits(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
+        batches = EvaluationBatches(splits["test"], mean, BATCH, device)
+        found = response_deviations(net.to(device), batches)
+        rows = [dict(zip(COLUMNS, (layer, *row), strict=True)) for layer, row in enumerate(found, start=1)]
+        write_rows(folder.path / "responses.csv", COLUMNS, rows)
 
 
 def response_layers(net: CifarNet) -> list[tuple[str, BatchNorm2d]]:

@@ -177,7 +177,8 @@ class Plan:
             seconds, known = self._training(job, rates)
             disk = BYTES_PER_PARAMETER * network_of(self.step(job.option("--run-folder"))).parameters
         elif job.rule in (*TESTS, *LOCALISING):
-            seconds, known = self._test(job, rates), "estimated from training steps"
+            runs = job.values("--run-folders") or [job.option("--run-folder")]
+            seconds, known = sum(self._test(job, rates, run) for run in runs), "estimated from training steps"
             disk = BYTES_PER_PREDICTION * job.images[1] if job.rule == "evaluate_imagenet" else 0
         elif job.rule == "measure_layer_signals":
             seconds, known = self._repeated(job, rates), "estimated from training steps"
@@ -218,9 +219,8 @@ class Plan:
         workers = self.hardware.workers or max(1, (os.cpu_count() or 1) // job.gpus - 1)
         return max(0.0, seconds / workers - computing)
 
-    def _test(self, job: Job, rates: Rates) -> float:
-        """Return the seconds of computing and decoding what a trained network is tested or measured on."""
-        run = job.option("--run-folder")
+    def _test(self, job: Job, rates: Rates, run: str) -> float:
+        """Return the seconds of computing and decoding what a run's network is tested or measured on."""
         recipe, step = self.recipe(run), self.step(run)
         network, images, size, views = network_of(step), job.images[1], step.size, 1.0
         if job.rule == "measure_bn_statistics":
