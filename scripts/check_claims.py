@@ -6,10 +6,11 @@ from typing import Any
 
 from resnet.artefacts import read_artefact
 from resnet.errors import run_program
-from resnet.files import read_json, read_rows, read_yaml, write_rows
+from resnet.files import read_rows, read_yaml, write_rows
 from resnet.rendering.claims import COLUMNS, judge
 from resnet.rendering.facts import Facts, Paper, Run, RunConfig, RunResult
 from resnet.rendering.layer_signals import read_signals
+from resnet.rendering.localisation import read_localisations
 from resnet.rendering.tables import read_evaluations
 from resnet.run_folder import RunFolder
 from resnet.sections import SECTIONS
@@ -22,7 +23,6 @@ CURVE = {"iteration": int, "epoch": float, "split": str, "lr": float, "top1_erro
 # And in the files of a test.
 SET = {"dataset": str, "source": str, "images": int}
 ERRORS = SET | {"top1_error": float, "top5_error": float}
-LOCALISATIONS = SET | {"stage": str, "protocol": str, "gt_class_error": float}
 DETECTIONS = SET | {"experiment": str, "map50": float, "objects": int}
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         table1={row["method"]: row for path in arguments.table1 for row in read_rows(path, FLOPS)},
         detections=read_evaluations(arguments.detections, DETECTIONS),
         detectors=read_configs(arguments.detectors),
-        localisations=read_localisations(arguments.localisations),
+        localisations={"/".join(test): runs for test, runs in read_localisations(arguments.localisations).items()},
         localisers=read_configs(arguments.localisers, "stage"),
         counts={row["count"]: row["value"] for path in arguments.counts for row in read_rows(path, COUNTS)},
         signals={
@@ -111,15 +111,6 @@ def read_configs(paths: list[Path], key: str = "experiment") -> dict[str, list[d
         config = RunFolder.of(path).config_as(RunConfig)
         configs.setdefault(f"{config['recipe'][key]}/{config['recipe']['model']}", []).append(config)
     return configs
-
-
-def read_localisations(paths: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Read localisation errors, grouped by ``<stage>/<model>/<protocol>``."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for path in paths:
-        one = read_json(path, {"model": str, **LOCALISATIONS})
-        found.setdefault(f"{one['stage']}/{one['model']}/{one['protocol']}", []).append(one)
-    return found
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ from resnet.errors import run_program
 from resnet.files import read_json, read_rows
 from resnet.records import CLASSES
 from resnet.rendering.exhibits import add_table_arguments, exhibit, write_table
-from resnet.rendering.tables import NOT_TRAINED, in_paper, labelled
+from resnet.rendering.tables import FACTS, NOT_TRAINED, in_paper, labelled
 
 RUN = {"model": str, "dataset": str, "source": str, "map50": float | None}
-FACTS = ("runs", "dataset", "scale", "source", "in_paper")
 # The tests of each network, by its name and that of the test.
 Found = dict[tuple[str, str], list[dict[str, Any]]]
 

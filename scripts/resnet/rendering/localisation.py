@@ -7,7 +7,16 @@ from typing import Any
 from resnet.artefacts import Artefact
 from resnet.files import read_json
 from resnet.rendering.exhibits import difference_cell
-from resnet.rendering.tables import NOT_TRAINED, Row, in_paper, labelled
+from resnet.rendering.tables import (
+    FACTS,
+    NOT_TRAINED,
+    Row,
+    in_paper,
+    labelled,
+    measured_cell,
+    number_columns,
+    runs_and_source,
+)
 
 TEXTS = ("network", "testing", "classifier")
 LOCALISATION = {"stage": str, "model": str, "protocol": str, "dataset": str, "source": str, "images": int}
@@ -30,12 +39,7 @@ def read_localisations(paths: list[Path]) -> dict[tuple[str, str, str], list[Row
 
 def localisation_columns(table: Artefact) -> tuple[str, ...]:
     """Return the columns of a table as CSV."""
-    numbers = []
-    for column in table.values["columns"]:
-        name = column["name"]
-        numbers += [name, f"{name}_std"] if "metric" in column else []
-        numbers.append(f"paper_{name}")
-    return ("method", *TEXTS, *numbers, "runs", "dataset", "scale", "source", "in_paper")
+    return ("method", *TEXTS, *number_columns(table), *FACTS)
 
 
 def localisation_rows(table: Artefact, found: dict[tuple[str, str, str], list[Row]], scale: str) -> list[Row]:
@@ -84,16 +88,11 @@ def localisation_cells(table: Artefact, row: Row) -> list[str]:
     cells = [labelled(row), *(row[key] for key in _texts(table))]
     for column in table.values["columns"]:
         name = column["name"]
-        ours, deviation, theirs = (row.get(key) for key in (name, f"{name}_std", f"paper_{name}"))
-        spread = f" ± {deviation:.2f}" if deviation is not None else ""
-        published = "–" if theirs is None else f"{theirs:.1f}"
-        if "metric" in column:
-            measured = "–" if ours is None else f"{ours:.2f}{spread}"
-            cells += [measured, published, difference_cell(row.get("dataset"), ours, theirs)]
-        else:
-            cells.append(published)
-    source = "quoted" if row["source"].startswith("quoted") else row["source"]
-    return [*cells, "" if row.get("runs") is None else str(row["runs"]), source]
+        theirs = row.get(f"paper_{name}")
+        cells += [measured_cell(row, name)] if "metric" in column else []
+        cells.append("–" if theirs is None else f"{theirs:.1f}")
+        cells += [difference_cell(row.get("dataset"), row.get(name), theirs)] if "metric" in column else []
+    return [*cells, *runs_and_source(row)]
 
 
 def _texts(table: Artefact) -> list[Any]:

@@ -21,6 +21,8 @@ CIFAR_ERROR_COLUMNS = (
 CIFAR_ERROR_HEADINGS = (
     "method", "# layers", "# params", "# params (paper)", "error (%)", "error (%), paper", "difference", "runs",
 )  # fmt: skip
+# What tables of evaluations say of a row beside its numbers, as CSV.
+FACTS = ("runs", "dataset", "scale", "source", "in_paper")
 NOT_TRAINED = "not trained"
 
 
@@ -147,12 +149,32 @@ def evaluated(table: Artefact) -> dict[str, Any]:
 
 def evaluation_columns(table: Artefact) -> tuple[str, ...]:
     """Return the columns of a table of evaluations as CSV."""
+    return ("method", *number_columns(table), *_details(table), *FACTS)
+
+
+def number_columns(table: Artefact) -> list[str]:
+    """Return the columns of a table's numbers as CSV: what is measured, its standard deviation, and the paper's."""
     numbers = []
     for column in table.values["columns"]:
         name = column["name"]
         numbers += [name, f"{name}_std"] if "metric" in column else []
         numbers.append(f"paper_{name}")
-    return ("method", *numbers, *_details(table), "runs", "dataset", "scale", "source", "in_paper")
+    return numbers
+
+
+def measured_cell(row: Row, name: str) -> str:
+    """Return a measured mean as it is printed, with its standard deviation where there is one; a dash for none."""
+    ours, deviation = row.get(name), row.get(f"{name}_std")
+    spread = f" ± {deviation:.2f}" if deviation is not None else ""
+    return "–" if ours is None else f"{ours:.2f}{spread}"
+
+
+def runs_and_source(row: Row) -> list[str]:
+    """Return the last printed cells of a row: how many runs it is of, and whose numbers it has."""
+    source = "quoted" if row["source"].startswith("quoted") else row["source"]
+    if row.get("engine"):
+        source = f"{source} ({row['engine']} engine)"
+    return ["" if row.get("runs") is None else str(row["runs"]), source]
 
 
 def evaluation_rows(
@@ -227,16 +249,12 @@ def evaluation_cells(table: Artefact, row: Row) -> list[str]:
     cells = [labelled(row)]
     for column in table.values["columns"]:
         name = column["name"]
-        ours, deviation, theirs = (row.get(key) for key in (name, f"{name}_std", f"paper_{name}"))
-        spread = f" ± {deviation:.2f}" if deviation is not None else ""
-        cells += ["–" if ours is None else f"{ours:.2f}{spread}"] if "metric" in column else []
+        theirs = row.get(f"paper_{name}")
+        cells += [measured_cell(row, name)] if "metric" in column else []
         cells.append("–" if theirs is None else f"{theirs:.2f}")
         if "metric" in column and _same_images(column):
-            cells.append(difference_cell(row.get("dataset"), ours, theirs))
-    source = "quoted" if row["source"].startswith("quoted") else row["source"]
-    if row.get("engine"):
-        source = f"{source} ({row['engine']} engine)"
-    return [*cells, "" if row.get("runs") is None else str(row["runs"]), source]
+            cells.append(difference_cell(row.get("dataset"), row.get(name), theirs))
+    return [*cells, *runs_and_source(row)]
 
 
 def architecture_grid(table: Artefact, rows: list[Row]) -> tuple[list[str], list[list[str]]]:
