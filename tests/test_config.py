@@ -15,6 +15,7 @@ from resnet.checked import check_keys
 from resnet.config import RECIPES, load
 from resnet.data import coco
 from resnet.errors import UserError
+from resnet.idle import missing_folders
 from resnet.rules import faults, read, reader, requirement, rules_of, schema_of
 from resnet.schema import schemas
 from resnet.sections import SECTIONS
@@ -266,12 +267,16 @@ def change(config, path, value):
         ("cifar10.recipe.lr", "fast", "cifar10.recipe.lr is 'fast'; it must be a number, above 0"),
         ("cifar10.recipe.lr", float("inf"), "cifar10.recipe.lr is inf; it must be a number, above 0"),
         ("cifar10.recipe.warmup_lr", -1, "cifar10.recipe.warmup_lr is -1; it must be null or a number, above 0"),
-        ("cifar10.seeds.resnet-20", [0, 0], "cifar10.seeds.resnet-20 is [0, 0]; it must be a list, each once"),
+        (
+            "cifar10.seeds.resnet-20",
+            [0, 0],
+            "cifar10.seeds.resnet-20 is [0, 0]; it must be a list of whole numbers, each once",
+        ),
         ("cifar10.seeds", {20: [0]}, "cifar10, 20: unknown model '20': expected plain-<depth> or resnet-<depth>"),
         (
             "imagenet.multiscale_shorter_sides",
             [],
-            "imagenet.multiscale_shorter_sides is []; it must be a list that is not empty",
+            "imagenet.multiscale_shorter_sides is []; it must be a list of whole numbers that is not empty",
         ),
         ("detector.overrides.vco", {}, "detector, vco: unknown model 'vco': expected plain-<18"),
         ("data.imagenet", {"folder": "a", "archives": "b", "weights": None}, "name folder or archives, not both"),
@@ -443,6 +448,15 @@ def test_a_setting_without_effect_is_mentioned(config, path, value, note):
     assert [note in line for line in notes] == [True], notes
 
 
+def test_a_folder_that_is_not_there_is_mentioned_where_it_is_used(config, tmp_path):
+    config["data"]["cifar10"]["folder"] = "/cifar"
+    config["data"]["imagenet"]["archives"] = str(tmp_path)
+    assert missing_folders(load(config, WORKFLOW)) == []
+    assert missing_folders(load({**config, "scale": "paper"}, WORKFLOW)) == [
+        "data.cifar10.folder is /cifar, which is no folder on this machine"
+    ]
+
+
 def test_a_setting_that_exceptions_replace_everywhere_is_mentioned(config):
     overrides = {"voc": {"lr": 0.1}, "coco": {"lr": 0.2}, "det": {"lr": 0.3}}
     config["detector"] = {"recipe": {"lr": 0.5}, "overrides": overrides}
@@ -576,7 +590,7 @@ def test_a_program_says_so_in_one_line():
 def test_settings_are_checked_however_they_are_made():
     with pytest.raises(UserError, match="momentum is nan; it must be a number, at least 0 and below 1"):
         CifarRecipe(momentum=float("nan"))
-    with pytest.raises(UserError, match=r"anchor_sizes is \(\); it must be a list that is not empty"):
+    with pytest.raises(UserError, match=r"anchor_sizes is \(\); it must be a list of whole numbers that is not empty"):
         DetectorRecipe(anchor_sizes=())
     with pytest.raises(UserError, match=f"experiment is 'voc'; it must be one of {', '.join(EXPERIMENTS)}"):
         DetectorRecipe(experiment="voc")

@@ -90,14 +90,14 @@ def test_a_lock_that_cannot_be_written_is_one_line(tmp_path):
 def test_files_of_a_running_process_are_claimed_until_it_ends(tmp_path):
     program = (
         "import sys\nfrom pathlib import Path\nfrom resnet import locks\n"
-        "locks.claim(Path(sys.argv[1]), reads={'data', 'shared'}, writes={'weights'})\n"
+        "locks.claim(Path(sys.argv[1]), reads={'data', 'shared'}, writes={'weights', 'logs/a'})\n"
         "print('claimed', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, tmp_path]
     folder = ROOT / "scripts"
     first = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline() == "claimed\n"
-    for reads, writes in (({"weights"}, set()), (set(), {"weights"}), (set(), {"data"})):
+    for reads, writes in (({"weights"}, set()), (set(), {"weights", "logs/a"}), (set(), {"data"})):
         with pytest.raises(UserError, match=rf"process {first.pid} on .* works on (weights|data), too; wait until"):
             locks.claim(tmp_path, reads, writes)
     locks.claim(tmp_path, {"shared"}, {"other"})

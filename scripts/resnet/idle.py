@@ -1,6 +1,7 @@
 """Settings that have no effect: allowed, as a configuration outlives its parts, but said once."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from resnet.sections import Config
@@ -110,9 +111,26 @@ def _equal(used: Any, given: Any) -> bool:
 
 def idle_data(config: Config) -> list[str]:
     """Return a line for each place of real data that is named but not used."""
+    data = config.data
+    idle = {f"data.{name}.{key}": why for name, key, used, why in places(config) if data[name][key] and not used}
+    return [f"{key} has no effect: {reason}" for key, reason in idle.items()]
+
+
+def missing_folders(config: Config) -> list[str]:
+    """Return a line for each folder of real data that would be used and is not there."""
+    named = {f"data.{name}.{key}": config.data[name][key] for name, key, used, _ in places(config) if used}
+    return [
+        f"{key} is {path}, which is no folder on this machine"
+        for key, path in named.items()
+        if path and key.endswith((".folder", ".archives", ".weights")) and not Path(path).is_dir()
+    ]
+
+
+def places(config: Config) -> list[tuple[str, str, bool, str]]:
+    """Return where real data may be: the keys of config.yaml, whether that place is used, and why it is not."""
     data, detector, imagenet = config.data, config.detector, config.imagenet
     published = "torchvision" in (imagenet.settings["weights"], detector.weights)
-    places = [
+    return [
         ("cifar10", "folder", config.cifar10.dataset == "cifar10", f"cifar10.dataset is {config.cifar10.dataset}"),
         ("imagenet", "folder", imagenet.dataset == "imagenet", f"imagenet.dataset is {imagenet.dataset}"),
         ("imagenet", "archives", imagenet.dataset == "imagenet", f"imagenet.dataset is {imagenet.dataset}"),
@@ -123,5 +141,3 @@ def idle_data(config: Config) -> list[str]:
         ),
         ("voc", "test2012", not data["voc"]["folder"], "it is for archives; unpack it into data.voc.folder"),
     ]
-    idle = {f"data.{name}.{key}": reason for name, key, used, reason in places if data[name][key] and not used}
-    return [f"{key} has no effect: {reason}" for key, reason in idle.items()]

@@ -102,7 +102,9 @@ def claim(folder: Path, reads: set[str], writes: set[str]) -> None:
                 theirs = read_json(path, dict[str, list[str]])
                 if files := writes & {*theirs["reads"], *theirs["writes"]} | reads & {*theirs["writes"]}:
                     holder = other.read_text(encoding="utf-8").strip()
-                    raise UserError(f"{holder} works on {min(files)}, too; wait until it ends, or stop it") from None
+                    # A log says less than what is made.
+                    file = min(files, key=lambda file: (file.startswith("logs/"), file))
+                    raise UserError(f"{holder} works on {file}, too; wait until it ends, or stop it") from None
             else:
                 path.unlink()
                 other.unlink(missing_ok=True)

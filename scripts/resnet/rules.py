@@ -28,6 +28,7 @@ NAMES = {
     "array": "a list",
     "object": "a mapping of keys to values",
 }
+ITEMS = {"integer": "whole numbers", "number": "numbers"}
 LIMITS = {
     "minimum": "at least",
     "exclusiveMinimum": "above",
@@ -252,6 +253,8 @@ def requirement(rule: Rule) -> str:
         named[-1] += f", {limits}"
     elif choices := rule.get("items", {}).get("enum"):
         named[-1] += f" of {', '.join(map(str, choices))}"
+    elif (items := rule.get("items", {}).get("type")) in ITEMS:
+        named[-1] += f" of {ITEMS[items]}"
     if rule.get("minItems"):
         named[-1] += " that is not empty"
     if rule.get("uniqueItems"):

@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from conftest import CLASSES, CPU, PACKS, random_images, run_program
+from conftest import CLASSES, CPU, PACKS, full_disk, random_images, run_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
@@ -57,6 +57,12 @@ def test_embedded_digits_are_the_same_bytes_every_time(tmp_path):
         cifar10.write_dataset(tmp_path / name, training, test, digits.CLASSES)
     for file in cifar10.ALL_FILES:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_full_disk_is_named(tmp_path):
+    training, test = digits.load_images()
+    with full_disk(1024), pytest.raises(UserError, match=r"cannot write .*data_batch_1\.bin: File too large"):
+        cifar10.write_dataset(tmp_path, training, test, digits.CLASSES)
 
 
 def test_what_is_written_is_what_is_read(folder):

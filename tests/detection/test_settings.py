@@ -26,7 +26,7 @@ from resnet.settings import DetectorRecipe, add_arguments, from_arguments, to_fl
         ({"rpn_post_nms_top_n_test": 0}, "rpn_post_nms_top_n_test is 0; it must be a whole number, at least 1"),
         ({"evaluation_images": 0}, "evaluation_images is 0; it must be a whole number, at least 1"),
         ({"max_size": 599}, "max_size must be at least shorter_side (600), not 599"),
-        ({"anchor_sizes": ()}, "anchor_sizes is (); it must be a list that is not empty"),
+        ({"anchor_sizes": ()}, "anchor_sizes is (); it must be a list of whole numbers that is not empty"),
         ({"anchor_sizes": (0, 16)}, "anchor_sizes.0 is 0; it must be a whole number, at least 1"),
         ({"frozen_stages": 5}, "frozen_stages is 5; it must be a whole number, at least 0 and at most 4"),
         ({"dropout": 1.0}, "dropout is 1.0; it must be a number, at least 0 and below 1"),

@@ -113,7 +113,8 @@ def write_dataset(folder: Path, training: Images, test: Images, classes: tuple[s
         records[:, 0] = images.labels
         records[:, 1:] = images.pixels.reshape(len(images), -1)
         with atomic_path(folder / name) as temporary:
-            records.tofile(temporary)
+            # tofile does not say why it could not write.
+            temporary.write_bytes(records.tobytes())
     write_text(folder / CLASSES_FILE, "\n".join(classes) + "\n\n")
 
 

@@ -189,7 +189,9 @@ class Plan:
             seconds = decoding(images, ImageNetRecipe.image_size) / (os.cpu_count() or 1)
         elif job.rule.startswith("download_"):
             name = Path(job.output).name
-            download = 1e9 * next((size for start, size in DOWNLOADS.items() if start in name), 0)
+            # Digits of its md5 may stand before it.
+            named = re.compile(f"(?:[0-9a-f]+-)?({'|'.join(map(re.escape, DOWNLOADS))})")
+            download = 1e9 * DOWNLOADS[found[1]] if (found := named.match(name)) else 0
             # The archive, and what it is unpacked to.
             disk = 2 * download
         return Estimate(job.rule, self.start + seconds, known, job.gpus, disk, download)
