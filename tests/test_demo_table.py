@@ -13,13 +13,13 @@ COLLECT, GENERATE = (runpy.run_path(str(ROOT / "docs" / name)) for name in ("col
 RECIPE = {"log_interval": 10, "batch_size": 64}
 
 
-def run_folder(folder, result, resolved=None, seed=0, isa="AVX2", **found):
+def run_folder(folder, result, resolved=None, seed=0, isa="AVX2", recipe=None, **found):
     """Write what a run folder says."""
     folder.mkdir(parents=True)
     slices = [{"device": "Some CPU, 2 cores", "instructions": isa}]
     write_json(folder / "result.json", {"seed": seed, "dataset": "digits", **result})
     write_json(folder / "environment.json", {"slices": slices})
-    (folder / "config.yaml").write_text(yaml.safe_dump({"recipe": RECIPE, "resolved": resolved or {}}))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"recipe": RECIPE | (recipe or {}), "resolved": resolved or {}}))
     if found:
         write_json(folder / "evaluation/average_precision.json", found)
     return folder
@@ -50,6 +50,43 @@ def test_runs_are_added_and_those_that_ran_again_replaced(tmp_path, monkeypatch)
     assert len(rows) == 5
     with pytest.raises(UserError, match=r"no result\.json"):
         collect(monkeypatch, table, tmp_path / "none")
+
+
+def test_rows_of_an_earlier_recipe_are_left_out_when_a_network_has_some_by_todays(tmp_path, monkeypatch):
+    table, found = tmp_path / "demo.csv", {"top1_error": 9.0}
+
+    def runs(name, iterations, seed):
+        classifier = {"model": "vgg-16", "val": found, "train": found}
+        others = {"test_images": 297, "val_images": 150}
+        changed = {"iterations": iterations, "seed": seed}
+        run_folder(tmp_path / name / "classifier", classifier, others, seed=seed, recipe=changed)
+        detector = {"model": "vgg-16", "dataset": "scenes-voc", "experiment": "voc07"}
+        tested = {"experiment": "voc07", "map50": 61.26, "objects": 200}
+        run_folder(tmp_path / name / "detector", detector, seed=seed, **tested)
+        plain = {"model": "plain-20", "test": found, "train": found}
+        run_folder(tmp_path / name / "plain", plain, others, seed=seed)
+        return tmp_path / name
+
+    assert len(collect(monkeypatch, table, runs("a", 100, 0))) == 5
+    # Another seed is not another recipe.
+    assert len(collect(monkeypatch, table, runs("b", 100, 1))) == 10
+    rows = collect(monkeypatch, table, runs("c", 200, 2))
+    # The classifier's recipe is its detector's, too.
+    assert {(row["dataset"], row["seed"]) for row in rows if row["model"] == "vgg-16"} == {("digits", 2), ("voc07", 2)}
+    assert {row["seed"] for row in rows if row["model"] == "plain-20"} == {0, 1, 2}
+
+
+def test_all_networks_of_the_demo_are_trained_with_one_seed_by_one_command(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("subprocess.run", lambda command, **options: calls.append((command, options)))
+    COLLECT["make"](3, "AVX2", tmp_path / "runs")
+    [(command, options)] = calls
+    targets = command[command.index("--") + 1 :]
+    assert all("/seed3/" in target for target in targets)
+    named = [target.split("/")[-3] for target in targets if target.endswith("result.json")]
+    assert {"plain-20", "resnet-1202", "vgg-16", "resnet-152"} < set(named)
+    assert sum(target.endswith("average_precision.json") for target in targets) == 6
+    assert options["env"]["ONEDNN_MAX_CPU_ISA"] == "AVX2"
 
 
 def test_pages_say_the_range_over_the_runs(tmp_path, monkeypatch):
