@@ -5,7 +5,8 @@ import types
 
 import pytest
 import torch
-from conftest import run_program, tiny_recipe
+import torch.distributed as dist
+from conftest import Started, run_program, tiny_recipe
 
 from resnet.classification.cifar10 import activation_bytes
 from resnet.errors import UserError
@@ -33,12 +34,43 @@ def test_processes_on_one_machine_take_different_gpus(tmp_path, monkeypatch):
     assert claim_gpu(gpus, folder=tmp_path / "file/locks") == (0, None)
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: types.SimpleNamespace(uuid=f"gpu-{index}"))
-    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    show(monkeypatch, 2)
     one, two = Processes(Hardware()), Processes(Hardware())
     assert [str(processes.device) for processes in (one, two)] == ["cuda:0", "cuda:1"]
+
+
+def show(monkeypatch, count):
+    """Let a process see some GPUs."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: types.SimpleNamespace(uuid=f"gpu-{index}"))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+
+
+def begin_together(count, folder):
+    """Begin as one of the processes that train together on a machine of so many GPUs; say how it went."""
+    start = dist.init_process_group
+    with pytest.MonkeyPatch.context() as patch:
+        show(patch, count)
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.setattr(dist, "init_process_group", lambda _backend: start("gloo"))
+        try:
+            processes = Processes(Hardware())
+        except UserError as error:
+            print(error, flush=True)
+        else:
+            print(processes.device, flush=True)
+            processes.close()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "said"),
+    [(2, {"cuda:0", "cuda:1"}), (1, {"2 processes train together, but have 1 GPUs among them: use fewer processes"})],
+)
+def test_processes_that_train_together_need_a_gpu_each(tmp_path, gpus, said):
+    """Also where each sees but one, as by some schedulers."""
+    output, _ = Started(2, begin_together, gpus, str(tmp_path)).communicate()
+    assert set(output.splitlines()) == said
 
 
 def test_cuda_without_a_gpu_is_one_clear_error(dataset, tmp_path):

@@ -6,7 +6,7 @@ the head of each region. VGG-16: conv1_1 to conv5_3, and fc6 and fc7. Two siblin
 Its state dict is the form in which detectors are stored, whichever engine has trained them.
 """
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -257,6 +257,18 @@ class VggHead(nn.Module):
         return F.dropout(F.relu(self.fc7(x)), self.dropout, self.training)
 
 
+class FixedNorms(nn.Module):
+    """A network whose batch normalisation is constant scales and offsets (appendix A), in training too."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; batch normalisation stays fixed."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, BatchNorm2d):
+                module.eval()
+        return self
+
+
 class Engine(nn.Module):
     """A detector, by whichever library computes it."""
 
@@ -265,10 +277,8 @@ class Engine(nn.Module):
         raise NotImplementedError
 
 
-class Detector(Engine):
+class Detector(FixedNorms, Engine):
     """Faster R-CNN on a classifier, whose layers it takes over; its new layers are drawn from N(0, 0.01).
-
-    Batch normalisation is fixed: constant scales and offsets (appendix A).
 
     Args:
         net: the classifier with its weights.
@@ -331,14 +341,6 @@ class Detector(Engine):
                 nn.init.normal_(module.weight, std=deviation, generator=generator)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-    def train(self, mode: bool = True) -> "Detector":
-        """Set the mode; batch normalisation stays fixed."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, BatchNorm2d):
-                module.eval()
-        return self
 
     def forward(
         self, images: list[Tensor], targets: list[Target] | None = None

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet.architectures import BatchNorm2d, ImageNetNet
-from resnet.detection.detector import RATIOS, freeze
+from resnet.architectures import ImageNetNet
+from resnet.detection.detector import RATIOS, FixedNorms, freeze
 from resnet.settings import LocaliserRecipe
 
 # Of the channels of conv5_x, those of the proposal network's own layer: 512 of 2048.
@@ -46,11 +46,10 @@ class PerClass(nn.Module):
         return (weight.flatten(1, 2) @ pixels).unflatten(1, weight.shape[1:3]) + bias[..., None]
 
 
-class Localiser(nn.Module):
+class Localiser(FixedNorms):
     """A residual net of section 4.1 without its fc layer, and ``PerClass`` on it; its new layers are drawn.
 
     The proposal network (rpn) has a 3x3 layer between them, as Faster R-CNN's [32] has; R-CNN (rcnn) an average pool.
-    Batch normalisation is fixed, as in detectors (appendix A).
 
     Args:
         net: the classifier with its weights, whose layers it takes over.
@@ -89,14 +88,6 @@ class Localiser(nn.Module):
             nn.init.normal_(layer.weight, std=0.001 if boxes_of_regions else 0.01, generator=generator)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-
-    def train(self, mode: bool = True) -> "Localiser":
-        """Set the mode; batch normalisation stays fixed."""
-        super().train(mode)
-        for module in self.modules():
-            if isinstance(module, BatchNorm2d):
-                module.eval()
-        return self
 
     def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Map images (N, 3, H, W), their mean subtracted, to what some classes (N, K) say.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from resnet.architectures import ImageNetNet, build_net
+from resnet.architectures import ImageNetNet, build_net, fold_norms
 from resnet.data.imagenet import ImageNetDescription, read_index
 from resnet.data.located import Boxes
 from resnet.errors import UserError
@@ -21,8 +21,6 @@ from resnet.training.checkpoint import fill, read_tensors
 from resnet.training.distributed import Processes
 from resnet.training.precision import choose_precision
 from resnet.versions import versions
-
-PROTOCOLS = ("center", "dense")
 
 
 class LoadedRun:
@@ -57,7 +55,8 @@ class LoadedRun:
         self.size = classifier.image_size
         self.net = Localiser(net, torch.zeros(3, 1, 1), classes, self.recipe)
         fill(self.net, read_tensors(folder.weights), folder.weights)
-        self.net.to(self.device).to(memory_format=torch.channels_last).eval()
+        fold_norms(self.net.eval())
+        self.net.to(self.device).to(memory_format=torch.channels_last)
         description = ImageNetDescription.read(data)
         self.index, self.boxes = read_index(data, description, split), read_arrays(boxes, Boxes)
         self.images = Images.of(description.path, self.index, self.boxes, self.device, processes.workers)

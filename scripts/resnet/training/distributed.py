@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from resnet.data.loader import workers_for
 from resnet.errors import UserError
 from resnet.settings import Hardware
-from resnet.training.gpus import claim_gpu, visible_gpus
+from resnet.training.gpus import claim_gpu, require_different, visible_gpus
 from resnet.training.slurm import adopt_step
 
 # torch's own limit on waiting for each other is 10 to 30 minutes, which finds processes that hang.
@@ -32,7 +32,7 @@ class Processes:
         local_rank: its number from 0 among those of its machine.
 
     Raises:
-        UserError: cuda is asked for and there is none, or fewer than processes.
+        UserError: cuda is asked for and there is none, or there are fewer than processes.
     """
 
     def __init__(self, hardware: Hardware) -> None:
@@ -58,6 +58,8 @@ class Processes:
                 dist.init_process_group("nccl" if on_gpu else "gloo")
             self.control = host_group() if on_gpu else None
             self.patient = host_group(LONG)
+            if on_gpu:
+                require_different(self._all_gather_objects(visible_gpus()[self.device.index]))
 
     @property
     def is_main(self) -> bool:
@@ -104,6 +106,12 @@ class Processes:
         values = [torch.empty_like(value) for _ in range(self.world_size)]
         dist.all_gather(values, value)
         return torch.stack(values)
+
+    def _all_gather_objects(self, own: Any) -> list[Any]:
+        """Return what every process gives, in each of them."""
+        parts: list[Any] = [None] * self.world_size
+        dist.all_gather_object(parts, own, group=self.control)
+        return parts
 
     def gather_object(self, own: Any) -> list[Any]:
         """Return what every process gives, in process 0; nothing in the others."""

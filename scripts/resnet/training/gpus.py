@@ -62,6 +62,23 @@ def claim_gpu(gpus: list[str], wanted: int | None = None, folder: Path | None = 
     return among[0], None
 
 
+def require_different(gpus: list[str]) -> None:
+    """Check that processes which train together have a GPU each, as the library by which they talk (NCCL) needs.
+
+    One that sees a single GPU cannot tell: its scheduler may show each process its own.
+
+    Args:
+        gpus: what identifies the one of each process.
+
+    Raises:
+        UserError: two have the same.
+    """
+    if (different := len(set(gpus))) < len(gpus):
+        raise UserError(
+            f"{len(gpus)} processes train together, but have {different} GPUs among them: use fewer processes"
+        )
+
+
 def room_for_activations(device: torch.device) -> float:
     """Return how many bytes of activations a training keeps for the backward pass before it recomputes them."""
     return FREE_SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else HOST_BYTES
