@@ -224,6 +224,25 @@ def test_output_that_nobody_reads_or_that_the_terminal_cannot_show_is_no_traceba
     assert process.returncode == 1
 
 
+def test_a_program_ends_without_looking_for_unused_objects():
+    """In torch's modules that takes half a second."""
+    code = """if True:
+        from resnet.errors import run_program
+
+        class Unused:
+            def __del__(self):
+                print("looked for")
+
+        def main():
+            unused = Unused()
+            unused.itself = unused
+
+        run_program(main)
+    """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    assert subprocess.check_output([sys.executable, "-c", code], env=environment) == b""
+
+
 def test_described_data_are_found_from_any_folder_and_after_a_move(tmp_path, monkeypatch):
     (tmp_path / "project/data/x/images").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
