@@ -19,6 +19,7 @@ from resnet.localisation import testing
 from resnet.localisation.boxes import anchor_boxes
 from resnet.localisation.inputs import filling, warped
 from resnet.localisation.proposals import Proposals
+from resnet.localisation.run import LoadedRun
 from resnet.localisation.testing import Images, View, joined, parts_of, proposals_of, refined
 from resnet.settings import LOCALISER_STAGES, to_flags
 from resnet.training.loop import Training
@@ -53,11 +54,16 @@ def test_an_evaluation_is_the_error_of_the_best_box_in_a_crop(digits, classifier
     ) == {}  # fmt: skip
 
 
-def test_other_files_than_the_stage_needs_are_one_error(digits, classifier):
+def test_other_files_than_the_stage_needs_are_one_error(digits, classifier, tmp_path):
     build = task(tiny(), digits, classifier)
     other = build.func, (tiny(stage="rcnn"), *build.args[1:])
     with pytest.raises(UserError, match="proposals are what R-CNN"):
         other[0](*other[1], Training(tiny(), CPU, build).processes)
+    regions = read_arrays(digits / "regions.npz", Proposals)
+    write_arrays(tmp_path / "regions.npz", Proposals(*(values[:-1] for values in vars(regions).values())))
+    build = task(tiny(stage="rcnn"), digits, classifier)
+    with pytest.raises(UserError, match="has proposals of other images than the training's"):
+        build.func(*build.args[:-1], tmp_path / "regions.npz", Training(tiny(), CPU, build).processes)
     with pytest.raises(UserError, match="the classifier is resnet-18-B, but the recipe's model resnet-50"):
         Training(tiny(model="resnet-50"), CPU, task(tiny(model="resnet-50"), digits, classifier))
 
@@ -198,3 +204,7 @@ def test_the_programs_one_after_another(digits, classifier, tmp_path):
     code, output = run_program("refine_boxes", *of_val, *wrong, "--output", tmp_path / "x.npz")
     assert code == 1
     assert "is a run of rpn, not of rcnn" in output
+    description = json.loads((digits / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps(description | {"wnids": description["wnids"][:-1]}))
+    with pytest.raises(UserError, match=r"seed0 knows 20 classes, but .*dataset.json has 19"):
+        LoadedRun(wrong[1], "rpn", tmp_path / "dataset.json", digits / "boxes-val.npz", "val", CPU)

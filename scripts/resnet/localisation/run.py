@@ -58,6 +58,8 @@ class LoadedRun:
         fold_norms(self.net.eval())
         self.net.to(self.device).to(memory_format=torch.channels_last)
         description = ImageNetDescription.read(data)
+        if classes != len(description.wnids):
+            raise UserError(f"{run} knows {classes} classes, but {data} has {len(description.wnids)}")
         self.index, self.boxes = read_index(data, description, split), read_arrays(boxes, Boxes)
         self.images = Images.of(description.path, self.index, self.boxes, self.device, processes.workers)
         self.precision = choose_precision(self.recipe.precision, self.device)

@@ -202,7 +202,7 @@ def training_images(
         processes: those that train together.
 
     Raises:
-        UserError: the file ``given`` is missing or damaged.
+        UserError: the file ``given`` is missing or damaged, or its proposals are of other images.
     """
     common: dict[str, Any] = {
         "batch_size": recipe.batch_size,
@@ -214,6 +214,8 @@ def training_images(
     crops = classifier.recipe
     if recipe.stage == "rcnn":
         proposals = read_arrays(given, Proposals)
+        if not np.array_equal(proposals.classes[:, 0], index.labels):
+            raise UserError(f"{given} has proposals of other images than the training's with boxes; propose them again")
         return TrainingRegions(
             description, index, boxes, proposals, mean=classifier.mean, size=crops.image_size, **common
         )
