@@ -424,3 +424,16 @@ def improvements(wildcards):
     names = wildcards.tested.split("-")
     sides = ["--shorter-sides", *CONFIG.detector.multiscale_shorter_sides] if "multiscale" in names else []
     return ["--box-refinement"] * ("refined" in names) + sides
+
+
+# Snakemake says of a target that nothing makes it; what was probably meant is added.
+class MissingRuleException(snakemake.exceptions.MissingRuleException):
+    def __init__(self, file, **where):
+        super().__init__(file, **where)
+        targets = [rule.name for rule in workflow.rules if not rule.has_wildcards()]
+        targets += map(target, exhibited(SECTIONS))
+        scales = [path.stem for path in (BASE / "scales").glob("*.yaml")]
+        self.args = (f"nothing makes {file}; {meant(str(file), targets, CONFIG.scale, scales)}",)
+
+
+snakemake.dag.MissingRuleException = MissingRuleException
