@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import run_program, same_weights
+from torch.utils._pytree import tree_leaves
+from training.conftest import Operations, on_shapes
 
 from localisation.conftest import CPU, MODEL, small_localiser, split_of, task, tiny
 from resnet.classification import protocols
@@ -41,6 +43,19 @@ def test_a_training_that_goes_on_ends_with_the_same_bits(digits, classifier, sta
     assert not torch.equal(whole.net.siblings.reg.weight, first.net.siblings.reg.weight)
     before = task(recipe, digits, classifier)(whole.processes).net
     assert not torch.equal(whole.net.trunk.conv1.weight, before.trunk.conv1.weight), "all layers are trained"
+
+
+@pytest.mark.parametrize("stage", LOCALISER_STAGES)
+def test_an_update_waits_for_nothing_that_a_gpu_computes(digits, classifier, monkeypatch, stage):
+    recipe = tiny(stage=stage)
+    run = Training(recipe, CPU, task(recipe, digits, classifier), on_shapes(monkeypatch))
+    # It is one operation, which torch has not made for such a device.
+    run.optimizer.step = lambda: None
+    batch = run.task.training.batch(0)
+    with Operations() as made:
+        run.step(batch)
+    devices = {value.device.type for call in made.calls for value in tree_leaves(call) if torch.is_tensor(value)}
+    assert devices == {"meta"}
 
 
 def test_an_evaluation_is_the_error_of_the_best_box_in_a_crop(digits, classifier):

@@ -5,8 +5,10 @@ import signal
 import pytest
 import torch
 from conftest import task, tiny_recipe
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resnet.settings import Hardware, to_flags
+from resnet.training.distributed import Processes
 from resnet.training.loop import Training, train
 
 FINAL_FILES = ("config.yaml", "metrics.csv", "result.json", "environment.json", "weights.pt")
@@ -58,3 +60,28 @@ def signal_at(monkeypatch, iteration, number):
             signal.raise_signal(number)
 
     monkeypatch.setattr(Training, "update", signalled)
+
+
+class Operations(TorchDispatchMode):
+    """The operations that are computed, each with its arguments and results."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), settings=None):
+        assert operation is not torch.ops.aten._local_scalar_dense.default, "the host waits for a number"
+        results = operation(*arguments, **settings or {})
+        self.calls.append((operation, arguments, settings or {}, results))
+        return results
+
+
+def on_shapes(monkeypatch):
+    """A process on a device of shapes alone, which has no numbers to wait for."""
+    processes, autocast = Processes(Hardware(device="cpu")), torch.autocast
+    processes.device = torch.device("meta")
+    monkeypatch.setattr(
+        torch, "autocast", lambda _device, *arguments, **settings: autocast("cpu", *arguments, **settings)
+    )
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: values)
+    return processes

@@ -5,13 +5,12 @@ import contextlib
 import pytest
 import torch
 from conftest import task, tiny_recipe
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from resnet.errors import UserError
 from resnet.settings import Hardware
-from resnet.training.distributed import Processes
 from resnet.training.loop import Training
+from training.conftest import Operations, on_shapes
 
 RECIPES = {"float32": {"momentum": 0.0}, "bf16": {"precision": "bf16"}, "parts": {"ghost_batch_size": 4}}
 
@@ -20,20 +19,6 @@ def begin(dataset, kind, processes=None, **hardware):
     recipe = tiny_recipe(iterations=24, lr_drops=(7, 15), log_interval=5, **RECIPES[kind])
     parts = 2 if kind == "parts" else 1
     return Training(recipe, Hardware(device="cpu", accumulate=parts, **hardware), task(recipe, dataset), processes)
-
-
-class Operations(TorchDispatchMode):
-    """The operations that are computed, each with its arguments and results."""
-
-    def __init__(self):
-        super().__init__()
-        self.calls = []
-
-    def __torch_dispatch__(self, operation, types, arguments=(), settings=None):
-        assert operation is not torch.ops.aten._local_scalar_dense.default, "the host waits for a number"
-        results = operation(*arguments, **settings or {})
-        self.calls.append((operation, arguments, settings or {}, results))
-        return results
 
 
 def storages(values):
@@ -129,14 +114,7 @@ def test_a_loss_that_is_not_finite_is_noticed_in_a_replay(dataset, graphs):
 
 
 def test_an_update_takes_nothing_from_the_host_and_waits_for_nothing(dataset, monkeypatch):
-    """On a device of shapes alone, which has no numbers to wait for."""
-    processes, autocast = Processes(Hardware(device="cpu")), torch.autocast
-    processes.device = torch.device("meta")
-    monkeypatch.setattr(
-        torch, "autocast", lambda _device, *arguments, **settings: autocast("cpu", *arguments, **settings)
-    )
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda values: values)
-    run = begin(dataset, "parts", processes)
+    run = begin(dataset, "parts", on_shapes(monkeypatch))
     # It is one operation, which torch has not made for such a device.
     run.optimizer.step = lambda: None
     run.update()
