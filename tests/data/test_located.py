@@ -1,5 +1,6 @@
 """ILSVRC's boxes for localisation: what is read, what is taken as it is meant, and what is refused."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -142,3 +143,18 @@ def test_training_images_may_be_without_boxes_but_validation_images_may_not(copy
 def test_the_boxes_of_a_validation_image_are_in_one_folder_however_the_images_lie(tmp_path):
     assert annotation_of(tmp_path, "val", "val/n1/a.JPEG") == annotation_of(tmp_path, "val", "val/a.JPEG")
     assert annotation_of(tmp_path, "train", "train/n1/a.JPEG") == tmp_path / "CLS-LOC/train/n1/a.xml"
+
+
+def test_a_process_is_sent_its_own_images_and_no_others(written, monkeypatch):
+    """Of ImageNet's 1.3 million images, with each of five thousand pieces."""
+    sent = []
+
+    def in_processes(function, pieces, workers):
+        sent.extend(pickle.dumps((function, piece)) for piece in pieces)
+        return map(function, pieces)
+
+    monkeypatch.setattr("resnet.data.located.in_processes", in_processes)
+    monkeypatch.setattr("resnet.data.located.PIECE", 1)
+    found = located(written, "val")
+    names = [path.name.encode() for path in sorted((written / "ILSVRC2012/val").iterdir())]
+    assert [sum(name in one for name in names) for one in sent] == [1] * len(found) == [1] * 20

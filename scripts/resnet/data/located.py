@@ -108,42 +108,51 @@ def locate(folder: Path, description: ImageNetDescription, index: Index, split: 
             f"{folder / FOLDER / split} is not a folder: {folder} must hold {FOLDER}/train/<wnid>/*.xml and "
             f"{FOLDER}/val/*.xml, ILSVRC's boxes for localisation (data.imagenet.annotations)"
         )
-    pieces = [range(start, min(start + PIECE, len(index))) for start in range(0, len(index), PIECE)]
+    images = [(number, path, description.wnids[index.labels[number]]) for number, path in enumerate(index.paths)]
+    # A piece says all of its images: what the function holds is sent to a process with each.
+    pieces = [images[start : start + PIECE] for start in range(0, len(images), PIECE)]
     progress = Progress(len(index), title=f"boxes of {split}", unit="images", speed_unit="images")
-    read = partial(_read, folder, description, index, split)
-    images, sizes, boxes, left_out = [], [], [], 0
+    read = partial(_read, folder, description.path, split)
+    numbers, sizes, boxes, left_out = [], [], [], 0
     for piece, found in zip(pieces, in_processes(read, pieces, workers), strict=True):
-        for image, size, own, without_area in found:
+        for number, size, own, without_area in found:
             left_out += without_area
             if len(own):
-                images.append(image)
+                numbers.append(number)
                 sizes.append(size)
                 boxes.append(own)
         progress.step(len(piece))
     progress.close()
-    if not images:
+    if not numbers:
         raise UserError(f"{folder / FOLDER / split} has a box for none of the images of {description.path / split}")
-    print(f"{split}: {len(images)} of {len(index)} images have boxes, {sum(map(len, boxes))} in all")
+    print(f"{split}: {len(numbers)} of {len(index)} images have boxes, {sum(map(len, boxes))} in all")
     if left_out:
         print(f"left out: {left_out} boxes without area")
     counts = np.array([len(own) for own in boxes], np.int64)
-    return Boxes(np.array(images, np.int64), np.array(sizes, np.int64), counts, np.concatenate(boxes))
+    return Boxes(np.array(numbers, np.int64), np.array(sizes, np.int64), counts, np.concatenate(boxes))
 
 
 def _read(
-    folder: Path, description: ImageNetDescription, index: Index, split: str, piece: range
+    folder: Path, data: Path, split: str, piece: list[tuple[int, str, str]]
 ) -> list[tuple[int, tuple[int, int], np.ndarray, int]]:
-    """Return number, size, boxes, and boxes left out of each image that has an annotation."""
+    """Return number, size, boxes, and boxes left out of each image that has an annotation.
+
+    Args:
+        folder: ``Annotations``.
+        data: the data set's folder.
+        split: train or val.
+        piece: number, path and class of some images.
+    """
     found = []
-    for image in piece:
-        path = annotation_of(folder, split, index.paths[image])
+    for number, image, wnid in piece:
+        path = annotation_of(folder, split, image)
         if not path.is_file():
             if split == "train":
                 continue
-            raise UserError(f"{path} is missing, but {index.paths[image]} is to be tested; put it there")
-        size, wnid = read_size(description.path / index.paths[image]), description.wnids[index.labels[image]]
+            raise UserError(f"{path} is missing, but {image} is to be tested; put it there")
+        size = read_size(data / image)
         boxes, left_out = read_boxes(path, size, wnid)
         if split != "train" and not len(boxes):
             raise UserError(f"{path} has no box of the image's class, {wnid}; put the official file there")
-        found.append((image, size, boxes, left_out))
+        found.append((number, size, boxes, left_out))
     return found
