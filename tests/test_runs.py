@@ -35,6 +35,16 @@ def models(runs):
     return list(dict.fromkeys(run.model for run in runs))
 
 
+def test_seeds_of_others_are_those_of_all_networks_that_are_not_named():
+    seeds = {"others": [], "resnet-20": [0, 1], "resnet-164": [0]}
+    config, _ = configured({"cifar10": {"seeds": seeds}, "detector": {"seeds": {"vgg-16": [0], "others": [5]}}})
+    assert config.cifar10.seeds == {"resnet-20": [0, 1], "resnet-164": [0]}
+    assert config.detector.seeds == {"vgg-16": [0], "resnet-101": [5]}
+    config, _ = configured({"cifar10": {"seeds": {"others": [3]}}})
+    assert config.cifar10.seeds["resnet-1202"] == [3]
+    assert "resnet-110+no-warmup" not in config.cifar10.seeds, "a network that the scale does not run stays out"
+
+
 def test_the_papers_scale_has_the_papers_runs():
     _, runs = configured({"scale": "paper"})
     counts = {section: len(select(runs, section=section)) for section in ("imagenet", "cifar10", "detection")}

@@ -331,7 +331,8 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``changes`` laid over it.
 
     What is a mapping in both is merged key by key; everything else replaces what was there, lists too; null in place of
-    a mapping takes it out.
+    a mapping takes it out. Among seeds, ``others`` stands for all networks that ``base`` runs and ``changes`` does not
+    name.
     """
     merged = copy.deepcopy(base)
     for key, value in changes.items():
@@ -339,5 +340,8 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
             del merged[key]
             continue
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        if both and key == "seeds" and "others" in value:
+            others = dict.fromkeys(those_run(merged[key]), value["others"])
+            value = others | {model: seeds for model, seeds in value.items() if model != "others"}
         merged[key] = merge(merged[key], value) if both else value
     return merged

@@ -22,7 +22,7 @@ Seeds = dict[str, tuple[int, ...]]
 
 def seeds_setting() -> Any:
     """Return the field of the runs of a section."""
-    help = "the runs of each model, by their seeds; none leaves it out"
+    help = "the runs of each model, by their seeds; none leaves it out; others: those of all that are not named"
     return setting({}, help, minimum=0, maximum=LARGEST_SEED, unique=True)
 
 
