@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resnet.errors import run_program
 from resnet.schema import LocalisationKeys
-from resnet.settings import ArgumentParser, Hardware, add_arguments, read_hardware
+from resnet.settings import LOCALISER_PROTOCOLS, ArgumentParser, Hardware, add_arguments, read_hardware
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         default=[],
         help="npz of each classifier: what it says of the images; none: boxes of the true class only",
     )
-    parser.add_argument("--protocol", choices=("center", "dense"), required=True, help="how to test")
+    parser.add_argument("--protocol", choices=LOCALISER_PROTOCOLS, required=True, help="how to test")
     parser.add_argument("--output", type=Path, required=True, help="npz to write")
     add_arguments(parser, LocalisationKeys, ("shorter_sides",))
     add_arguments(parser, Hardware)

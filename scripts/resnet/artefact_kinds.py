@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from resnet.rules import Rule
-from resnet.settings import LOCALISER_STAGES, MEASURED, TESTS
+from resnet.settings import LOCALISER_PROTOCOLS, LOCALISER_STAGES, MEASURED, TESTS
 
 # What stands for a network where several were tested together.
 ENSEMBLE = "ensemble"
@@ -148,7 +148,7 @@ LOCALISATION_ROW = mapping(
         "quoted_from": TEXT,
         "model": TEXT,
         "experiment": one_of(*LOCALISER_STAGES),
-        "protocol": one_of("center", "dense"),
+        "protocol": one_of(*LOCALISER_PROTOCOLS),
         **dict.fromkeys(("network", "testing", "classifier"), TEXT),
     },
 )

@@ -411,6 +411,8 @@ class DetectorRecipe(Recipe):
 
 
 LOCALISER_STAGES = ("rpn", "rcnn")
+# How proposals are made in a test: of one crop, or of whole images at several scales.
+LOCALISER_PROTOCOLS = ("center", "dense")
 
 
 @dataclasses.dataclass(frozen=True)

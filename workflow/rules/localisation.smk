@@ -9,7 +9,7 @@ wildcard_constraints:
     # Whose classes boxes are proposed for: the true ones of the training images, or also those that the network's own
     # classifier, or all of the ensemble's, predict for the validation images.
     classes="train|single|ensemble",
-    protocol="center|dense",
+    protocol=any_of(LOCALISER_PROTOCOLS),
 
 
 rule prepare_scattered:

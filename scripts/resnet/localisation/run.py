@@ -8,6 +8,7 @@ import torch
 from resnet.architectures import ImageNetNet, build_net, fold_norms
 from resnet.data.imagenet import ImageNetDescription, read_index
 from resnet.data.located import Boxes
+from resnet.data.scratch import on_scratch
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_arrays, write_json
 from resnet.localisation.net import Localiser
@@ -61,6 +62,7 @@ class LoadedRun:
         if classes != len(description.wnids):
             raise UserError(f"{run} knows {classes} classes, but {data} has {len(description.wnids)}")
         self.index, self.boxes = read_index(data, description, split), read_arrays(boxes, Boxes)
+        description = on_scratch(description, processes, self.index)
         self.images = Images.of(description.path, self.index, self.boxes, self.device, processes.workers)
         self.precision = choose_precision(self.recipe.precision, self.device)
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
