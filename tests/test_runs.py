@@ -43,6 +43,9 @@ def test_seeds_of_others_are_those_of_all_networks_that_are_not_named():
     config, _ = configured({"cifar10": {"seeds": {"others": [3]}}})
     assert config.cifar10.seeds["resnet-1202"] == [3]
     assert "resnet-110+no-warmup" not in config.cifar10.seeds, "a network that the scale does not run stays out"
+    config, runs = configured({"sections": ["imagenet"], "imagenet": {"seeds": {"resnet-50": [0], "others": []}}})
+    assert models(select(runs, section=["imagenet", "detection"])) == ["resnet-50"]
+    assert ["Table 5" in note for note in config.notes] == [True], "of detectors nothing is said where none are made"
 
 
 def test_the_papers_scale_has_the_papers_runs():

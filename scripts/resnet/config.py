@@ -75,7 +75,7 @@ def load(config: dict[str, Any], workflow: Path, files: Iterable[Path] = ()) -> 
         name: with_defaults(merge(scale.get(name, {}), config[name]), scale_schema["properties"][name])
         for name in SECTIONS_OF_SCALES
     }
-    notes = leave_out(values, config["data"]["imagenet"], "appendix" in config["sections"])
+    notes = leave_out(values, config["data"]["imagenet"], config["sections"])
     classifiers = {name: load_section(name, values[name], where) for name in RECIPES}
     check_ensemble("imagenet", classifiers["imagenet"].settings["ensemble"], classifiers["imagenet"].seeds, where)
     for name, world_size in (("cifar10", 1), ("imagenet", processes)):
@@ -127,9 +127,10 @@ def read_scale(folder: Path, name: str, schema: Rule, above: tuple[str, ...] = (
     return merge(read_scale(folder, base, schema, (*above, name)), scale) if base else scale
 
 
-def leave_out(values: dict[str, dict[str, Any]], data: dict[str, Any], has_appendix: bool) -> list[str]:
+def leave_out(values: dict[str, dict[str, Any]], data: dict[str, Any], sections: list[str]) -> list[str]:
     """Take out what cannot be without networks that have no seeds on ImageNet, data, or an engine; say what that is."""
     notes = []
+    has_detection, has_appendix = "detection" in sections, "appendix" in sections
     without = {model for model, seeds in values["imagenet"]["seeds"].items() if not seeds}
     members = values["imagenet"]["ensemble"]
     values["imagenet"]["ensemble"] = [member for member in members if member["model"] not in without]
@@ -138,7 +139,7 @@ def leave_out(values: dict[str, dict[str, Any]], data: dict[str, Any], has_appen
     detectors = values["detector"]["seeds"]
     if values["detector"]["weights"] == "trained":
         for model in sorted(without & {model for model, seeds in detectors.items() if seeds}):
-            notes.append(f"there are no detectors with {model}, left out in imagenet.seeds")
+            notes += [f"there are no detectors with {model}, left out in imagenet.seeds"] * has_detection
             detectors[model] = []
         for seeds in values["detector"]["appendix"].values():
             seeds |= {model: [] for model in seeds if network_of(model) in without}
