@@ -199,6 +199,36 @@ def test_exif_orientation_is_not_applied(tmp_path):
     assert images.read_image(tmp_path / "x.JPEG")[0].size == (60, 40)
 
 
+def test_a_small_image_is_decoded_once_unless_its_file_changes(tmp_path, monkeypatch):
+    path, decoded = tmp_path / "x.JPEG", []
+    whole = images.opened
+    monkeypatch.setattr(images, "opened", lambda file: decoded.append(file) or whole(file))
+    photograph(1, (60, 40)).save(path)
+    first = [np.asarray(images.read_image(path, side)[0]) for side in (None, 32, 20)]
+    assert len(decoded) == 1
+    assert images.read_image(path, 32)[1:] == ((48, 32), (60, 40))
+    # libjpeg decodes half of it.
+    assert images.read_image(path, 8)[0].size == (30, 20)
+    photograph(2, (60, 40)).save(path, quality=90)
+    assert not np.array_equal(np.asarray(images.read_image(path)[0]), first[0])
+    photograph(1, (300, 200)).save(tmp_path / "large.JPEG")
+    for _ in range(2):
+        images.read_image(tmp_path / "large.JPEG")
+    assert decoded[-2:] == [tmp_path / "large.JPEG"] * 2
+    path.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        images.read_image(path)
+
+
+def test_no_more_images_are_kept_than_there_is_room_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "KEPT", 2 * 60 * 40)
+    kept = images._SmallImages()
+    for number in range(3):
+        photograph(number, (60, 40)).save(tmp_path / f"{number}.png")
+        kept.keep(tmp_path / f"{number}.png", photograph(number, (60, 40)))
+    assert [kept[tmp_path / f"{number}.png"] is not None for number in range(3)] == [True, True, False]
+
+
 def test_an_image_smaller_than_the_crop_is_enlarged(tmp_path):
     photograph(1, (20, 10)).save(tmp_path / "x.JPEG")
     assert images.crop_of_resized(tmp_path / "x.JPEG", 256, 224, (0.99, 0.5)).shape == (224, 224, 3)

@@ -24,6 +24,40 @@ UNKNOWN_RANGE = ("I", "F")
 # million pixels and more, and a network's maps of them gigabytes.
 LONGEST = 50
 REDUCING_GAP = 2
+# Images of at most so many pixels are kept as they were decoded, until they have so many pixels (64 MB) together: a set
+# of small images is decoded once in a process, not in every epoch and for every size of a test.
+SMALL, KEPT = 2**15, 2**24
+
+
+class _SmallImages:
+    """Small images by their files, as these were when they were decoded."""
+
+    def __init__(self) -> None:
+        self.images: dict[tuple[Path, int, int], Image.Image] = {}
+        self.room = KEPT
+
+    def __getitem__(self, path: Path) -> Image.Image | None:
+        file = self._state(path)
+        return self.images.get(file) if file else None
+
+    def keep(self, path: Path, image: Image.Image) -> None:
+        """Keep an image of a file, if it is small and there is room."""
+        pixels, file = image.width * image.height, self._state(path)
+        if file and file not in self.images and pixels <= min(SMALL, self.room):
+            self.images[file] = image
+            self.room -= pixels
+
+    @staticmethod
+    def _state(path: Path) -> tuple[Path, int, int] | None:
+        """Return what changes when a file does; None where there is none, which opening it says better."""
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        return path, state.st_mtime_ns, state.st_size
+
+
+_small_images = _SmallImages()
 
 
 def read_image(path: Path, side: int | None = None) -> tuple[Image.Image, tuple[int, int], tuple[float, float]]:
@@ -32,11 +66,15 @@ def read_image(path: Path, side: int | None = None) -> tuple[Image.Image, tuple[
     Returns the image, its width and height once the shorter is resized to ``side``, and how many of the pixels that
     were decoded it fills: at an odd width, half a pixel of the last column is none of it. With a ``side``, libjpeg may
     have decoded it at 1/2, 1/4 or 1/8 of its size, which is faster, but not below twice that width and height, so that
-    the resize that follows gives nearly the same pixels (Pillow's thumbnails keep the same distance).
+    the resize that follows gives nearly the same pixels (Pillow's thumbnails keep the same distance). The image is not
+    to be changed: a small one is kept for those who read it again.
 
     Raises:
         UserError: the file is missing, truncated or no image; the message names it.
     """
+    kept = _small_images[path]
+    if kept and not (side and _is_reduced(kept.size, resized(kept.size, side))):
+        return kept, resized(kept.size, side) if side else kept.size, kept.size
     with opened(path) as image:
         size = image.size
         target = resized(size, side) if side else size
@@ -46,7 +84,15 @@ def read_image(path: Path, side: int | None = None) -> tuple[Image.Image, tuple[
         # libjpeg rounds up: its scale is that of the longer side, to the next power of two.
         scale = 2 ** round(math.log2(max(size) / max(image.size)))
         filled = (size[0] / scale, size[1] / scale)
-        return as_rgb(image), target, filled
+        found = as_rgb(image)
+    if scale == 1:
+        _small_images.keep(path, found)
+    return found, target, filled
+
+
+def _is_reduced(size: tuple[int, int], target: tuple[int, int]) -> bool:
+    """Return whether libjpeg would decode an image of a size at half of it, or less, before a resize."""
+    return min(length // (REDUCING_GAP * wanted) for length, wanted in zip(size, target, strict=True)) >= 2
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
