@@ -12,7 +12,7 @@ from resnet.classification.cifar10 import activation_bytes
 from resnet.errors import UserError
 from resnet.settings import Hardware
 from resnet.training.distributed import Processes
-from resnet.training.gpus import claim_gpu, room_for_activations
+from resnet.training.gpus import claim_gpu, own_gpu, room_for_activations
 from training.conftest import arguments
 
 
@@ -35,8 +35,12 @@ def test_processes_on_one_machine_take_different_gpus(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     show(monkeypatch, 2)
-    one, two = Processes(Hardware()), Processes(Hardware())
-    assert [str(processes.device) for processes in (one, two)] == ["cuda:0", "cuda:1"]
+    assert [str(Processes(Hardware()).device) for _ in range(2)] == ["cuda:0"] * 2, "a process keeps its own"
+    kept = own_gpu(None)
+    own_gpu.cache_clear()
+    assert str(Processes(Hardware()).device) == "cuda:1"
+    own_gpu.cache_clear()
+    kept[1].close()
 
 
 def show(monkeypatch, count):

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from resnet.data.loader import workers_for
 from resnet.errors import UserError
 from resnet.settings import Hardware
-from resnet.training.gpus import claim_gpu, require_different, visible_gpus
+from resnet.training.gpus import own_gpu, require_different, visible_gpus
 from resnet.training.slurm import adopt_step
 
 # torch's own limit on waiting for each other is 10 to 30 minutes, which finds processes that hang.
@@ -45,7 +45,7 @@ class Processes:
         self.device = torch.device("cpu")
         if on_gpu:
             # Processes of one training must have different ones, so they count.
-            index, self._claim = claim_gpu(visible_gpus(), self.local_rank if self.world_size > 1 else None)
+            index, _ = own_gpu(self.local_rank if self.world_size > 1 else None)
             self.device = torch.device("cuda", index)
             torch.cuda.set_device(self.device)
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.world_size))

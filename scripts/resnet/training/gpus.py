@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import itertools
 import os
 import sys
@@ -29,7 +30,7 @@ def visible_gpus() -> list[str]:
 def claim_gpu(gpus: list[str], wanted: int | None = None, folder: Path | None = None) -> tuple[int, IO | None]:
     """Choose the GPU that the fewest of a user's processes on this machine have claimed, the first of those.
 
-    A process claims its GPU by a lock in a temporary folder, which it holds until it ends, however it ends.
+    It is claimed by a lock in a temporary folder, which is held until the file is closed, or the process ends.
 
     Args:
         gpus: what identifies those to choose from.
@@ -60,6 +61,16 @@ def claim_gpu(gpus: list[str], wanted: int | None = None, folder: Path | None = 
     except OSError as error:
         print(f"cannot see which GPUs are free ({error}): using number {among[0]}", file=sys.stderr)
     return among[0], None
+
+
+@functools.cache
+def own_gpu(wanted: int | None) -> tuple[int, IO | None]:
+    """Return the GPU of this process, as ``claim_gpu`` does: what it has claimed once, it keeps until it ends.
+
+    Raises:
+        UserError: as ``claim_gpu``.
+    """
+    return claim_gpu(visible_gpus(), wanted)
 
 
 def require_different(gpus: list[str]) -> None:
