@@ -9,7 +9,7 @@ computes it, or as those without AVX-512 do:
 Runs that are there already: python docs/collect_demo.py results/runs/demo
 
 A run that the table has, of one processor, instruction set and seed, gets its new numbers. The column recipe is a
-checksum of all settings but the seed, of a detector with those of its classifier: rows of a network by an earlier
+checksum of the settings but the seed, of a detector with those of its classifier: rows of a network by an earlier
 recipe are left out when some by today's are added.
 """
 
@@ -36,6 +36,7 @@ from resnet.settings import MEASURED, network_of  # noqa: E402
 TABLE = ROOT / "docs/reproduction/demo.csv"
 RUN = ("processor", "isa", "seed", "model", "dataset")
 COLUMNS = (*RUN, "metric", "value", "n", "recipe")
+NOT_LEARNT_FROM = ("seed", "evaluation_interval", "evaluation_images")
 # Of classifiers: errors in result.json, what they are called, and how config.yaml names the number of their images.
 ERRORS = (
     ("train", "training error %", None),
@@ -74,9 +75,9 @@ def make(seed: int, isa: str | None, folder: Path) -> Path:
 
 
 def recipe_of(run: Path) -> str:
-    """Return a checksum of a run's settings without the seed, and of the versions of the code that they are for."""
+    """Return a checksum of the settings that what a run learns depends on, but the seed, and of the code's versions."""
     config = read_yaml(run / "config.yaml", dict[str, Any])
-    recipe = {key: value for key, value in config["recipe"].items() if key != "seed"}
+    recipe = {key: value for key, value in config["recipe"].items() if key not in NOT_LEARNT_FROM}
     return _checksum([recipe, config.get("versions")])
 
 
