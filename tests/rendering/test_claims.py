@@ -247,6 +247,13 @@ def test_detectors_of_other_settings_are_no_comparison_of_networks(facts):
     assert verdicts(facts)["detection-same-implementation"] == "does not hold"
 
 
+def test_a_detector_from_before_a_setting_was_added_has_the_same_settings(facts):
+    first = facts.detectors["coco/vgg-16"][0]
+    earlier = {key: value for key, value in first["recipe"].items() if key not in ("context", "shorter_side")}
+    facts.detectors["coco/vgg-16"] = [{**first, "recipe": {**earlier, "side": first["recipe"]["shorter_side"]}}]
+    assert verdicts(facts)["detection-same-implementation"] == "holds"
+
+
 def changed(model, section="cifar10", dataset=None, resolved=None, **recipe):
     """``config.yaml`` of a run whose settings are not the paper's."""
     base = config(section, model)

@@ -31,6 +31,7 @@ from resnet.rendering.comparisons import (
     together,
 )
 from resnet.rendering.facts import METRICS, Facts, Metric, MissingError, found
+from resnet.settings import DetectorRecipe, updated
 
 # The columns of claims.csv, one row per claim:
 # number      of the statement in the paper, C01 to C69; empty for one of ours
@@ -262,7 +263,7 @@ def same_settings(facts: Facts, of: str, than: str) -> Finding:
     experiments: dict[str, dict[str, dict[str, Any]]] = {}
     for name, configs in facts.detectors.items():
         experiment, model = name.split("/")
-        experiments.setdefault(experiment, {})[model] = configs[0]["recipe"]
+        experiments.setdefault(experiment, {})[model] = updated(configs[0]["recipe"], DetectorRecipe)
     pairs = [models for models in experiments.values() if {of, than} <= set(models)]
     if not pairs:
         raise MissingError(f"no detectors with {than} and with {of}")
