@@ -284,11 +284,14 @@ def start_files(wildcards):
     if start is None:
         return classifier_files(network_of(wildcards.model))
     experiment, model = start.split("/")
-    first, *_ = select(RUNS, section=["detection", "appendix"], experiment=experiment, model=model)
+    found = select(RUNS, section=["detection", "appendix"], experiment=experiment, model=model)
+    if not found:
+        raise WorkflowError(f"starts_with is {start}, but the data that {experiment} is trained on are not named")
+    folder = found[0].folder
     return {
-        "config": f"{first.folder}/config.yaml",
-        "weights": f"{first.folder}/weights.pt",
-        "start_result": f"{first.folder}/result.json",
+        "config": f"{folder}/config.yaml",
+        "weights": f"{folder}/weights.pt",
+        "start_result": f"{folder}/result.json",
     }
 
 
