@@ -257,6 +257,8 @@ def change(config, path, value):
         ("data.cifar10.folder", 7, "config.yaml: data.cifar10.folder is 7; it must be null or text"),
         ("data.cifar10.md5", "xyz", "config.yaml: data.cifar10.md5 is 'xyz'; it must be 32 hexadecimal digits"),
         ("cifar10.recipe.iteration", 5, "unknown key cifar10.recipe.iteration; did you mean iterations?"),
+        ("workers", 3, "config.yaml: unknown key workers; did you mean hardware.workers?"),
+        ("iterations", 3, "unknown key iterations; did you mean cifar10.recipe.iterations or imagenet.recipe.iter"),
         ("data.coco.year", 2015, "config.yaml: data.coco.year is 2015; it must be one of 2014, 2017"),
         ("hardware", 7, "config.yaml: hardware is 7; it must be a mapping of keys to values"),
         (

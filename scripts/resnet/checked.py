@@ -65,13 +65,21 @@ def _explain(fault: Fault) -> list[str]:
             if key in renamed:
                 lines.append(f"{_join(fault.key, key)} is called {renamed[key]} now")
                 continue
-            close = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+            meant = list(_inside(fault.rule, str(key))) or difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean {' or '.join(meant)}?" if meant else f"known keys: {', '.join(known)}"
             lines.append(f"unknown key {_join(fault.key, key)}; {hint}")
         return lines
     if fault.broken == "required":
         return [f"missing key {_join(fault.key, key)}" for key in fault.rule["required"] if key not in fault.value]
     return [f"{fault.key or 'the file'} is {fault.value!r}; it must be {requirement(fault.rule)}"]
+
+
+def _inside(rule: Rule, key: str) -> Iterator[str]:
+    """Yield where mappings within a rule have a key, with dots."""
+    for name, inner in rule.get("properties", {}).items():
+        if name == key:
+            yield name
+        yield from (_join(name, path) for path in _inside(inner, key))
 
 
 def _join(path: str, key: object) -> str:
