@@ -145,8 +145,8 @@ def demo() -> str:
 
 
 def span(values: list[float]) -> str:
-    """Return the lowest and the highest of some numbers."""
-    return f"{min(values):.1f} to {max(values):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+    """Return the lowest and the highest of some numbers, as printed."""
+    return " to ".join(dict.fromkeys(f"{value:.1f}" for value in (min(values), max(values))))
 
 
 def settings() -> str:
