@@ -118,8 +118,8 @@ class LocalisationSection:
     _overrides: dict[str, dict[str, Any]]
 
     def recipe(self, stage: str, model: str, seed: int) -> LocaliserRecipe:
-        """Return the recipe of one run: overrides of the stage, then of the model."""
-        overrides = [self._overrides.get(key, {}) for key in (stage, model)]
+        """Return the recipe of one run: overrides of the stage, then of the network and its variation."""
+        overrides = [self._overrides.get(key, {}) for key in (stage, network_of(model), model)]
         values: dict[str, Any] = {**self._recipe, **{key: value for one in overrides for key, value in one.items()}}
         values |= {key: tuple(values[key]) for key in ("lr_drops", "anchor_sizes")}
         values |= {"stage": stage, "model": model, "seed": seed}

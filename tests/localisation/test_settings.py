@@ -22,6 +22,7 @@ def test_overrides_are_those_of_a_stage_then_of_a_model():
     assert [localisation.recipe(stage, "resnet-101", 0).lr for stage in ("rpn", "rcnn")] == [0.1, 0.3]
     assert localisation.recipe("rcnn", "resnet-50", 0).lr == 0.4
     assert localisation.recipe("rcnn", "resnet-50", 7).lr_drops == (1,)
+    assert localisation.recipe("rcnn", "resnet-50+longer", 0).lr == 0.4, "a variation has its network's"
 
 
 def test_each_network_has_a_run_of_each_stage():
