@@ -570,7 +570,8 @@ def train_localiser(folder: Path) -> Numbers:
     boxes = {split: folder / f"boxes-{split}.npz" for split in located.SPLITS}
     random, drawn = np.random.RandomState(1), np.random.RandomState(2).uniform(0, 32, (24, 1, 3, 2, 2))
     proposals = np.sort(drawn, axis=3).reshape(24, 1, 3, 4).astype(np.float32)
-    write_arrays(folder / "r.npz", Proposals(np.zeros((24, 1), np.int64), proposals, random.rand(24, 1, 3)))
+    labels = imagenet.read_index(data, imagenet.ImageNetDescription.read(data), "train").labels
+    write_arrays(folder / "r.npz", Proposals(np.array(labels)[:, None], proposals, random.rand(24, 1, 3)))
     # The scales are such that crops show parts of images.
     described = ImageNetRecipe(model="resnet-18-B", **TINY, scale_min=32, scale_max=40, test_shorter_side=36)
     for stage in LOCALISER_STAGES:
