@@ -33,6 +33,7 @@ def main() -> None:
         )
         if description.training_images != 50000 or description.test_images != 10000:
             print("this is not the whole of CIFAR-10, which has 50000 and 10000")
+            description = description.as_subset()
         description.write(arguments.output)
 
 

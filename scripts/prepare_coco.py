@@ -6,6 +6,8 @@ from pathlib import Path
 from resnet.errors import advising, run_program
 from resnet.locks import file_lock
 
+PAPERS_YEAR = "2014"
+
 
 def main() -> None:
     """Unpack if asked to, then check and write the description."""
@@ -13,8 +15,8 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--folder", type=Path, help="a folder that holds annotations/, train<year>/ and val<year>/")
     source.add_argument("--archives", type=Path, nargs="+", help="official zip archives: train, val and annotations")
-    years = ("2014", "2017")
-    parser.add_argument("--year", choices=years, default="2014", help="of the files' names; 2014 is the paper's")
+    years = (PAPERS_YEAR, "2017")
+    parser.add_argument("--year", choices=years, default=PAPERS_YEAR, help="of the files' names; 2014 is the paper's")
     parser.add_argument("--workers", type=int, default=1, help="processes that decode every image (default: 1)")
     parser.add_argument("--output", type=Path, required=True, help="dataset.json to write; archives go beside it")
     arguments = parser.parse_args()
@@ -30,8 +32,9 @@ def main() -> None:
             unpack_matching(archive, folder, members(arguments.year))
         with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
             sets = read_coco(folder, arguments.year, arguments.workers)
-        description = describe(arguments.output, name="coco", folder=folder, horizontal_flip=True, sets=sets)
-        print(summary(description, WHOLE[arguments.year]))
+        name, whole = "coco" if arguments.year == PAPERS_YEAR else f"coco{arguments.year}", WHOLE[arguments.year]
+        description = describe(arguments.output, name=name, folder=folder, horizontal_flip=True, sets=sets, whole=whole)
+        print(summary(description))
         for name, value in sets.items():
             if value["dropped"]:
                 print(f"{name}: {value['dropped']} boxes without width or height were left out")

@@ -38,6 +38,7 @@ def main() -> None:
             if arguments.archives is not None:
                 raise UserError(f"{folder}: {message}, not {found}; delete it and start again")
             print(message)
+            description.as_subset().write(arguments.output)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,10 @@ def main() -> None:
         needed = {name for experiment in experiments for name in (*experiment.train, experiment.test)}
         with advising(arguments.archives and f"or delete {folder}, and the archives are unpacked again"):
             sets = read_voc(folder, arguments.workers, needed)
-        description = describe(arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets)
-        print(summary(description, WHOLE))
+        description = describe(
+            arguments.output, name="voc", folder=folder, horizontal_flip=True, sets=sets, whole=WHOLE
+        )
+        print(summary(description))
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def test_real_imagenet_images(tmp_path):
     description = imagenet.ImageNetDescription.read(data)
     index = imagenet.read_index(data, description, "val")
     assert [description.wnids[label] for label in index.labels] == [row[1] for row in truth]
-    assert description.classes[0] == "goldfish, Carassius auratus"
+    assert (description.name, description.classes[0]) == ("imagenet-subset", "goldfish, Carassius auratus")
     code, output = run_program(
         "measure_image_statistics",
         "--data",

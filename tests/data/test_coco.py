@@ -9,7 +9,7 @@ from conftest import run_program
 from data.conftest import refused
 from resnet.data.coco import read_coco
 from resnet.data.images import read_size
-from resnet.data.objects import describe, read_scenes, summary
+from resnet.data.objects import ObjectsDescription, describe, read_scenes, summary
 from resnet.data.scenes import COCO_IDS
 from resnet.data.voc import read_voc
 
@@ -60,6 +60,7 @@ def test_boxes_without_area_are_dropped_and_slight_excess_is_clipped(coco, tmp_p
     assert code == 0
     assert "train: 2 boxes without width or height were left out" in output
     assert "the official sets have: train 82783, val 40504" in output
+    assert ObjectsDescription.read(tmp_path / "x/dataset.json").name == "coco-subset"
 
 
 def first(kind, **values):

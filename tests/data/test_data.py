@@ -236,7 +236,7 @@ def test_data_that_change_after_they_were_verified_are_named(folder, change, mes
     path.unlink()
     if change is not None:
         path.write_bytes(content[:-1] + change)
-    with pytest.raises(UserError, match=rf"data_batch_4\.bin {message}; delete data/tiny/dataset\.json"):
+    with pytest.raises(UserError, match=rf"data_batch_4\.bin {message}; delete its dataset\.json below data/"):
         load_splits(description, 8, 0.1, 0)
 
 
@@ -246,7 +246,8 @@ def test_an_archive_is_unpacked_and_a_truncated_one_is_refused(folder, tmp_path)
         tar.add(folder, cifar10.FOLDER)
     output = tmp_path / "data/dataset.json"
     assert run_program("prepare_cifar10", "--archive", archive, "--output", output)[0] == 0
-    assert cifar10.CifarDescription.read(output).training_images == 100
+    described = cifar10.CifarDescription.read(output)
+    assert (described.name, described.training_images) == ("cifar10-subset", 100)
     archive.write_bytes(archive.read_bytes()[:-2000])
     code, text = run_program("prepare_cifar10", "--archive", archive, "--output", tmp_path / "other/dataset.json")
     assert code == 1

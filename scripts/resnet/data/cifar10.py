@@ -149,7 +149,7 @@ def verify(description: CifarDescription) -> None:
         path = description.path / name
         if not path.is_file() or checksum(path, "sha256") != digest:
             what = "has changed since it was verified" if path.is_file() else "is missing"
-            raise UserError(f"{path} {what}; delete data/{description.name}/dataset.json and run Snakemake again")
+            raise UserError(f"{path} {what}; delete its dataset.json below data/ and run Snakemake again")
 
 
 def split_training(images: Images, validation_fraction: float, seed: int) -> tuple[Images, Images]:

@@ -32,6 +32,10 @@ class DataDescription:
         """The folder that holds the files."""
         return Path(self.folder)
 
+    def as_subset(self) -> Self:
+        """The same under a name that tells it from the whole: numbers on a part do not compare with the paper's."""
+        return dataclasses.replace(self, name=f"{self.name}-subset")
+
     def write(self, path: Path) -> None:
         """Write ``dataset.json``; the same data give the same bytes.
 

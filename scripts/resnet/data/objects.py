@@ -129,9 +129,24 @@ def write_set(folder: Path, name: str, value: dict[str, Any]) -> None:
 
 
 def describe(
-    output: Path, *, name: str, folder: Path, horizontal_flip: bool, sets: dict[str, dict[str, Any]]
+    output: Path,
+    *,
+    name: str,
+    folder: Path,
+    horizontal_flip: bool,
+    sets: dict[str, dict[str, Any]],
+    whole: dict[str, int] | None = None,
 ) -> ObjectsDescription:
-    """Write every set beside ``output``, and the description to it; all sets have the same categories."""
+    """Write every set beside ``output``, and the description to it; all sets have the same categories.
+
+    Args:
+        output: ``dataset.json``.
+        name: of the data set.
+        folder: where its files are.
+        horizontal_flip: as ``DataDescription`` has it.
+        sets: what ``write_set`` writes, by the set's name.
+        whole: how many images each set has in the official data set; others are described as a subset, with a message.
+    """
     for key, value in sets.items():
         write_set(output.parent, key, value)
     categories = next(iter(sets.values()))["categories"]
@@ -147,20 +162,21 @@ def describe(
         sha256={f"{key}.json": checksum(output.parent / f"{key}.json", "sha256") for key in sets},
         version=VERSIONS["prepare_detection"],
     )
+    short = [f"{key} {whole[key]}" for key, count in description.images.items() if whole and count != whole[key]]
+    if short:
+        print(f"{folder}: the official sets have: {', '.join(short)}")
+        description = description.as_subset()
     description.write(output)
     return description
 
 
-def summary(description: ObjectsDescription, whole: dict[str, int] | None = None) -> str:
-    """Return what a data set holds, and of the sets that are not ``whole`` how many images they should have."""
+def summary(description: ObjectsDescription) -> str:
+    """Return what a data set holds."""
     sets = [f"{len(description.classes)} classes"]
     for name, count in description.images.items():
         objects = "without objects" if name in description.unlabelled else f"with {description.objects[name]} objects"
         sets.append(f"{name} {count} images {objects}")
-    short = [f"{name} {whole[name]}" for name, count in description.images.items() if whole and count != whole[name]]
-    return f"{description.folder}: {'; '.join(sets)}" + (
-        f"\nthe official sets have: {', '.join(short)}" if short else ""
-    )
+    return f"{description.folder}: {'; '.join(sets)}"
 
 
 def set_file(path: Path, description: ObjectsDescription, name: str) -> Path:

@@ -15,7 +15,7 @@ from resnet.files import read_json, write_json, write_rows, write_text
 
 # What a scale means for reading numbers beside the paper's.
 SCALE_NOTES = {
-    "demo": "Demo scale: small images of handwritten digits and a few hundred iterations. The numbers cannot be "
+    "demo": "Demo scale: narrow nets, small images and a few hundred iterations. The numbers cannot be "
     "compared with the paper's, and single runs end far apart. Claims about which of two nets is better can be "
     "tested, with care: so short a run shows how hard a net is to optimise, not where it would end after the "
     "paper's iterations.",
@@ -23,7 +23,8 @@ SCALE_NOTES = {
     "paper": "Paper scale: the paper's schedules on CIFAR-10, ImageNet, PASCAL VOC and MS COCO.",
 }
 
-# A number and the paper's have a difference only where both were measured on the same images.
+# A number and the paper's have a difference only where both were measured on the same images; a part of a data set has
+# another name.
 PAPERS_DATASETS = ("cifar10", "imagenet", "voc", "coco")
 NOT_IN_PAPER = "not in the paper"
 DIFFERENCE = "difference"
