@@ -426,7 +426,7 @@ def test_every_setting_of_a_scale_has_an_effect(config, scale):
         ),
         (
             "cifar10.recipe",
-            {"iterations": 140},
+            {"iterations": 140, "lr_drops": [100, 140]},
             "lr_drops 140 have no effect in 140 iterations (plain-20, plain",
         ),
         ("cifar10.recipe", {"warmup_from_depth": 2000, "warmup_error": 70}, "recipe.warmup_error has no effect: there"),

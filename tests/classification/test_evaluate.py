@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import tarfile
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from resnet.classification.evaluate import evaluate_run
 from resnet.classification.predictions import Predictions
 from resnet.classification.published import write_run
 from resnet.data import imagenet
+from resnet.data.archive import tarfile
 from resnet.data.images import centre_crop
 from resnet.errors import UserError
 from resnet.files import read_arrays, write_yaml

@@ -5,13 +5,12 @@ import io
 import json
 import shutil
 import stat
-import tarfile
 import zipfile
 
 import pytest
 from conftest import PACKS
 
-from resnet.data.archive import tarfile as safe_tarfile
+from resnet.data.archive import tarfile
 from resnet.data.digits import CLASSES
 from resnet.data.scenes import write_scenes
 from resnet.errors import UserError
@@ -107,7 +106,7 @@ def packs(tmp_path_factory):
         if not (PACKS / name).is_file():
             pytest.skip(f"{PACKS / name} is not there")
         folder = tmp_path_factory.mktemp("pack")
-        with safe_tarfile.open(PACKS / name) as tar:
+        with tarfile.open(PACKS / name) as tar:
             tar.extractall(folder, filter="data")
         return folder
 

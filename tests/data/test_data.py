@@ -2,7 +2,6 @@
 
 import shutil
 import struct
-import tarfile
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from resnet.data import cifar10, digits
+from resnet.data.archive import tarfile
 from resnet.data.batches import EvaluationBatches, TrainingBatches, load_splits, pixel_mean
 from resnet.errors import UserError
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import tarfile
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +10,7 @@ from conftest import PACKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resnet.data.archive import tarfile
 from resnet.detection.metrics import (
     COCO_METRICS,
     ClassDetections,

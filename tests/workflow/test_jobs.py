@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import tarfile
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -17,6 +16,7 @@ import torchvision
 import yaml
 from conftest import PACKS, same_weights, snakemake
 
+from resnet.data.archive import tarfile
 from workflow.conftest import TINY, configure, executed, runs, start, wait_for
 
 # Each starts Snakemake, which takes 2 s before it does anything.
