@@ -17,6 +17,8 @@ LOG = "train.log"
 SECONDS, TAIL = 1.0, 2048
 # A training that has written nothing for so long is not shown: it compiles, waits, or was killed.
 SILENT_SECONDS = 600.0
+# By so much the clock of a file system may be behind.
+COARSE_SECONDS = 1.0
 
 
 class Trainings:
@@ -27,7 +29,7 @@ class Trainings:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.since = folder, time.time()
+        self.folder, self.since = folder, time.time() - COARSE_SECONDS
         self._read_at, self._table = 0.0, Table()
 
     def __rich__(self) -> RenderableType:
