@@ -72,17 +72,17 @@ def test_only_long_trainings_of_nets_whose_gradients_bear_it_are_tried(dataset, 
     assert tries(iterations=5000)
     assert not tries(iterations=4999)
     assert not tries(iterations=5000, precision="float32")
-    assert not tries(iterations=5000, model="resnet-116")
+    assert not tries(iterations=5000, model="resnet-62")
     monkeypatch.setattr(loop, "processor_has_bf16", lambda: False)
     assert not tries(iterations=5000)
 
 
-def test_nets_of_more_than_110_layers_are_float32_where_others_are_bf16(dataset, monkeypatch):
+def test_nets_of_more_than_56_layers_are_float32_where_others_are_bf16(dataset, monkeypatch):
     monkeypatch.setattr(loop, "choose_precision", lambda precision, _device: precision.replace("auto", "bf16"))
     for changes, expected in (
         ({}, "bf16"),
-        ({"model": "resnet-116"}, "float32"),
-        ({"model": "resnet-116", "precision": "bf16"}, "bf16"),
+        ({"model": "resnet-62"}, "float32"),
+        ({"model": "resnet-62", "precision": "bf16"}, "bf16"),
     ):
         recipe = tiny_recipe(**changes)
         assert Training(recipe, ON_CPU, task(recipe, dataset)).precision == expected
