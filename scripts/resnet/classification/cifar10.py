@@ -11,8 +11,8 @@ from resnet.training.distributed import Processes
 from resnet.versions import versions
 
 EVALUATION_BATCH = 500
-# The gradient of an update in bf16 has a cosine of 0.997 with that in float32 at 20 layers, 0.91 at 110, 0.15 at 1202; in
-# bf16, ResNet-110 learned more slowly (docs/performance.md).
+# The gradient of an update in bf16 has a cosine of 0.997 with that in float32 at 20 layers, 0.91 at 110, 0.15 at 1202;
+# ResNet-110 learned more slowly in bf16 (docs/performance.md).
 DEEPEST_IN_BF16 = 56
 
 
