@@ -139,10 +139,9 @@ class Stream:
         collate: Callable[[list[Any]], Any] = stack,
         view_bytes: int = PIECE_BYTES,
     ) -> None:
-        self.keys, self.load = (
-            keys,
-            partial(load, images, workers=workers, pin=device.type == "cuda", collate=collate, view_bytes=view_bytes),
-        )
+        pin = device.type == "cuda"
+        self.keys = keys
+        self.load = partial(load, images, workers=workers, pin=pin, collate=collate, view_bytes=view_bytes)
         self._next, self._views = -1, iter(())
 
     def at(self, iteration: int) -> Any:
