@@ -11,7 +11,7 @@ VERSIONS = {
     # Data sets as they are described, and the demo's own images. A description carries its version.
     "prepare_cifar10": 1,
     "prepare_imagenet": 2,
-    "prepare_detection": 2,
+    "prepare_detection": 3,
     # From an image file of ImageNet, VOC or COCO to the pixels of a crop or of a whole view.
     "decode": 3,
     "measure_image_statistics": 1,

@@ -51,3 +51,11 @@ def test_each_update_is_a_line_from_the_first_layer_to_the_last(signals):
 def test_a_figure_of_nothing_is_one_clear_error(signals):
     with pytest.raises(UserError, match="the figure shows resnet-20, but plain-20 were measured"):
         draw_layer_signals({"panels": PANELS["panels"][1:]}, signals, "")
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 12])
+def test_every_measured_update_has_a_colour_of_its_own(signals, count):
+    (first, *_) = signals["plain-20"]
+    rows = [{**first, "iteration": update, "layer": layer} for update in range(count) for layer in (1, 2)]
+    top, _ = draw_layer_signals(PANELS, {"plain-20": rows}, "").axes
+    assert len({str(line.get_color()) for line in top.lines}) == count

@@ -340,7 +340,7 @@ def source(key, option="--archives", also=None):
     folder = CONFIG.data[key]["folder"]
     if folder:
         return lambda wildcards: [f"--folder={folder}"]
-    return lambda wildcards, input: [option, *input, *([existing(also, f"data.{key}")] if also else [])]
+    return lambda wildcards, input: [option, *input, *([existing(also, f"data.{key}.test2012")] if also else [])]
 
 
 def existing(path, key):

@@ -40,8 +40,8 @@ HANDS = {
     "coco_val": slice(TRAINING_DIGITS, None),
 }
 SIZES = ((160, 120), (120, 160), (128, 128), (144, 112), (112, 144))
-DIGITS = (2, 4)
-HEIGHTS = (44.0, 80.0)
+DIGITS = (2, 3)
+HEIGHTS = (56.0, 84.0)
 # Where a pixel's share of ink is above this, it belongs to the digit.
 INK = 0.25
 # A digit may hide no more than this of another's box.

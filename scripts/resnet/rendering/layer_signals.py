@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 KEYS = ("std", "gradient")
 HEADINGS = ("by the last layer's", "smallest output", "largest", "smallest gradient", "largest")
-# The look of the first measured update, of the next ones, and of the last.
+# The look of the first measured update, of the next ones, and of the last; more updates have those of MANY.
 COLOURS = ("#000000", "#00b8e6", "#1a9850", "#b3a600", "#d400d4", "#7a4fd0", "#8c564b", "#e8000b")
+MANY = "turbo"
 
 
 def read_signals(path: Path) -> dict[str, Rows]:
@@ -91,12 +92,20 @@ def draw_layer_signals(drawing: dict[str, Any], signals: dict[str, Rows], note: 
 def _draw_lines(axis: "Axes", rows: Rows, key: str) -> None:
     """Draw a value of the layers, a line per measured update."""
     updates = sorted({row["iteration"] for row in rows})
-    colours = [*COLOURS[: len(updates) - 1], COLOURS[-1]] if len(updates) > 1 else COLOURS[-1:]
-    for update, colour in zip(updates, colours, strict=True):
+    for update, colour in zip(updates, _colours(len(updates)), strict=True):
         line = sorted((row["layer"], row[key]) for row in rows if row["iteration"] == update)
         label = f"{update:,}" + (" (end)" if update == updates[-1] else "")
         axis.plot(*zip(*line, strict=True), color=colour, linewidth=1.1, label=label)
     axis.set_xlim(1, max(row["layer"] for row in rows))
+
+
+def _colours(count: int) -> list[Any]:
+    """Return the colours of so many measured updates."""
+    from matplotlib import colormaps
+
+    if count > len(COLOURS):
+        return list(colormaps[MANY].resampled(count)(range(count)))
+    return [*COLOURS[: count - 1], COLOURS[-1]]
 
 
 def _scale(axis: "Axes") -> None:
