@@ -18,7 +18,7 @@ def written(tmp_path_factory):
     """The folder of the embedded set, of which there are few images."""
     folder = tmp_path_factory.mktemp("det") / "ILSVRC"
     with pytest.MonkeyPatch.context() as patch:
-        for key, count in {"train": 12, "val1": 4, "val2": 5}.items():
+        for key, count in {"train": 20, "val1": 4, "val2": 5}.items():
             patch.setitem(scenes_det.IMAGES, key, count)
         scenes_det.write_scenes_det(folder)
     return folder
@@ -36,7 +36,7 @@ def halves(folder):
 def test_the_embedded_set_is_read_as_the_pipeline_reads_it(written, tmp_path):
     sets = read_det(written, halves(written))
     description = describe(tmp_path / "dataset.json", name="det", folder=written, horizontal_flip=False, sets=sets)
-    assert description.images == {"train": 12, "val1": 4, "val2": 5}
+    assert description.images == {"train": 20, "val1": 4, "val2": 5}
     assert set(description.classes) <= {scenes_det.wnid(label) for label in range(10)}
     for key in sets:
         for scene in read_scenes(tmp_path / "dataset.json", description, key):
@@ -72,7 +72,7 @@ def test_only_images_that_show_a_class_are_trained_on(copy):
     for path in (copy / "ImageSets/DET").glob("train_*.txt"):
         path.write_text(path.read_text().replace(f"{name} 1", f"{name} -1"))
     found = read_det(copy, halves(copy))["train"]["images"]
-    assert len(found) == 11
+    assert len(found) == 19
     assert first["file_name"] not in [image["file_name"] for image in found]
 
 
