@@ -29,7 +29,7 @@ IMAGES = {
     "voc2012_val": 100,
     "voc2012_test": 20,
     "coco_train": 320,
-    "coco_val": 100,
+    "coco_val": 140,
 }
 # Whose hands wrote the digits of a set, as the digits' numbers; the others have those to train on. VOC 2007's test set
 # trains detectors that are tested on VOC 2012's validation set.

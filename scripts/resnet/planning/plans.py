@@ -47,7 +47,7 @@ IMAGES = {
     "scattered": (1600, 200),
     "scenes-voc": (320, 100),
     "voc": (16_551, 5_823),
-    "scenes-coco": (320, 100),
+    "scenes-coco": (320, 140),
     "coco": (82_783, 40_504),
     "scenes-det": (280, 100),
     # val1 and val2 as halves.
