@@ -257,15 +257,18 @@ def test_no_server(tmp_path):
         download("http://127.0.0.1:9/x", tmp_path / "archive", MD5, pause_seconds=0.001)
 
 
-def test_a_full_disk_names_the_file_and_keeps_what_arrived(server, tmp_path):
-    with full_disk(300 * 1024):
+@pytest.mark.parametrize(("size", "sent"), [(300 * 1024, None), (1000, 2000)])
+def test_a_full_disk_names_the_file_and_keeps_what_arrived(server, tmp_path, size, sent):
+    if sent:
+        server.breaks, server.bytes_before = 1, sent
+    with full_disk(size):
         code, output = run_program(*command_arguments(server, tmp_path))
     assert code == 1
     assert f"cannot write {tmp_path / 'archive.part'}" in output
     assert "Traceback" not in output
-    assert (tmp_path / "archive.part").read_bytes() == CONTENT[: 300 * 1024]
+    assert (tmp_path / "archive.part").read_bytes() == CONTENT[:size]
     assert run_program(*command_arguments(server, tmp_path))[0] == 0
-    assert server.requested[-1] == f"bytes={300 * 1024}-"
+    assert server.requested[-1] == f"bytes={size}-"
 
 
 def command_arguments(server, folder):

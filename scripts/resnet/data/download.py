@@ -1,10 +1,10 @@
 """Downloads that resume, show their progress, and count only when their checksum is right."""
 
+import io
 import re
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO
 
 import requests
 import urllib3
@@ -159,7 +159,8 @@ def _fetch(url: str, part: Path, version: _Version) -> bool:
         progress = Progress(
             total, title=part.name.removesuffix(".part"), unit="B", speed_unit="MB", scale=1e-6, done=start
         )
-        with part.open("r+b" if part.exists() else "wb") as file:
+        # Without a buffer: what a full disk has refused would be written again, and refused again, as the file closes.
+        with part.open("r+b" if part.exists() else "wb", buffering=0) as file:
             # A server that ignores ranges sends the whole file: it is written over what is there, which is not cut
             # short, so that another broken connection loses nothing.
             file.seek(start)
@@ -228,11 +229,11 @@ def _length(url: str, response: requests.Response, start: int) -> int | None:
     return start + int(length)
 
 
-def _write(file: BinaryIO, piece: bytes) -> None:
+def _write(file: io.FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
     try:
-        file.write(piece)
-        # So that a full disk shows here, and what is on disk is what a later start goes on from.
-        file.flush()
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as error:
         raise UserError(
             f"cannot write {file.name}: {error.strerror}; what has arrived is kept for the next start"

@@ -7,7 +7,7 @@ from pathlib import Path
 from resnet.data.archive import open_member, unpack_all
 from resnet.data.imagenet import DEVKIT
 from resnet.errors import UserError
-from resnet.files import checksum
+from resnet.files import atomic_path, checksum
 from resnet.progress import Progress
 
 # As published by the organisers; torchvision checks the same.
@@ -80,7 +80,7 @@ def unpack_classes(archive: Path, target: Path) -> None:
             wnid = Path(member.name).stem
             if not (staging / wnid).is_dir():
                 one = staging / f".{wnid}.tar"
-                with open_member(outer, member) as source, one.open("wb") as copy:
+                with open_member(outer, member) as source, atomic_path(one) as part, part.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
                 unpack_all(one, staging, wnid)
                 one.unlink()
