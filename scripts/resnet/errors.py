@@ -47,6 +47,10 @@ def run_program(main: Callable[[], None]) -> None:
 
     A character that the terminal's encoding does not have is printed as an escape.
     """
+    if address := os.environ.get("RESNET_FORK_SERVER"):
+        from resnet.fork_server import ask
+
+        ask(address)
     name = Path(sys.argv[0]).stem
     gc.set_threshold(GARBAGE_THRESHOLD)
     # All memory goes at the end, so Python need not look for unused objects in it once more: that takes half a second

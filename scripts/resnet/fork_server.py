@@ -1,0 +1,142 @@
+"""A server that has imported torch, of which programs are forks: each of them would import it for one or two seconds.
+
+The demo is some sixty programs of a few seconds. Snakemake starts the server with :func:`start`; a program that finds
+it in its environment asks it with :func:`ask`, as ``run_program`` does first. Then the program's own process waits,
+passes signals on, and ends as the fork does; when it is killed, so is the fork. Where there is no server, or it has
+ended, a program runs by itself, and nothing else is different. It is Python's own forkserver, but for programs that
+know nothing of each other.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import multiprocessing
+import os
+import runpy
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from resnet.signals import STOP
+
+# The variable that says where the server is.
+ADDRESS = "RESNET_FORK_SERVER"
+# What takes long to import; of this project only what torchvision must not be imported without. Nothing may compute:
+# a process that has threads cannot be forked.
+PRELOADED = ("resnet.detection", "torchvision.models.detection", "matplotlib.pyplot", "seaborn")
+STREAMS = (0, 1, 2)
+FORK = multiprocessing.get_context("fork")
+
+
+def start() -> None:
+    """Start a server that ends with this process, for the programs that this process starts from now on."""
+    address = Path(tempfile.mkdtemp(prefix="resnet-"), "fork-server")
+    code = f"import sys; sys.path.insert(0, sys.argv[1]); import {__name__} as server; server.main()"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        server = subprocess.Popen(
+            ["python", "-c", code, str(Path(__file__).parents[1]), str(address), str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            # What a terminal tells all its processes is passed on by those that wait.
+            start_new_session=True,
+        )
+    # This is its end, and until then keeps the pipe from being closed.
+    atexit.register(server.stdin.close)
+    os.environ[ADDRESS] = str(address)
+
+
+def ask(address: str) -> None:
+    """Have this program run by a fork of the server, and end as the fork does; return where there is no server."""
+    request = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address)
+        socket.send_fds(connection, [b"."], STREAMS)
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        answers = connection.makefile()
+        fork = answers.readline()
+    except OSError:
+        return
+    if not fork:
+        return
+    for number in STOP:
+        if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGUSR1:
+            signal.signal(number, lambda number, _: _send(int(fork), number))
+    code = int(answers.readline() or 1)
+    if code < 0:
+        # SIGKILL's cannot be set.
+        with contextlib.suppress(OSError):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    sys.exit(code)
+
+
+def _send(process: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def main() -> None:
+    """Be the server, until the process that started it has ended."""
+    address, listener = Path(sys.argv[2]), socket.socket(fileno=int(sys.argv[3]))
+    with contextlib.suppress(ImportError):
+        for name in PRELOADED:
+            importlib.import_module(name)
+        # What is imported is shared with all forks as long as nobody writes to it, the garbage collector included.
+        gc.freeze()
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            connection, _ = listener.accept()
+            with connection:
+                FORK.Process(target=_attend, args=(connection,)).start()
+    shutil.rmtree(address.parent)
+
+
+def _attend(connection: socket.socket) -> None:
+    """Run a program; say which process it is, and how it ended; kill it when who asked for it has ended."""
+    _, streams, _, _ = socket.recv_fds(connection, 1, len(STREAMS))
+    request = json.loads(connection.makefile().readline())
+    program = FORK.Process(target=_become, args=(streams,), kwargs=request)
+    program.start()
+    for stream in streams:
+        os.close(stream)
+
+    def watch() -> None:
+        connection.recv(1)
+        program.kill()
+
+    threading.Thread(target=watch, daemon=True).start()
+    # What cannot be said is of no interest to a process that has ended.
+    with contextlib.suppress(OSError):
+        connection.sendall(f"{program.pid}\n".encode())
+        program.join()
+        connection.sendall(f"{program.exitcode}\n".encode())
+
+
+def _become(streams: list[int], arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Do what ``python`` with these arguments does."""
+    os.setpgid(0, 0)
+    for number, received in enumerate(streams):
+        os.dup2(received, number)
+        os.close(received)
+    # As they may be of another kind than the server's: a file, a pipe or a terminal.
+    sys.stdout = open(1, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding=sys.stderr.encoding, errors=sys.stderr.errors, closefd=False)  # noqa: SIM115
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    # The fork asks nobody again.
+    del os.environ[ADDRESS]
+    sys.argv, sys.path[0] = arguments, str(Path(arguments[0]).absolute().parent)
+    runpy.run_path(arguments[0], run_name="__main__")
