@@ -155,3 +155,13 @@ def test_the_server_ends_with_who_started_it_and_programs_then_run_by_themselves
     code, out, _ = ended(program(str(address), "tell"))
     assert code == 0
     assert not json.loads(out)[4], "nobody has imported torch for it"
+
+
+def test_without_a_place_for_its_socket_there_is_no_server(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 110)
+    long.mkdir()
+    monkeypatch.setattr(fork_server.tempfile, "tempdir", str(long))
+    monkeypatch.delenv(ADDRESS, raising=False)
+    fork_server.start()
+    assert ADDRESS not in os.environ
+    assert not list(long.iterdir())

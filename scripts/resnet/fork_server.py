@@ -3,8 +3,8 @@
 The demo is some sixty programs of a few seconds. Snakemake starts the server with :func:`start`; a program that finds
 it in its environment asks it with :func:`ask`, as ``run_program`` does first. Then the program's own process waits,
 passes signals on, and ends as the fork does; when it is killed, so is the fork. Where there is no server, or it has
-ended, a program runs by itself, and nothing else is different. It is Python's own forkserver, but for programs that
-know nothing of each other.
+ended, a program runs by itself. All that is different is that Snakemake's benchmarks see the process that waits, and
+so have the time but not the memory. It is Python's own forkserver, but for programs that know nothing of each other.
 """
 
 import atexit
@@ -41,7 +41,12 @@ def start() -> None:
     address = Path(tempfile.mkdtemp(prefix="resnet-"), "fork-server")
     code = f"import sys; sys.path.insert(0, sys.argv[1]); import {__name__} as server; server.main()"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(address))
+        try:
+            listener.bind(str(address))
+        except OSError:
+            # Such a path may have 107 characters. Programs run by themselves.
+            address.parent.rmdir()
+            return
         listener.listen()
         server = subprocess.Popen(
             ["python", "-c", code, str(Path(__file__).parents[1]), str(address), str(listener.fileno())],
