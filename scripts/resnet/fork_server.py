@@ -31,7 +31,15 @@ from resnet.signals import STOP
 ADDRESS = "RESNET_FORK_SERVER"
 # What takes long to import; of this project only what torchvision must not be imported without. Nothing may compute:
 # a process that has threads cannot be forked.
-PRELOADED = ("resnet.detection", "torchvision.models.detection", "matplotlib.pyplot", "seaborn")
+PRELOADED = (
+    "resnet.detection",
+    "torchvision.models.detection",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_pdf",
+    "fontTools.subset",
+    "seaborn",
+    "yaml",
+)
 STREAMS = (0, 1, 2)
 FORK = multiprocessing.get_context("fork")
 

@@ -17,7 +17,8 @@ from workflow.conftest import RESNET_8, TINY, add_artefacts, configure, executed
 
 # Each starts Snakemake, which takes 2 s before it does anything.
 pytestmark = pytest.mark.slow
-WITH_RESNET_8 = TINY | {"cifar10": TINY["cifar10"] | {"seeds": RESNET_8}}
+# Two runs of one network, so that a table has their mean.
+WITH_RESNET_8 = TINY | {"cifar10": TINY["cifar10"] | {"seeds": {**RESNET_8, "resnet-110": [0, 1]}}}
 
 
 class Images(HTMLParser):
