@@ -14,6 +14,9 @@ from conftest import ROOT
 from resnet import fork_server
 from resnet.fork_server import ADDRESS
 
+# The server imports torch.
+pytestmark = pytest.mark.slow
+
 PROGRAM = f"""
 import json, os, signal, sys, time
 sys.path.insert(0, {str(ROOT / "scripts")!r})
@@ -21,7 +24,7 @@ from resnet.errors import UserError, run_program
 
 def main():
     if sys.argv[1] == "tell":
-        told = [sys.argv, os.getcwd(), dict(os.environ), sys.path[0], "torch" in sys.modules, os.isatty(1), __name__]
+        told = [sys.argv, os.getcwd(), dict(os.environ), sys.path, "torch" in sys.modules, os.isatty(1), __name__]
         print(json.dumps(told))
         print("é", file=sys.stderr)
     elif sys.argv[1] == "exit":

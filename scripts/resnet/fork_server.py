@@ -47,7 +47,7 @@ FORK = multiprocessing.get_context("fork")
 def start() -> None:
     """Start a server that ends with this process, for the programs that this process starts from now on."""
     address = Path(tempfile.mkdtemp(prefix="resnet-"), "fork-server")
-    code = f"import sys; sys.path.insert(0, sys.argv[1]); import {__name__} as server; server.main()"
+    code = f"import sys; sys.path[0] = sys.argv[1]; import {__name__} as server; server.main()"
     with socket.socket(socket.AF_UNIX) as listener:
         try:
             listener.bind(str(address))
@@ -112,12 +112,14 @@ def main() -> None:
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
-                FORK.Process(target=_attend, args=(connection,)).start()
+                FORK.Process(target=_attend, args=(listener, connection)).start()
     shutil.rmtree(address.parent)
 
 
-def _attend(connection: socket.socket) -> None:
+def _attend(listener: socket.socket, connection: socket.socket) -> None:
     """Run a program; say which process it is, and how it ended; kill it when who asked for it has ended."""
+    # So that nobody waits for an answer of a server that was killed.
+    listener.close()
     _, streams, _, _ = socket.recv_fds(connection, 1, len(STREAMS))
     request = json.loads(connection.makefile().readline())
     program = FORK.Process(target=_become, args=(streams,), kwargs=request)
