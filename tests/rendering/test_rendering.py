@@ -349,6 +349,9 @@ def test_responses_are_drawn_in_order_and_sorted():
         assert sorted(line.get_ydata(), reverse=True) == list(below.get_ydata())
     assert top.get_ylim() == (0.5, 3.5)
     assert top.get_xlim() == (0, 110)
+    runs["plain-56"].loc[0, "std"] = 29
+    top, bottom = figures.draw_responses(drawing, runs, "").axes
+    assert top.get_yscale() == bottom.get_yscale() == "log", "else the other nets would be a line at the bottom"
 
 
 def test_a_broken_metrics_file_is_named(tmp_path):

@@ -229,6 +229,8 @@ def draw_responses(drawing: dict[str, Any], runs: dict[str, "pd.DataFrame"], not
         # The paper's range where it holds every value, else the range of the values.
         if fits:
             axis.set(ylim=(low, high), yticks=drawing["yticks"])
+        elif max(values) > 10 * min(values) > 0:
+            scale_by_powers(axis)
         else:
             axis.set_ylim(0, 1.05 * max(values))
         axis.legend(loc="upper right")
@@ -323,6 +325,17 @@ def _mark_ends(axis: "Axes", panel: dict[str, Any], drawing: dict[str, Any], run
                 linewidth=curve["width"],
                 clip_on=False,
             )
+
+
+def scale_by_powers(axis: "Axes") -> None:
+    """Scale an axis by powers of ten, also where its values span only one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 3.0), numticks=9))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def write_note(figure: "Figure", note: str, absent: Sequence[str] = ()) -> None:

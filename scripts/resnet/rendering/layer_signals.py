@@ -62,7 +62,7 @@ def draw_layer_signals(drawing: dict[str, Any], signals: dict[str, Rows], note: 
         UserError: no network of the drawing was measured.
     """
     # Claims are judged on the rows, and draw nothing.
-    from resnet.rendering.figures import new_figure, write_note
+    from resnet.rendering.figures import new_figure, scale_by_powers, write_note
 
     panels = [panel for panel in drawing["panels"] if panel["model"] in signals]
     absent = [panel["model"] for panel in drawing["panels"] if panel["model"] not in signals]
@@ -75,7 +75,7 @@ def draw_layer_signals(drawing: dict[str, Any], signals: dict[str, Rows], note: 
             _draw_lines(axis, signals[panel["model"]], key)
             axis.sharey(row[0])
             axis.tick_params(labelleft=axis is row[0])
-        _scale(row[0])
+        scale_by_powers(row[0])
         row[0].set_ylabel(label)
     for top, bottom, panel in zip(*rows_of_axes, panels, strict=True):
         top.set_title(panel["title"], fontsize=9)
@@ -106,14 +106,3 @@ def _colours(count: int) -> list[Any]:
     if count > len(COLOURS):
         return list(colormaps[MANY].resampled(count)(range(count)))
     return [*COLOURS[: count - 1], COLOURS[-1]]
-
-
-def _scale(axis: "Axes") -> None:
-    """Scale an axis by powers of ten, also where its values span only one."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axis.set_yscale("log")
-    low, high = axis.get_ylim()
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > 100 else (1.0, 3.0), numticks=9))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:g}"))
-    axis.yaxis.set_minor_locator(NullLocator())
