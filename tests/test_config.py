@@ -167,7 +167,7 @@ def test_the_paper_scale_is_the_defaults_of_the_recipe(config):
     assert loaded.cifar10.seeds["resnet-110"] == [0, 1, 2, 3, 4]
     assert loaded.imagenet.recipe("resnet-152", 0) == ImageNetRecipe(model="resnet-152")
     assert loaded.imagenet.recipe("vgg-16", 0) == ImageNetRecipe(model="vgg-16", lr=0.01, dropout=0.5)
-    assert load(config, WORKFLOW).cifar10.seeds["resnet-110"] == [0, 1]
+    assert load(config, WORKFLOW).cifar10.seeds["resnet-110"] == [0]
 
 
 def test_config_lays_over_the_scale(config):

@@ -7,7 +7,6 @@ ended, a program runs by itself. All that is different is that Snakemake's bench
 so have the time but not the memory. It is Python's own forkserver, but for programs that know nothing of each other.
 """
 
-import atexit
 import contextlib
 import gc
 import importlib
@@ -56,17 +55,18 @@ def start() -> None:
             address.parent.rmdir()
             return
         listener.listen()
-        server = subprocess.Popen(
+        # Nobody writes to this pipe, which is closed when this process ends, however it does.
+        end, _ = os.pipe()
+        subprocess.Popen(
             ["python", "-c", code, str(Path(__file__).parents[1]), str(address), str(listener.fileno())],
-            stdin=subprocess.PIPE,
+            stdin=end,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
             # What a terminal tells all its processes is passed on by those that wait.
             start_new_session=True,
         )
-    # This is its end, and until then keeps the pipe from being closed.
-    atexit.register(server.stdin.close)
+        os.close(end)
     os.environ[ADDRESS] = str(address)
 
 
