@@ -23,11 +23,11 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TextIO
 
+from resnet.errors import FORK_SERVER
 from resnet.signals import STOP
 
-# The variable that says where the server is.
-ADDRESS = "RESNET_FORK_SERVER"
 # What takes long to import; of this project only what torchvision must not be imported without. Nothing may compute:
 # a process that has threads cannot be forked.
 PRELOADED = (
@@ -67,26 +67,21 @@ def start() -> None:
             start_new_session=True,
         )
         os.close(end)
-    os.environ[ADDRESS] = str(address)
+    os.environ[FORK_SERVER] = str(address)
 
 
 def ask(address: str) -> None:
     """Have this program run by a fork of the server, and end as the fork does; return where there is no server."""
-    request = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(address)
-        socket.send_fds(connection, [b"."], STREAMS)
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        answers = connection.makefile()
-        fork = answers.readline()
-    except OSError:
-        return
+    # Signals wait until it is known to whom they are to be passed.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    fork, answers = _request(address)
+    if fork:
+        for number in STOP:
+            if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGUSR1:
+                signal.signal(number, lambda number, _: _send(fork, number))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if not fork:
         return
-    for number in STOP:
-        if signal.getsignal(number) is not signal.SIG_IGN or number is signal.SIGUSR1:
-            signal.signal(number, lambda number, _: _send(int(fork), number))
     code = int(answers.readline() or 1)
     if code < 0:
         # SIGKILL's cannot be set.
@@ -94,6 +89,19 @@ def ask(address: str) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     sys.exit(code)
+
+
+def _request(address: str) -> tuple[int, TextIO]:
+    """Ask for a fork; return which process it is, 0 where there is no server, and what says later how it ended."""
+    request = {"arguments": sys.argv, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+    with socket.socket(socket.AF_UNIX) as connection:
+        answers = connection.makefile()
+        with contextlib.suppress(OSError):
+            connection.connect(address)
+            socket.send_fds(connection, [b"."], STREAMS)
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            return int(answers.readline() or 0), answers
+    return 0, answers
 
 
 def _send(process: int, number: int) -> None:
@@ -128,7 +136,9 @@ def _attend(listener: socket.socket, connection: socket.socket) -> None:
         os.close(stream)
 
     def watch() -> None:
-        connection.recv(1)
+        # An error, too, says that nobody is there: one that was killed before it had read all that was said to it.
+        with contextlib.suppress(OSError):
+            connection.recv(1)
         program.kill()
 
     threading.Thread(target=watch, daemon=True).start()
@@ -152,6 +162,6 @@ def _become(streams: list[int], arguments: list[str], folder: str, environment: 
     os.environ.clear()
     os.environ.update(environment)
     # The fork asks nobody again.
-    del os.environ[ADDRESS]
+    del os.environ[FORK_SERVER]
     sys.argv, sys.path[0] = arguments, str(Path(arguments[0]).absolute().parent)
     runpy.run_path(arguments[0], run_name="__main__")
