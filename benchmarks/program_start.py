@@ -18,7 +18,6 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from resnet import fork_server  # noqa: E402
-from resnet.errors import FORK_SERVER  # noqa: E402
 
 PROGRAM = f"""
 import sys
@@ -35,7 +34,7 @@ run_program(main)
 def seconds(program: Path, address: str) -> float:
     """Return how long a program takes, as a fork of the server at an address or without one."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, program], env={**os.environ, FORK_SERVER: address}, check=True)
+    subprocess.run([sys.executable, program], env={**os.environ, fork_server.FORK_SERVER: address}, check=True)
     return time.perf_counter() - started
 
 
@@ -45,7 +44,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=10, help="turns (default: %(default)s)")
     turns = parser.parse_args().turns
     fork_server.start()
-    address = os.environ[FORK_SERVER]
+    address = os.environ[fork_server.FORK_SERVER]
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "program.py")
         program.write_text(PROGRAM, encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from resnet import fork_server
-from resnet.errors import FORK_SERVER
+from resnet.fork_server import FORK_SERVER
 
 # The server imports torch.
 pytestmark = pytest.mark.slow

@@ -38,9 +38,6 @@ class StoppedError(Exception):
 # looks so often while modules are imported that torch takes a fifth longer. Tensors are freed without it.
 GARBAGE_THRESHOLD = 100_000
 
-# The variable that says where a server is of which programs are forks.
-FORK_SERVER = "RESNET_FORK_SERVER"
-
 # What a failed write says: a file that cannot be read never has one of these.
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 
@@ -51,7 +48,7 @@ def run_program(main: Callable[[], None]) -> None:
     A character that the terminal's encoding does not have is printed as an escape. Where there is a server, a fork of
     it does all that (``resnet.fork_server``).
     """
-    if address := os.environ.get(FORK_SERVER):
+    if address := os.environ.get("RESNET_FORK_SERVER"):
         from resnet.fork_server import ask
 
         ask(address)

@@ -25,9 +25,10 @@ import threading
 from pathlib import Path
 from typing import TextIO
 
-from resnet.errors import FORK_SERVER
 from resnet.signals import STOP
 
+# The variable that says where the server is; ``run_program`` looks for it before it imports this module.
+FORK_SERVER = "RESNET_FORK_SERVER"
 # What takes long to import; of this project only what torchvision must not be imported without. Nothing may compute:
 # a process that has threads cannot be forked.
 PRELOADED = (
