@@ -1,11 +1,13 @@
 """Images per second of this project's training loop against one written the usual way, in one run.
 
 The usual way: torchvision transforms on PIL images in a DataLoader, NCHW tensors, torch.nn layers, torch.optim.SGD.
-Same network, same batch, same threads, 32x32 images; ours in float32 and in bf16. The loops take turns, so a machine
-whose speed drifts is fair to all. Also printed: the share of the machine's own matrix-product rate that our loop
-reaches in float32 (2 floating-point operations per multiply-add, forward and backward counted as three forwards).
+Same network, same batch, same threads, 32x32 images; ours in float32 and in bf16, on a GPU as operations launched one
+by one and as CUDA graphs. The loops take turns, so a machine whose speed drifts is fair to all. Also printed: the share
+of the machine's own matrix-product rate that our first loop reaches in float32 (2 floating-point operations per
+multiply-add, forward and backward counted as three forwards; on a GPU it multiplies in TF32).
 
     PYTHONPATH=scripts python benchmarks/cifar_training.py --threads 2
+    PYTHONPATH=scripts python benchmarks/cifar_training.py --workers 8 --updates 40 --rounds 5    # with a GPU
 """
 
 import argparse
@@ -28,6 +30,7 @@ from resnet.classification.cifar10 import cifar_task
 from resnet.data import cifar10
 from resnet.provenance import processor_name
 from resnet.settings import CifarRecipe, Hardware
+from resnet.training.cuda_graph import WARM_UP
 from resnet.training.loop import Training
 
 BATCH = 128
@@ -79,11 +82,19 @@ def usual_net(depth: int) -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-def usual_loop(depth: int, images: cifar10.Images, device: torch.device) -> Callable[[], None]:
-    """Return a function that makes one update the usual way."""
+def usual_loop(depth: int, images: cifar10.Images, device: torch.device, workers: int) -> Callable[[], None]:
+    """Return a function that makes one update the usual way; ``workers`` processes read for it."""
     net = usual_net(depth).to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-    loader = DataLoader(ImageFolder(images), BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(
+        ImageFolder(images),
+        BATCH,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         while True:
@@ -109,11 +120,7 @@ def our_loop(
     recipe = CifarRecipe(model=f"resnet-{depth}", lr=0.01, warmup_lr=None, precision=precision)
     run = Training(recipe, hardware, functools.partial(cifar_task, recipe, description))
 
-    def update() -> None:
-        run.update()
-        float(run.meter.sums[0])
-
-    return update
+    return run.update
 
 
 def seconds(update: Callable[[], None], count: int) -> float:
@@ -121,6 +128,8 @@ def seconds(update: Callable[[], None], count: int) -> float:
     start = time.perf_counter()
     for _ in range(count):
         update()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return (time.perf_counter() - start) / count
 
 
@@ -152,35 +161,39 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each loop; medians are printed")
     parser.add_argument("--updates", type=int, default=2, help="updates per turn")
-    parser.add_argument("--compile", action="store_true", help="let our loop use torch.compile")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read images for the usual loop")
+    parser.add_argument(
+        "--compile", nargs="+", choices=["false", "true", "cuda-graphs"], help="how our loop computes its updates"
+    )
     parser.add_argument("--folder", type=Path, default=Path("data/benchmark"), help="where the noise is written")
     arguments = parser.parse_args()
-    hardware = Hardware(threads=arguments.threads, compile=str(arguments.compile).lower())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    ways = arguments.compile or (["false", "cuda-graphs"] if device.type == "cuda" else ["false"])
     torch.set_num_threads(arguments.threads)
     description, images = random_dataset(arguments.folder)
     rate = matrix_product_rate(device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else processor_name()
     print(f"{name}, {arguments.threads} threads, torch {torch.__version__}; matrix product {rate / 1e9:.0f} GFLOP/s")
     for depth in arguments.depths:
-        loops = {
-            "usual": usual_loop(depth, images, device),
-            **{precision: our_loop(depth, description, hardware, precision) for precision in ("float32", "bf16")},
-        }
+        ours = [(precision, way) for way in ways for precision in ("float32", "bf16")]
+        loops = {"usual": usual_loop(depth, images, device, arguments.workers)}
+        for precision, way in ours:
+            hardware = Hardware(threads=arguments.threads, compile=way)
+            loops[f"{precision} {way}"] = our_loop(depth, description, hardware, precision)
         for update in loops.values():
-            seconds(update, 2)
+            seconds(update, WARM_UP + 2)
         turns = [
             {k: seconds(update, arguments.updates) for k, update in loops.items()} for _ in range(arguments.rounds)
         ]
         speed = {name: BATCH / statistics.median(turn[name] for turn in turns) for name in loops}
-        work = 6 * count_multiply_adds(CifarNet(f"resnet-{depth}"), 32)
+        first = f"float32 {ways[0]}"
+        share = 100 * speed[first] * 6 * count_multiply_adds(CifarNet(f"resnet-{depth}"), 32) / rate
         print(
-            f"ResNet-{depth}, images/s: usual {speed['usual']:.0f}; ours {speed['float32']:.0f}, "
-            f"{ratio(turns, 'float32')} times the usual; in bf16 {speed['bf16']:.0f}, "
-            f"{ratio(turns, 'bf16', 'float32')} times float32; "
-            f"{100 * speed['float32'] * work / rate:.0f} % of the matrix-product rate in float32",
-            flush=True,
+            f"ResNet-{depth}, images/s: usual {speed['usual']:.0f}; {share:.0f} % of the matrix-product rate in {first}"
         )
+        for name in list(loops)[1:]:
+            faster = f"{ratio(turns, name)} times the usual, {ratio(turns, name, first)} times {first}"
+            print(f"  {name}: {speed[name]:.0f}, {faster}", flush=True)
 
 
 def ratio(turns: list[dict[str, float]], name: str, slower: str = "usual") -> str:

@@ -37,7 +37,7 @@ from resnet.training.task import MicroBatch, Task
 
 # torch.compile takes minutes. On a GPU, where updates are not captured, it is worth them where a tenth of what the
 # remaining updates take is more. On the CPU it never is: the eager channels_last net is as fast
-# (benchmarks/cifar_training.py --compile: 1.57 and 1.39 times the usual loop for ResNet-20 and -56, not compiled 1.53).
+# (benchmarks/cifar_training.py --compile true: 1.57 and 1.39 times the usual loop for ResNet-20 and -56, else 1.53).
 COMPILE_SECONDS = 180
 COMPILE_SAVES = 0.1
 # Several processes agree on saving and stopping about once in so many seconds, and at least once in so many updates:
