@@ -76,45 +76,60 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def results() -> str:
-    """Return the tables of what has been run, beside the paper."""
-    rows = [row for folder in sorted(REPRODUCTION.glob("cifar10-*")) for row in cifar_rows(folder)]
-    paper, ours = "paper, 64,000 iterations: test error %", "ours: test error %"
-    headings = ("network", paper, ours, "runs", "data, iterations", "hardware")
-    return table(headings, rows) or "No runs have been committed yet.\n"
+    """Return the table of what has been run, beside the paper, and on what."""
+    runs = [Run.read(path) for path in sorted(REPRODUCTION.glob("cifar10-*/**/result.json"))]
+    if not runs:
+        return "No runs have been committed yet.\n"
+    lengths = sorted({run.iterations for run in runs}, reverse=True)
+    rows = []
+    for model in sorted({run.model for run in runs}, key=lambda name: (name.split("-")[0], int(name.split("-")[1]))):
+        found = [[run.error for run in runs if (run.model, run.iterations) == (model, length)] for length in lengths]
+        cells = (f"{mean_of(errors)} ({len(errors)})" if errors else "–" for errors in found)
+        rows.append([model, published(model), *cells])
+    ours = (f"ours, {length:,}, {devices(runs, length)} (runs)" for length in lengths)
+    return table(["network", "paper, 64,000 iterations: test error %", *ours], rows)
 
 
-def cifar_rows(folder: Path) -> Iterator[list[str]]:
-    """Return a row for each network that was trained on CIFAR-10 at a scale."""
-    paper = {row["model"]: row for row in read_yaml(ROOT / "workflow/artefacts/table6.yaml")["rows"] if "model" in row}
-    figure = read_yaml(ROOT / "workflow/artefacts/fig6.yaml")
-    read_off = {
-        curve["model"]: curve["digitised_end"]
-        for panel in figure["panels"]
-        for curve in panel["curves"]
-        if curve["split"] == "test" and "digitised_end" in curve
-    }
-    runs: dict[str, list[Path]] = {}
-    for path in folder.rglob("result.json"):
-        runs.setdefault(read_json(path)["model"], []).append(path)
-    for model in sorted(runs, key=lambda name: (name.split("-")[0], int(name.split("-")[1]))):
-        found = [read_json(path) for path in runs[model]]
-        around = [read_json(path.with_name("environment.json")) for path in runs[model]]
-        errors = [result["test"]["top1_error"] for result in found]
+def devices(runs: "list[Run]", iterations: int) -> str:
+    """Return what the runs of so many iterations were trained on."""
+    return "; ".join({device: 0 for run in runs if run.iterations == iterations for device in run.devices})
+
+
+@dataclasses.dataclass
+class Run:
+    """A run on CIFAR-10 that was published: which network, its test error in percent, and what it was trained on."""
+
+    model: str
+    iterations: int
+    error: float
+    devices: list[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Run":
+        """Read a run folder by its ``result.json``."""
+        result, around = read_json(path), read_json(path.with_name("environment.json"))
         # A slice that code from before it was recorded has trained says nothing of its device.
-        devices = dict.fromkeys(part["device"] for run in around for part in run["slices"] if "device" in part)
-        published = paper.get(model, {})
-        yield [
-            model,
-            spread(published["top1_error_mean"], published["top1_error_std"])
-            if "top1_error_mean" in published
-            else f"{published['top1_error']:.2f}"
-            if published
-            else f"about {read_off[model]:g} (Fig. 6)",
-            spread(statistics.mean(errors), statistics.stdev(errors)) if len(errors) > 1 else f"{errors[0]:.2f}",
-            str(len(errors)),
-            f"{found[0]['dataset']}, {found[0]['iterations']:,}",
-            "; ".join(devices),
-        ]
+        devices = [part["device"] for part in around["slices"] if "device" in part]
+        return cls(result["model"], result["iterations"], result["test"]["top1_error"], devices)
+
+
+def published(model: str) -> str:
+    """Return the paper's test error of a network: Table 6's, or what was read off Fig. 6."""
+    rows = read_yaml(ROOT / "workflow/artefacts/table6.yaml")["rows"]
+    figure = read_yaml(ROOT / "workflow/artefacts/fig6.yaml")
+    row = next((row for row in rows if row.get("model") == model), {})
+    if "top1_error_mean" in row:
+        return spread(row["top1_error_mean"], row["top1_error_std"])
+    if row:
+        return f"{row['top1_error']:.2f}"
+    curves = (curve for panel in figure["panels"] for curve in panel["curves"] if curve["split"] == "test")
+    read_off = {curve["model"]: curve["digitised_end"] for curve in curves if "digitised_end" in curve}
+    return f"about {read_off[model]:g} (Fig. 6)" if model in read_off else "–"
+
+
+def mean_of(errors: list[float]) -> str:
+    """Return the error of a single run, or the mean of several and their standard deviation."""
+    return spread(statistics.mean(errors), statistics.stdev(errors)) if len(errors) > 1 else f"{errors[0]:.2f}"
 
 
 def spread(mean: float, deviation: float) -> str:

@@ -72,19 +72,32 @@ def test_a_stale_page_is_found(tmp_path):
 
 def test_runs_on_cifar10_stand_beside_the_paper(tmp_path):
     """As in the paper: one run's error, or mean and standard deviation; of plain nets, what was read off Fig. 6."""
-    errors = {("resnet-110", 0): 7.0, ("resnet-110", 1): 7.2, ("resnet-20", 0): 9.5, ("plain-20", 0): 10.5}
-    for (model, seed), error in errors.items():
-        run = tmp_path / f"cifar10-short/{model}/seed{seed}"
-        result = {"model": model, "dataset": "cifar10", "iterations": 6400, "test": {"top1_error": error}}
-        write_json(run / "result.json", result)
-        write_json(run / "environment.json", {"slices": [{"from": 0}, {"device": "a CPU"}, {"device": "a CPU"}]})
+    errors = {
+        ("short", "resnet-110", 0): 7.0,
+        ("short", "resnet-110", 1): 7.2,
+        ("short", "plain-110", 0): 60.0,
+        ("short", "plain-20", 0): 16.5,
+        ("paper", "plain-20", 0): 10.5,
+        ("paper", "resnet-20", 0): 9.5,
+    }
+    for (scale, model, seed), error in errors.items():
+        run = tmp_path / f"cifar10-{scale}/{model}/seed{seed}"
+        iterations = {"short": 6400, "paper": 64000}[scale]
+        write_json(run / "result.json", {"model": model, "iterations": iterations, "test": {"top1_error": error}})
+        write_json(run / "environment.json", {"slices": [{"from": 0}, *[{"device": f"{scale} CPU"}] * 2]})
     results = runpy.run_path(str(GENERATE))["results"]
     results.__globals__["REPRODUCTION"] = tmp_path
-    assert results().splitlines()[2:5] == [
-        "| plain-20 | about 9.6 (Fig. 6) | 10.50 | 1 | cifar10, 6,400 | a CPU |",
-        "| resnet-20 | 8.75 | 9.50 | 1 | cifar10, 6,400 | a CPU |",
-        "| resnet-110 | 6.61±0.16 | 7.10±0.14 | 2 | cifar10, 6,400 | a CPU |",
+    assert results().splitlines() == [
+        "| network | paper, 64,000 iterations: test error % | ours, 64,000, paper CPU (runs) | "
+        "ours, 6,400, short CPU (runs) |",
+        "| --- | --- | --- | --- |",
+        "| plain-20 | about 9.6 (Fig. 6) | 10.50 (1) | 16.50 (1) |",
+        "| plain-110 | – | – | 60.00 (1) |",
+        "| resnet-20 | 8.75 | 9.50 (1) | – |",
+        "| resnet-110 | 6.61±0.16 | – | 7.10±0.14 (2) |",
     ]
+    results.__globals__["REPRODUCTION"] = tmp_path / "none"
+    assert results() == "No runs have been committed yet.\n"
 
 
 def test_the_front_page_is_short():
