@@ -19,8 +19,10 @@ from localisation.conftest import classifier, digits  # noqa: F401
 
 from resnet.classification.predictions import Predictions
 from resnet.files import read_arrays
+from resnet.planning import steps
 from resnet.settings import Hardware, to_flags
 from resnet.training.checkpoint import NAME
+from resnet.training.cuda_graph import CapturedStep
 from resnet.training.loop import Training, train
 
 pytestmark = [
@@ -125,6 +127,13 @@ def test_what_is_automatic_on_a_gpu(dataset):
     assert (run.compiled, run.precision) == ("cuda-graphs", "bf16")
     deep = tiny_recipe(precision="auto", model="resnet-110")
     assert Training(deep, GPU, task(deep, dataset)).precision == "float32"
+
+
+def test_a_plan_measures_updates_as_they_are_trained(monkeypatch):
+    captured = []
+    monkeypatch.setattr(steps, "CapturedStep", lambda update: captured.append(CapturedStep(update)) or captured[0])
+    assert 0 < steps.measure_step(steps.step_of(tiny_recipe()), torch.device("cuda")) < 1
+    assert captured[0].graph is not None
 
 
 @contextlib.contextmanager
