@@ -11,11 +11,11 @@ import detection.conftest as detection
 import localisation.conftest as localisation
 import pytest
 import torch
-import training.conftest as training
 from classification.conftest import SIDES
 from conftest import image_statistics, in_float64, program, run_program, task, tiny_recipe
 from detection.conftest import classifiers, packs  # noqa: F401
 from localisation.conftest import classifier, digits  # noqa: F401
+from training.conftest import advance, arguments
 
 from resnet.classification.predictions import Predictions
 from resnet.files import read_arrays
@@ -38,15 +38,6 @@ def begin(dataset, way="cuda-graphs", device="cuda", **changes):
     recipe = tiny_recipe(**{"precision": "float32", "iterations": 24, "lr_drops": (7, 15), **changes})
     hardware = Hardware(device=device, compile=way if device == "cuda" else "false")
     return Training(recipe, hardware, in_float64(task(recipe, dataset)))
-
-
-def advance(run, end):
-    while run.iteration < end:
-        run.update()
-        if run.is_due(run.recipe.log_interval):
-            run.log_training()
-        if run.is_due(8):
-            run.log_evaluation()
 
 
 def same_bits(ours, theirs):
@@ -173,7 +164,7 @@ def test_an_update_on_imagenet_waits_for_nothing(ilsvrc, changes):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_killed_training_goes_on(dataset, tmp_path, precision):
     recipe = tiny_recipe(precision=precision, iterations=2000, lr_drops=(1500,), log_interval=100)
-    command = training.arguments(dataset, tmp_path, recipe, Hardware(device="cuda", checkpoint_seconds=0.1))
+    command = arguments(dataset, tmp_path, recipe, Hardware(device="cuda", checkpoint_seconds=0.1))
     process = program(*command)
     while not (tmp_path / NAME).exists() and process.poll() is None:
         time.sleep(0.01)

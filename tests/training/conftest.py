@@ -50,6 +50,16 @@ def long_recipe():
     )
 
 
+def advance(run, end):
+    """Make updates up to one, with log points and evaluations."""
+    while run.iteration < end:
+        run.update()
+        if run.is_due(run.recipe.log_interval):
+            run.log_training()
+        if run.is_due(8):
+            run.log_evaluation()
+
+
 def signal_at(monkeypatch, iteration, number):
     """Make the training signal itself during an update."""
     update = Training.update

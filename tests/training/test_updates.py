@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from resnet.errors import UserError
 from resnet.settings import Hardware
 from resnet.training.loop import Training
-from training.conftest import Operations, on_shapes
+from training.conftest import Operations, advance, on_shapes
 
 RECIPES = {"float32": {"momentum": 0.0}, "bf16": {"precision": "bf16"}, "parts": {"ghost_batch_size": 4}}
 
@@ -69,15 +69,6 @@ def graphs(monkeypatch):
     for name in ("Stream", "current_stream"):
         monkeypatch.setattr(torch.cuda, name, lambda: stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
-
-
-def advance(run, end):
-    while run.iteration < end:
-        run.update()
-        if run.is_due(run.recipe.log_interval):
-            run.log_training()
-        if run.is_due(8):
-            run.log_evaluation()
 
 
 def same(ours, theirs):
