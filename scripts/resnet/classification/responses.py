@@ -10,6 +10,7 @@ from resnet.architectures import BatchNorm2d, CifarNet, build_net
 from resnet.data.batches import EvaluationBatches, load_splits
 from resnet.data.cifar10 import CifarDescription
 from resnet.files import write_rows
+from resnet.progress import Progress
 from resnet.run_folder import RunFolder
 from resnet.settings import CifarRecipe, Hardware
 from resnet.training.checkpoint import fill, read_tensors
@@ -38,7 +39,11 @@ def measure_responses(runs: Iterable[Path], data: Path, hardware: Hardware) -> N
         fill(net, read_tensors(folder.weights), folder.weights)
         splits, mean = load_splits(description, recipe.image_size, recipe.validation_fraction, recipe.split_seed)
         batches = EvaluationBatches(splits["test"], mean, BATCH, device)
-        found = response_deviations(net.to(device), batches)
+        title = f"responses of {recipe.model}"
+        progress = Progress(len(batches), title=title, unit="images", speed_unit="images")
+        net.to(device).to(memory_format=torch.channels_last)
+        found = response_deviations(net, batches, progress.step)
+        progress.close()
         rows = [dict(zip(COLUMNS, (layer, *row), strict=True)) for layer, row in enumerate(found, start=1)]
         write_rows(folder.path / "responses.csv", COLUMNS, rows)
 
@@ -50,7 +55,9 @@ def response_layers(net: CifarNet) -> list[tuple[str, BatchNorm2d]]:
 
 
 @torch.inference_mode()
-def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[str, float]]:
+def response_deviations(
+    net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]], step: Callable[[int], None] = lambda _: None
+) -> list[tuple[str, float]]:
     """Return (name, standard deviation) of each 3x3 layer's output over all images, pixels and channels.
 
     The output is taken after batch normalisation (with its running statistics) and before ReLU or addition.
@@ -58,6 +65,7 @@ def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]])
     Args:
         net: the trained network.
         batches: images (B, 3, S, S) and labels.
+        step: is called with the number of images after each batch.
     """
     layers = response_layers(net)
     # Per layer, in float64: number, sum and sum of squares of the values.
@@ -65,10 +73,10 @@ def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]])
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
         def add(_module: nn.Module, _inputs: tuple[Tensor], output: Tensor) -> None:
-            # Read at once: the ReLU that follows works in place.
-            values = output.double()
-            total, squares = values.sum().item(), values.square().sum().item()
-            sums[name] += torch.tensor([values.numel(), total, squares], dtype=torch.float64)
+            # Read at once: the ReLU that follows works in place. In any order, such as that in memory.
+            values = output.permute(0, 2, 3, 1).double().flatten()
+            squares = torch.dot(values, values).item()
+            sums[name] += torch.tensor([values.numel(), values.sum().item(), squares], dtype=torch.float64)
 
         return add
 
@@ -76,7 +84,8 @@ def response_deviations(net: CifarNet, batches: Iterable[tuple[Tensor, Tensor]])
     try:
         net.eval()
         for images, _labels in batches:
-            net(images)
+            net(images.contiguous(memory_format=torch.channels_last))
+            step(len(images))
     finally:
         for hook in hooks:
             hook.remove()
