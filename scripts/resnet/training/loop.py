@@ -2,7 +2,7 @@
 
 The order of the images, their augmentation and the learning rate are functions of the seed and the iteration, so the
 state of a run is its weights, optimizer, log and warm-up event: a resumed run ends with the same bits as one that was
-never interrupted (same device, same number of threads).
+never interrupted (same device, same number of threads; on a GPU, in bf16: cuDNN's float32 differs from run to run).
 """
 
 import contextlib
