@@ -57,8 +57,13 @@ def cifar_task(recipe: CifarRecipe, description: CifarDescription, processes: Pr
             **{f"{split}_images": len(images) for split, images in splits.items() if len(images)},
         },
         activation_bytes=activation_bytes(recipe),
-        allows_bf16=parse_model(recipe.model)[1] <= DEEPEST_IN_BF16,
+        allows_bf16=allows_bf16(recipe),
     )
+
+
+def allows_bf16(recipe: CifarRecipe) -> bool:
+    """Whether the net's gradients in bf16 are near enough to float32's for ``precision: auto``."""
+    return parse_model(recipe.model)[1] <= DEEPEST_IN_BF16
 
 
 def activation_bytes(recipe: CifarRecipe) -> float:

@@ -25,13 +25,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection.rpn import RPNHead
 
 from resnet.architectures import CifarNet, ImageNetNet, Vgg, build_net, count_parameters, initialise, weighted_layers
-from resnet.classification.cifar10 import DEEPEST_IN_BF16
+from resnet.classification.cifar10 import allows_bf16
 from resnet.detection.detector import STRIDE, Detector
 from resnet.errors import UserError
 from resnet.files import read_json
 from resnet.provenance import processor_name
 from resnet.run_folder import RunFolder
-from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe, parse_model
+from resnet.settings import CifarRecipe, DetectorRecipe, Hardware, ImageNetRecipe, Recipe
 from resnet.training.cuda_graph import WARM_UP, CapturedStep
 from resnet.training.optimizer import SGD
 
@@ -243,7 +243,9 @@ def measure_step(step: Step, device: torch.device) -> float:
     trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
     optimizer = SGD(trained, lr=1e-6, momentum=0.9, fused=True)
     half = device.type == "cuda" and not of_detector and torch.cuda.is_bf16_supported()
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=half and not kept_in_float32(step.recipe))
+    if isinstance(step.recipe, CifarRecipe):
+        half &= allows_bf16(step.recipe)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=half)
 
     def update(batch: tuple[Tensor, ...]) -> None:
         images, labels = batch
@@ -259,11 +261,6 @@ def measure_step(step: Step, device: torch.device) -> float:
     if device.type == "cuda" and isinstance(net, CifarNet):
         return median_seconds(CapturedStep(update), (images, labels), device, first=WARM_UP + 1)
     return median_seconds(update, (images, labels), device)
-
-
-def kept_in_float32(recipe: Recipe) -> bool:
-    """Whether a GPU trains the net in float32, where nothing else is said."""
-    return isinstance(recipe, CifarRecipe) and parse_model(recipe.model)[1] > DEEPEST_IN_BF16
 
 
 def median_seconds(
